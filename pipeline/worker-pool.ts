@@ -2,41 +2,45 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { LxmertDataError } from './errors.ts';
 
+/** Requests that wait at a worker, so that it goes on while the main thread is busy. */
+const BACKLOG = 2;
+
 interface Job<Request, Reply> {
   readonly request: Request;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (reason: unknown) => void;
 }
 
-/** Worker threads that answer one request at a time each. `module` is a file name without its ending, beside `from`. */
+interface Lane<Request, Reply> {
+  readonly worker: Worker;
+  /** Sent and not yet answered, in order. */
+  readonly jobs: Job<Request, Reply>[];
+}
+
+/** Worker threads that answer requests in order. `module` is a file name without its ending, beside `from`. */
 export class WorkerPool<Request, Reply> {
-  readonly #workers: Worker[] = [];
-  readonly #idle: Worker[] = [];
+  readonly #lanes: Lane<Request, Reply>[] = [];
   readonly #queue: Job<Request, Reply>[] = [];
-  readonly #running = new Map<Worker, Job<Request, Reply>>();
-  #failure: unknown;
+  #failure: LxmertDataError | undefined;
 
   constructor(from: string, module: string, threads: number) {
     // In the repository the sources run as they are; in the published package they are compiled.
     const url = new URL(`${module}${extname(new URL(from).pathname)}`, from);
     for (let index = 0; index < threads; index++) {
-      const worker = new Worker(url);
-      worker.on('message', (reply: Reply) => this.#settle(worker, reply));
-      worker.on('error', error => this.#fail(error));
-      this.#workers.push(worker);
-      this.#idle.push(worker);
+      const lane: Lane<Request, Reply> = { worker: new Worker(url), jobs: [] };
+      lane.worker.on('message', (reply: Reply) => {
+        lane.jobs.shift()?.resolve(reply);
+        this.#next();
+      });
+      lane.worker.on('error', error => this.#fail(error));
+      this.#lanes.push(lane);
     }
   }
 
   async run(request: Request): Promise<Reply> {
     return await new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
-        reject(
-          new LxmertDataError('ERR_INTERNAL', {
-            what: 'a worker thread failed before',
-            cause: this.#failure,
-          }),
-        );
+        reject(this.#failure);
         return;
       }
       this.#queue.push({ request, resolve, reject });
@@ -45,30 +49,24 @@ export class WorkerPool<Request, Reply> {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map(async worker => await worker.terminate()));
+    await Promise.all(this.#lanes.map(async ({ worker }) => await worker.terminate()));
   }
 
   #next(): void {
-    while (this.#idle.length > 0 && this.#queue.length > 0) {
-      const worker = this.#idle.pop()!;
+    while (this.#queue.length > 0) {
+      const lane = this.#lanes.reduce((least, other) =>
+        other.jobs.length < least.jobs.length ? other : least,
+      );
+      if (lane.jobs.length >= BACKLOG) return;
       const job = this.#queue.shift()!;
-      this.#running.set(worker, job);
-      worker.postMessage(job.request);
+      lane.jobs.push(job);
+      lane.worker.postMessage(job.request);
     }
   }
 
-  #settle(worker: Worker, reply: Reply): void {
-    this.#running.get(worker)?.resolve(reply);
-    this.#running.delete(worker);
-    this.#idle.push(worker);
-    this.#next();
-  }
-
   #fail(cause: unknown): void {
-    this.#failure = cause;
-    const error = new LxmertDataError('ERR_INTERNAL', { what: 'a worker thread failed', cause });
-    for (const job of [...this.#running.values(), ...this.#queue]) job.reject(error);
-    this.#running.clear();
+    this.#failure = new LxmertDataError('ERR_INTERNAL', { what: 'a worker thread failed', cause });
+    for (const job of [...this.#lanes.flatMap(lane => lane.jobs), ...this.#queue]) job.reject(this.#failure);
     this.#queue.length = 0;
   }
 }

@@ -6,6 +6,8 @@ export const CARRY_BYTES = 1 << 20;
 export const READ_BYTES = 8 << 20;
 /** No row of 36 boxes is shorter; shorter lines get no slot. */
 export const SMALLEST_ROW_BYTES = 393_216;
+/** Room to begin `features` at an address that suits the writer. */
+const ALIGNMENT_ROOM = 4096;
 export const SLOTS = Math.ceil((CARRY_BYTES + READ_BYTES) / SMALLEST_ROW_BYTES);
 
 /** Memory of one piece of work, shared with the worker threads: text in, features and records out. */
@@ -13,6 +15,8 @@ export interface Block {
   readonly id: number;
   readonly text: SharedArrayBuffer;
   readonly features: SharedArrayBuffer;
+  /** Where the first slot begins in `features`. */
+  readonly featuresAt: number;
   readonly records: SharedArrayBuffer;
 }
 
@@ -21,12 +25,14 @@ export class BlockPool {
   readonly #free: Block[] = [];
   readonly #waiting: ((block: Block) => void)[] = [];
 
-  constructor(count: number, dtype: FeatureDtype) {
+  constructor(count: number, dtype: FeatureDtype, align: (memory: SharedArrayBuffer) => number = () => 0) {
     for (let id = 0; id < count; id++) {
+      const features = new SharedArrayBuffer(SLOTS * storedFeatureBytes(dtype) + ALIGNMENT_ROOM);
       this.#free.push({
         id,
         text: new SharedArrayBuffer(CARRY_BYTES + READ_BYTES),
-        features: new SharedArrayBuffer(SLOTS * storedFeatureBytes(dtype)),
+        features,
+        featuresAt: align(features),
         records: new SharedArrayBuffer(SLOTS * RECORD_BYTES),
       });
     }

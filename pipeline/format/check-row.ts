@@ -1,5 +1,5 @@
 import { caffeEdge, caffeLimits } from './caffe-edge.ts';
-import { type FeatureDtype, fitsDtype } from './feature-dtype.ts';
+import { type FeatureDtype, lastFiniteBits } from './feature-dtype.ts';
 import type { RowProblem } from './problem.ts';
 import { EDGE, recordColumn, type RowRecord, setEdge } from './row-record.ts';
 import { ATTRIBUTE_CLASSES, BOXES, FEATURE_DIM, OBJECT_CLASSES, type RowShape } from './row-shape.ts';
@@ -9,7 +9,6 @@ const RELATIVE_EDGE = 1e-5;
 const CONFIDENCE_SLACK = 1e-6;
 const INFINITY_BITS = 0x7f800000;
 const NEGATIVE_ZERO_BITS = 0x80000000;
-const LAST_FINITE_BITS = 0x7f7fffff;
 
 type Report = (problem: RowProblem) => void;
 
@@ -22,15 +21,17 @@ function float32s(record: RowRecord, column: 'boxes' | 'objects_conf' | 'attrs_c
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
-/** Finite and >= 0 everywhere; a whole row takes about 20 us. */
+/** Finite, >= 0 and within the dtype's range everywhere. A sound row is passed with one addition a value. */
 export function checkFeatures(bits: Uint32Array, dtype: FeatureDtype, report: Report): void {
-  let largest = 0;
-  for (let index = 0; index < bits.length; index++) {
-    const value = bits[index]!;
-    if (value > largest) largest = value;
+  const signed = new Int32Array(bits.buffer, bits.byteOffset, bits.length);
+  // Patterns above the last finite one overflow to negative, and so do those with the sign bit.
+  const margin = 0x7fffffff - lastFiniteBits(dtype);
+  let signs = 0;
+  for (let index = 0; index < signed.length; index++) {
+    const value = signed[index]!;
+    signs |= value | (value + margin);
   }
-  if (largest <= LAST_FINITE_BITS && fitsDtype(largest, dtype)) return;
-  explainFeatures(bits, dtype, report);
+  if (signs < 0) explainFeatures(bits, dtype, report);
 }
 
 function explainFeatures(bits: Uint32Array, dtype: FeatureDtype, report: Report): void {
@@ -44,7 +45,7 @@ function explainFeatures(bits: Uint32Array, dtype: FeatureDtype, report: Report)
         ? 'not_finite'
         : value > NEGATIVE_ZERO_BITS
           ? 'negative'
-          : value !== NEGATIVE_ZERO_BITS && !fitsDtype(value, dtype)
+          : value !== NEGATIVE_ZERO_BITS && value > lastFiniteBits(dtype)
             ? 'dtype_range'
             : undefined;
     if (kind === undefined) continue;
@@ -63,24 +64,32 @@ function explainFeatures(bits: Uint32Array, dtype: FeatureDtype, report: Report)
   }
 }
 
+function checkBox(boxes: Float32Array, box: number, height: number, width: number): RowProblem | undefined {
+  const x1 = boxes[box * 4]!;
+  const y1 = boxes[box * 4 + 1]!;
+  const x2 = boxes[box * 4 + 2]!;
+  const y2 = boxes[box * 4 + 3]!;
+  const ordered = x1 < x2 && y1 < y2;
+  if (
+    ordered &&
+    x1 >= 0 &&
+    y1 >= 0 &&
+    x2 <= width * (1 + RELATIVE_EDGE) &&
+    y2 <= height * (1 + RELATIVE_EDGE)
+  )
+    return undefined;
+  const got = `(${x1}, ${y1}, ${x2}, ${y2}) as box ${box}`;
+  if (![x1, y1, x2, y2].every(Number.isFinite))
+    return fault('not_finite', 'boxes', 'finite coordinates', got);
+  if (!ordered) return fault('box_order', 'boxes', 'x1 < x2 and y1 < y2', got);
+  return fault('box_range', 'boxes', `0 <= x <= ${width} and 0 <= y <= ${height}`, got);
+}
+
 export function checkBoxes(record: RowRecord, height: number, width: number, report: Report): void {
   const boxes = float32s(record, 'boxes');
   let bad = 0;
   for (let box = 0; box < BOXES; box++) {
-    const [x1, y1, x2, y2] = boxes.subarray(box * 4, box * 4 + 4) as unknown as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const got = `(${x1}, ${y1}, ${x2}, ${y2}) as box ${box}`;
-    let problem: RowProblem | undefined;
-    if (![x1, y1, x2, y2].every(Number.isFinite))
-      problem = fault('not_finite', 'boxes', 'finite coordinates', got);
-    else if (x1 >= x2 || y1 >= y2) problem = fault('box_order', 'boxes', 'x1 < x2 and y1 < y2', got);
-    else if (x1 < 0 || y1 < 0 || x2 > width * (1 + RELATIVE_EDGE) || y2 > height * (1 + RELATIVE_EDGE)) {
-      problem = fault('box_range', 'boxes', `0 <= x <= ${width} and 0 <= y <= ${height}`, got);
-    }
+    const problem = checkBox(boxes, box, height, width);
     if (problem === undefined) continue;
     bad++;
     report(problem);

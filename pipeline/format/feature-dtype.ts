@@ -17,8 +17,8 @@ export function storedFeatureBytes(dtype: FeatureDtype): number {
 /** Largest float32 bit pattern that does not round to infinity. */
 const LAST_FINITE_BITS: Record<FeatureDtype, number> = { f32: 0x7f7fffff, f16: 0x477fefff, bf16: 0x7f7f7fff };
 
-export function fitsDtype(floatBits: number, dtype: FeatureDtype): boolean {
-  return floatBits <= LAST_FINITE_BITS[dtype];
+export function lastFiniteBits(dtype: FeatureDtype): number {
+  return LAST_FINITE_BITS[dtype];
 }
 
 /**

@@ -33,6 +33,8 @@ export interface DecodedBlock {
 export interface RowDecoderOptions {
   readonly dtype: FeatureDtype;
   readonly threads?: number | undefined;
+  /** Chooses where in its memory a block's features begin, at most 4,096 bytes in. */
+  readonly align?: ((memory: SharedArrayBuffer) => number) | undefined;
 }
 
 /** Threads that decode rows; the main thread reads, hashes and orders. */
@@ -47,12 +49,12 @@ export class RowDecoder {
   readonly #blocks: BlockPool;
   readonly #depth: number;
 
-  constructor({ dtype, threads = defaultThreads() }: RowDecoderOptions) {
+  constructor({ dtype, threads = defaultThreads(), align }: RowDecoderOptions) {
     this.#dtype = dtype;
-    this.#depth = threads + 1;
+    this.#depth = 2 * threads + 1;
     this.#workers = new WorkerPool(import.meta.url, './row-worker', threads);
     // One block is being read, `depth` wait or are decoded, two are being written.
-    this.#blocks = new BlockPool(this.#depth + 3, dtype);
+    this.#blocks = new BlockPool(this.#depth + 3, dtype, align);
   }
 
   async close(): Promise<void> {
@@ -100,7 +102,11 @@ export class RowDecoder {
         overlong.length === 0 ? reply.counts : { ...reply.counts, length: (reply.counts['length'] ?? 0) + 1 },
       problems: [...overlong, ...placed.flatMap(line => placeProblems(line, source))],
       features: (slot, count) =>
-        Buffer.from(asArrayBuffer(block.features), slot * featureBytes, count * featureBytes),
+        Buffer.from(
+          asArrayBuffer(block.features),
+          block.featuresAt + slot * featureBytes,
+          count * featureBytes,
+        ),
       record: slot => rowRecordAt(block.records, slot * RECORD_BYTES),
       records: (slot, count) =>
         Buffer.from(asArrayBuffer(block.records), slot * RECORD_BYTES, count * RECORD_BYTES),

@@ -25,7 +25,7 @@ function memoryOf({ block }: BlockRequest): BlockMemory {
   if (memory === undefined) {
     memory = {
       text: Buffer.from(block.text as unknown as ArrayBuffer),
-      features: new Uint8Array(block.features),
+      features: new Uint8Array(block.features, block.featuresAt),
       records: block.records,
     };
     memories.set(block.id, memory);

@@ -88,9 +88,9 @@ async function convertSources(
   const expectedRows = Math.ceil(sources.reduce((sum, source) => sum + source.size, 0) / ROW_BYTES.ten);
   await checkFreeSpace(path, storeBytesFor(expectedRows, dtype));
   const log = new ProblemLog(context.emit);
-  const decoder = new RowDecoder({ dtype, threads: options.threads });
   const dataStart = planDataStart(sources.reduce((sum, source) => sum + 512 + 6 * source.name.length, 0));
   const writer = await StoreWriter.create(path, { dtype, dataStart, expectedRows });
+  const decoder = new RowDecoder({ dtype, threads: options.threads, align: memory => writer.align(memory) });
   try {
     const placement = new RowPlacement(first?.ids ?? []);
     const filler = new StoreFiller(writer, placement);

@@ -1,11 +1,13 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
+import { isErrno } from '../../errors.ts';
 import { describeWriteFailure, partialPath, publish } from '../../files.ts';
 import { type FeatureDtype, storedFeatureBytes } from '../feature-dtype.ts';
 import { imageIdBytes, RECORD_BYTES, recordColumn, type RowRecord, rowRecordAt } from '../row-record.ts';
 import type { RowShape } from '../row-shape.ts';
 import type { SourceFormBuilder } from './source-form.ts';
 import { encodeHeader, FORMAT_NAME, FORMAT_VERSION, hexCrc, type StoreMetadata } from './store-header.ts';
+import { findDirectOffset, openForDirectWrites } from './direct-writes.ts';
 import { planLayout, storeBytesFor, type TensorPlace } from './store-layout.ts';
 
 const MOVE_ROWS = 24;
@@ -30,6 +32,7 @@ export class StoreWriter {
   readonly #expectedRows: number;
   readonly #store: FileHandle;
   readonly #records: FileHandle;
+  readonly #direct: FileHandle | undefined;
   #idBytes = 1;
   #written = 0;
 
@@ -38,13 +41,13 @@ export class StoreWriter {
     dtype: FeatureDtype,
     dataStart: number,
     expectedRows: number,
-    files: readonly [FileHandle, FileHandle],
+    files: readonly [FileHandle, FileHandle, FileHandle | undefined],
   ) {
     this.path = path;
     this.#dtype = dtype;
     this.#dataStart = dataStart;
     this.#expectedRows = expectedRows;
-    [this.#store, this.#records] = files;
+    [this.#store, this.#records, this.#direct] = files;
   }
 
   /** `expectedRows` only serves the message about a full disk. */
@@ -54,7 +57,17 @@ export class StoreWriter {
   ): Promise<StoreWriter> {
     const store = await open(partialPath(path, 'store'), 'w+');
     const records = await open(partialPath(path, 'records'), 'w+');
-    return new StoreWriter(path, options.dtype, options.dataStart, options.expectedRows, [store, records]);
+    const direct = await openForDirectWrites(partialPath(path, 'store'));
+    return new StoreWriter(path, options.dtype, options.dataStart, options.expectedRows, [
+      store,
+      records,
+      direct,
+    ]);
+  }
+
+  /** Where features should begin in a block of memory so that they can be written directly: see `RowDecoderOptions.align`. */
+  align(memory: SharedArrayBuffer): number {
+    return this.#direct === undefined ? 0 : findDirectOffset(this.#direct, memory);
   }
 
   /** Writes consecutive rows from `row` on. The buffers may be reused when the promise is fulfilled. */
@@ -65,11 +78,24 @@ export class StoreWriter {
     }
     await this.#guard(async () => {
       await Promise.all([
-        writeFully(this.#store, features, this.#dataStart + row * storedFeatureBytes(this.#dtype)),
+        this.#writeFeatures(features, this.#dataStart + row * storedFeatureBytes(this.#dtype)),
         writeFully(this.#records, records, row * RECORD_BYTES),
       ]);
     });
     this.#written += records.length / RECORD_BYTES;
+  }
+
+  async #writeFeatures(features: Buffer, position: number): Promise<void> {
+    if (this.#direct !== undefined) {
+      try {
+        await writeFully(this.#direct, features, position);
+        return;
+      } catch (error) {
+        // Memory that could not be aligned, or a short write that left an odd rest: the page cache takes everything.
+        if (!isErrno(error, 'EINVAL')) throw error;
+      }
+    }
+    await writeFully(this.#store, features, position);
   }
 
   /** Moves `count` rows down, to close a gap before them. */
@@ -119,6 +145,7 @@ export class StoreWriter {
       await this.#store.truncate(size);
       await this.#store.sync();
     });
+    await this.#direct?.close();
     await this.#store.close();
     await this.#records.close();
     await publish(partialPath(this.path, 'store'), this.path);
@@ -128,7 +155,7 @@ export class StoreWriter {
 
   /** Removes everything written; the final name was never touched. */
   async abort(): Promise<void> {
-    await Promise.allSettled([this.#store.close(), this.#records.close()]);
+    await Promise.allSettled([this.#direct?.close(), this.#store.close(), this.#records.close()]);
     await rm(partialPath(this.path, 'store'), { force: true });
     await rm(partialPath(this.path, 'records'), { force: true });
   }
