@@ -86,7 +86,6 @@ function describeIdFault(id: string): string | undefined {
   if (id === '') return 'nothing';
   if (id.includes('\ufffd')) return 'bytes that are not UTF-8';
   if (id.startsWith('\ufeff')) return 'a byte order mark before the id';
-  // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(id)) return `control characters in ${JSON.stringify(id.slice(0, 60))}`;
   if (Buffer.byteLength(id) > MAX_ID_BYTES) return `${Buffer.byteLength(id)} bytes`;
   return undefined;

@@ -29,7 +29,7 @@ export async function readZipDirectory(access: RandomAccess): Promise<readonly Z
   const streams: Readable[] = [];
   let failure: unknown;
   const guarded = {
-    size: async () => access.size,
+    size: () => Promise.resolve(access.size),
     stream: (offset: number) => {
       const begin = Math.min(Math.max(0, offset), access.size);
       const end = Math.min(access.size, begin + MAX_DIRECTORY_BYTES);
@@ -54,7 +54,7 @@ export async function readZipDirectory(access: RandomAccess): Promise<readonly Z
     const directory = await open(guarded, options);
     return directory.files.filter(file => file.type === 'File').map(toEntry);
   } catch (error) {
-    if (failure !== undefined) throw failure;
+    if (failure instanceof Error) throw failure;
     throw new LxmertDataError('ERR_ZIP', {
       what: 'the end of this zip archive cannot be read',
       where: access.label,

@@ -14,7 +14,7 @@ import { TOOL } from '../tool-version.ts';
 import { type FirstIds, readFirstIds } from './first-ids.ts';
 import { ProblemLog, type ProblemSummary } from './problem-log.ts';
 import { RowPlacement } from './row-placement.ts';
-import { RowScanner, type SourceSummary } from './scan-rows.ts';
+import { RowScanner, type SourceSummary, withoutShape } from './scan-rows.ts';
 import { StoreFiller } from './store-filler.ts';
 
 /** Typical bytes of a row, for estimates only. */
@@ -107,7 +107,7 @@ async function convertSources(
     }
     await filler.settle();
     const shape = checkOutcome(placement, first, summaries, log, options);
-    const listed = summaries.map(({ shape: _, ...summary }) => summary);
+    const listed = summaries.map(withoutShape);
     const problems = log.summary();
     if (shape === undefined) {
       await writer.abort();

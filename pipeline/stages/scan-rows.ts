@@ -26,6 +26,14 @@ export interface SourceSummary {
   readonly shape: RowShape | undefined;
 }
 
+/** A summary as reports have it. */
+export function withoutShape({
+  shape,
+  ...summary
+}: SourceSummary): Omit<SourceSummary, 'shape'> & { columns: number } {
+  return { ...summary, columns: shape?.columns.length ?? 0 };
+}
+
 /** Takes one block; `accepted[i]` tells whether `block.lines[i]` is a row to keep. Must release the block in the end. */
 export type BlockHandler = (block: DecodedBlock, accepted: readonly boolean[]) => void;
 

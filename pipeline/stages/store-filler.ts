@@ -54,9 +54,8 @@ export class StoreFiller {
   /** Blank lines at the end of a source belong to its last row. */
   endSource(): void {
     if (this.#blank !== '' && this.#last !== undefined) {
-      const parts = [...this.#last.parts];
-      parts[parts.length - 1] += this.#blank;
-      this.form.setOdd(this.#last.row, parts);
+      const { row, parts } = this.#last;
+      this.form.setOdd(row, [...parts.slice(0, -1), parts.at(-1)! + this.#blank]);
     }
     this.#blank = '';
     this.#last = undefined;
@@ -91,13 +90,12 @@ export function plainParts(record: RowRecord, shape: RowShape, lineEnd?: string)
     if (index === shape.widthIndex) return String(width);
     return column === 'num_boxes' ? '36' : undefined;
   });
-  const parts = [''];
-  for (const [index, text] of texts.entries()) {
-    const separator = index === 0 ? '' : '\t';
-    parts[parts.length - 1] += separator + (text ?? '');
-    if (text === undefined) parts.push('');
-  }
   const kind = lineEndOf(record);
-  parts[parts.length - 1] += lineEnd ?? (kind === LINE_END.crlf ? '\r\n' : kind === LINE_END.lf ? '\n' : '');
-  return parts;
+  const end = lineEnd ?? (kind === LINE_END.crlf ? '\r\n' : kind === LINE_END.lf ? '\n' : '');
+  // Base64 columns split the row; a tab stands before every column but the first.
+  return texts
+    .map((text, index) => (index === 0 ? '' : '\t') + (text ?? '\0'))
+    .join('')
+    .concat(end)
+    .split('\0');
 }

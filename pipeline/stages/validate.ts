@@ -3,7 +3,7 @@ import type { StageContext } from '../events.ts';
 import { RowDecoder } from '../format/row-decoder.ts';
 import { openRowSource } from '../sources/open-source.ts';
 import { ProblemLog, type ProblemSummary } from './problem-log.ts';
-import { RowScanner, type SourceSummary } from './scan-rows.ts';
+import { RowScanner, type SourceSummary, withoutShape } from './scan-rows.ts';
 
 export interface ValidateOptions {
   /** .tsv or .zip files. */
@@ -31,8 +31,7 @@ export async function validate(options: ValidateOptions, context: StageContext):
       const scanner = new RowScanner(decoder, log, context, 'validate');
       const source = await openRowSource(file, options.member);
       try {
-        const { shape, ...summary } = await scanner.scan(source, block => block.release());
-        sources.push({ ...summary, ...(shape === undefined ? {} : { columns: shape.columns.length }) });
+        sources.push(withoutShape(await scanner.scan(source, block => block.release())));
       } finally {
         await source.close();
       }

@@ -56,8 +56,7 @@ export const verifyCommand: CommandSpec = {
       const sound = store.ok && source?.ok !== false;
       ok &&= sound;
       outcomes.push({ ...store, against: source });
-      const { ok: _, ...details } = store;
-      context.emit({ event: 'result', stage: 'verify', ok: sound, ...details, against: source });
+      context.emit({ event: 'result', stage: 'verify', ...store, ok: sound, against: source });
       printStore(store, context);
       if (source !== undefined) printComparison(source, context);
     }
