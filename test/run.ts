@@ -29,7 +29,9 @@ function run({ name, command }: Step): boolean {
 }
 
 function findPython(): string | undefined {
-  return ['python3', 'python'].find(name => spawnSync(name, ['-c', 'import sys; assert sys.version_info >= (3, 9)']).status === 0);
+  return ['python3', 'python'].find(
+    name => spawnSync(name, ['-c', 'import sys; assert sys.version_info >= (3, 9)']).status === 0,
+  );
 }
 
 /** A private Python with the reader and what its tests need, made once. */
@@ -41,10 +43,20 @@ function preparePython(): string | undefined {
   const base = findPython();
   if (base === undefined) return undefined;
   const quiet = (command: readonly string[]): boolean =>
-    spawnSync(command[0]!, command.slice(1), { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
+    spawnSync(command[0]!, command.slice(1), { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] }).status ===
+    0;
   const made =
     quiet([base, '-m', 'venv', venv]) &&
-    quiet([python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-e', './reader[test]']) &&
+    quiet([
+      python,
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--disable-pip-version-check',
+      '-e',
+      './reader[test]',
+    ]) &&
     quiet([python, '-c', `open(${JSON.stringify(stamp)}, 'w').close()`]);
   return made ? python : undefined;
 }
@@ -62,7 +74,8 @@ for (const step of words.length > 0 ? steps.slice(3) : steps) if (!run(step)) fa
 if (words.length === 0) {
   const python = preparePython();
   const name = 'Python reader (pytest)';
-  if (python === undefined) skipped.push(`${name}: no Python >= 3.9 with venv and pip that can install numpy and pytest`);
+  if (python === undefined)
+    skipped.push(`${name}: no Python >= 3.9 with venv and pip that can install numpy and pytest`);
   else if (!run({ name, command: [python, '-m', 'pytest', '-q', 'reader/tests'] })) failed.push(name);
 }
 
