@@ -38,9 +38,10 @@ export function makeSyntheticRow(index: number): SyntheticRow {
     const y2 = box === 0 ? limits.y2 : y1 + 16 + random() * (limits.y2 - 16 - y1);
     boxes.set([x1, y1, x2, y2], box * 4);
   }
-  const features = new Float32Array(BOXES * FEATURE_DIM).map(() =>
-    random() < 0.34 ? 0 : random() ** 4 * 30,
-  );
+  const features = new Float32Array(BOXES * FEATURE_DIM).map(() => {
+    const value = random();
+    return random() < 0.34 ? 0 : value * value * value * value * 30;
+  });
   return {
     img_id: `SYNTHETIC_${String(index).padStart(12, '0')}`,
     img_h: height,
