@@ -69,9 +69,11 @@ def make_tensors(rows: list[Row], dtype: str = "f32", six: bool = False) -> dict
     keys = [row["img_id"].encode() for row in rows]
     width = max(map(len, keys))
     tensors = {
-        "features": {"f32": lambda: features, "f16": lambda: features.astype("<f2"), "bf16": lambda: to_bfloat16(features)}[
-            dtype
-        ](),
+        "features": {
+            "f32": lambda: features,
+            "f16": lambda: features.astype("<f2"),
+            "bf16": lambda: to_bfloat16(features),
+        }[dtype](),
         "objects_id": np.stack([row["objects_id"] for row in rows]),
         "attrs_id": np.stack([row["attrs_id"] for row in rows]),
         "boxes": np.stack([row["boxes"] for row in rows]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .gather import widen_features
 from .header import BOX_COUNT
 
@@ -79,7 +81,10 @@ class LazyDatum(dict[str, Any]):
         return ItemsView(self)
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self.get(key, default)
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def copy(self) -> dict[str, Any]:
         return {key: self[key] for key in self}
@@ -147,11 +152,8 @@ def _read_value(store: FeatureStore, index: int, key: str) -> Any:
         return int(store.image_size[index, 0 if key == "img_h" else 1])
     if key != "features":
         return store.raw(key)[index]
-    # One request for the row: plain page faults would fetch it in several small reads from a cold disk.
-    store.prefetch([index], ("features",))
-    row = store.raw("features")[index]
-    if store.dtype == "f32":
-        return row
-    features = widen_features(row, store.dtype)
+    features = store.row_features(index)
+    if features.dtype != np.float32:
+        features = widen_features(features, store.dtype)
     features.setflags(write=False)
     return features

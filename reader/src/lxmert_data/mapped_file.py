@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import zlib
@@ -61,11 +60,10 @@ class MappedFile:
             self._map.madvise(mmap.MADV_WILLNEED, start, end - start)
 
     def close(self) -> None:
-        """Lets the mapping go; while views of it are still in use it stays until the last one is gone."""
+        """Lets the mapping go; it stays in memory until the last view of it is gone."""
+        # Not mmap.close(): NumPy keeps the map alive but does not lock it, so views left over would point nowhere.
         self.arrays.clear()
-        # With a BufferError, mmap stays alive for the arrays that still point into it.
-        with contextlib.suppress(BufferError):
-            self._map.close()
+        del self._map
 
 
 def reopen(path: str, identity: Identity) -> MappedFile:

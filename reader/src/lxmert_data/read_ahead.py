@@ -40,6 +40,12 @@ class ReadAhead:
                 last = (start + (rows + 1) * row_bytes - 1) // _BLOCK_BYTES
                 self._request_runs(0, _BLOCK_BYTES, self._new_blocks(name, np.union1d(first, last)))
 
+    def request_features(self, row: int) -> None:
+        """Requests the features of one row."""
+        tensor = self._file.header.tensors["features"]
+        size = (tensor.end - tensor.start) // tensor.shape[0]
+        self._file.will_need(tensor.start + row * size, tensor.start + (row + 1) * size)
+
     def _new_blocks(self, name: str, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
         tensor = self._file.header.tensors[name]
         base = tensor.start // _BLOCK_BYTES

@@ -148,6 +148,8 @@ class FeatureStore:
     def row_features(self, index: int) -> NDArray[Any]:
         """Features of one row, [36, 2048]: a view as stored, of a bf16 store a float32 copy."""
         file = self._mapped()
+        # One request for the row: plain page faults would fetch it in several small reads from a cold disk.
+        self._read_ahead.request_features(index)
         row: NDArray[Any] = file.arrays["features"][index]
         return widen_features(row, "bf16") if file.header.dtype == "bf16" else row
 
