@@ -149,3 +149,33 @@ def test_the_kernel_is_asked_for_every_row_before_the_copy(
         spans.clear()
         store.batch([4], columns=["boxes"])
         assert spans == []  # small columns are asked for once
+
+
+def test_requests_stop_while_rows_are_in_memory_and_begin_again_with_reads_from_disk(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lxmert_data import read_ahead
+    from lxmert_data.mapped_file import MappedFile
+
+    reads = [0]
+    asked: list[int] = []
+    monkeypatch.setattr(read_ahead, "count_disk_reads", lambda: (reads[0], 0))
+    monkeypatch.setattr(MappedFile, "will_need", lambda self, start, end: asked.append(start))
+
+    def requests_of_batches(count: int) -> list[bool]:
+        result = []
+        for _ in range(count):
+            asked.clear()
+            store.batch([0, 2])
+            result.append(bool(asked))
+        return result
+
+    with FeatureStore(store_path) as store:
+        assert requests_of_batches(6) == [True, True, True, True, False, False]
+        reads[0] += 1
+        assert requests_of_batches(6) == [True, True, True, True, False, False]
+        asked.clear()
+        store.prefetch([1])
+        assert asked
+        monkeypatch.setattr(read_ahead, "count_disk_reads", lambda: None)
+        assert requests_of_batches(6) == [True] * 6

@@ -184,3 +184,15 @@ def test_a_tsv_that_is_not_the_stores_source_warns(tmp_path: Path, rows: list[Ro
         f"{tsv.stat().st_size}; convert it again if it is newer"
     )
     assert caught[0].filename == __file__
+
+
+def test_equality(tmp_path: Path) -> None:
+    first, second = load_obj_tsv(write_store(tmp_path / "s.safetensors", make_rows(2)))
+    for item in (first, second):
+        for key in TEN_COLUMNS[3:]:
+            del item[key]
+    assert first != second
+    assert first == {key: first[key] for key in TEN_COLUMNS[:3]}
+    lazy = load_obj_tsv(tmp_path / "s.safetensors")[0]
+    assert lazy != first
+    assert lazy != 1

@@ -90,8 +90,7 @@ class LazyDatum(dict[str, Any]):
         return {key: self[key] for key in self}
 
     def __eq__(self, other: object) -> bool:
-        self._settle()
-        return super().__eq__(other)
+        return self.copy() == (other.copy() if isinstance(other, LazyDatum) else other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,26 @@ import numpy as np
 
 from .mapped_file import MappedFile
 
+with contextlib.suppress(ImportError):  # not on Windows
+    import resource
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Rows from this size on are asked for one by one; smaller ones in blocks, each block once in a process.
 _LARGE_ROW_BYTES = 32 * 1024
 _BLOCK_BYTES = 16 * 1024
+# After so many batches without a read from disk the rows are taken to be in memory.
+_WARM_BATCHES = 4
+
+
+def count_disk_reads() -> tuple[int, int] | None:
+    """Blocks read and pages waited for by this thread so far; None where the system does not tell."""
+    try:
+        usage = resource.getrusage(resource.RUSAGE_THREAD)
+    except (NameError, AttributeError):
+        return None
+    return usage.ru_inblock, usage.ru_majflt
 
 
 class ReadAhead:
@@ -23,6 +38,17 @@ class ReadAhead:
     def __init__(self, file: MappedFile) -> None:
         self._file = file
         self._asked: dict[str, NDArray[np.bool_]] = {}
+        self._reads: tuple[int, int] | None = None
+        self._warm_batches = 0
+
+    def request_batch(self, rows: NDArray[np.int64], names: Iterable[str]) -> None:
+        """Like `request`, but lets it be while batches come from memory, where asking would only cost time."""
+        reads = count_disk_reads()
+        # Unchanged since the batch before began: neither its requests nor its copy had to wait for the disk.
+        self._warm_batches = self._warm_batches + 1 if reads is not None and reads == self._reads else 0
+        self._reads = reads
+        if self._warm_batches < _WARM_BATCHES:
+            self.request(rows, names)
 
     def request(self, rows: NDArray[np.int64], names: Iterable[str]) -> None:
         """Requests `rows` of the named tensors; returns at once, reading goes on behind."""

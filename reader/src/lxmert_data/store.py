@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
-from .batch_buffers import take_buffer
+from .batch import make_batch
 from .errors import StoreError, StoreWarning
-from .gather import gather_features, scale_boxes, widen_features
+from .gather import widen_features
 from .header import OBJECT_TENSORS
 from .image_ids import ImageIds
 from .mapped_file import Identity, MappedFile, reopen
@@ -218,30 +218,13 @@ class FeatureStore:
         has their first B rows.
         """
         names = self.batch_columns if columns is None else tuple(columns)
-        self._check_columns(names, out)
-        rows = self.row_numbers(items)
-        file = self._mapped()
-        wanted = {*names, "image_size"} if normalize_boxes and "boxes" in names else set(names)
-        self._read_ahead.request(rows, sorted(wanted))
-        result: dict[str, Any] = {}
-        for name in names:
-            source = file.arrays[name]
-            dtype = np.dtype(np.float32) if name == "features" else source.dtype
-            result[name], array = take_buffer(out, name, (len(rows), *source.shape[1:]), dtype)
-            if name == "features":
-                gather_features(source, file.header.dtype, rows, array)
-            else:
-                array[...] = source[rows]
-            if name == "boxes" and normalize_boxes:
-                scale_boxes(array, file.arrays["image_size"][rows])
-        return result
-
-    def _check_columns(self, names: Sequence[str], out: Mapping[str, Any] | None) -> None:
         for name in (*names, *(out or ())):
             if name not in self.batch_columns:
                 raise StoreError(
                     f"no column {name!r} in a batch", self._path, ", ".join(self.batch_columns), repr(name)
                 )
+        rows = self.row_numbers(items)
+        return make_batch(self._mapped(), self._read_ahead, rows, names, out, normalize_boxes)
 
     def verify(self) -> VerifyReport:
         """Reads the whole file and compares it with its checksums; the report names every damaged image."""

@@ -1,20 +1,48 @@
-"""The arrays a batch is written to: the caller's NumPy arrays or PyTorch tensors, or new ones."""
+"""Makes a batch: one copy of each wanted column, into new arrays or the caller's NumPy arrays or PyTorch tensors."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import StoreError
+from .gather import gather_features, scale_boxes
+from .mapped_file import MappedFile
+from .read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def take_buffer(
+def make_batch(
+    file: MappedFile,
+    read_ahead: ReadAhead,
+    rows: NDArray[np.int64],
+    names: Sequence[str],
+    out: Mapping[str, Any] | None,
+    normalize_boxes: bool,
+) -> dict[str, Any]:
+    """Copies the columns `names` of `rows`, which are checked already; see FeatureStore.batch."""
+    needed = {*names, "image_size"} if normalize_boxes and "boxes" in names else set(names)
+    read_ahead.request_batch(rows, sorted(needed))
+    result: dict[str, Any] = {}
+    for name in names:
+        source = file.arrays[name]
+        dtype = np.dtype(np.float32) if name == "features" else source.dtype
+        result[name], array = _take_buffer(out, name, (len(rows), *source.shape[1:]), dtype)
+        if name == "features":
+            gather_features(source, file.header.dtype, rows, array)
+        else:
+            array[...] = source[rows]
+        if name == "boxes" and normalize_boxes:
+            scale_boxes(array, file.arrays["image_size"][rows])
+    return result
+
+
+def _take_buffer(
     out: Mapping[str, Any] | None, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> tuple[Any, NDArray[Any]]:
     """What the caller gets back for a column, and the same memory as a NumPy array to write to.
