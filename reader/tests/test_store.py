@@ -234,6 +234,8 @@ def test_wrong_items_are_refused(store_path: Path) -> None:
                 store.batch(items)  # type: ignore[arg-type]
         with pytest.raises(TypeError):
             store.batch([store.ids[0], 1])  # type: ignore[list-item]
+        with pytest.raises(TypeError, match="an img_id is a str, got 1"):
+            store.index(1)  # type: ignore[arg-type]
         with pytest.raises(TypeError):
             _ = store[1:3]  # type: ignore[index]
 

@@ -45,13 +45,13 @@ def _copy_single(row: NDArray[Any], out: NDArray[np.float32]) -> None:
 
 
 def _copy_half(row: NDArray[Any], out: NDArray[np.float32]) -> None:
-    bits = row.view(np.int16)
+    bits = row.view("<i2")
     if bits.min() < 0 or bits.max() >= _HALF_INFINITY:
         out[...] = row
         return
     # For finite values >= 0, moving exponent and mantissa to their places and scaling is exact, and several
     # times as fast as NumPy's own conversion.
-    np.left_shift(row.view(np.uint16), 13, out=out.view(np.uint32), dtype=np.uint32)
+    np.left_shift(row.view("<u2"), 13, out=out.view(np.uint32), dtype=np.uint32)
     np.multiply(out, _HALF_TO_SINGLE, out=out)
 
 

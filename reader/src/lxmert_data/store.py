@@ -173,6 +173,8 @@ class FeatureStore:
 
     def index(self, img_id: str) -> int:
         """The row number of an img_id; raises UnknownImageError."""
+        if not isinstance(img_id, str):
+            raise TypeError(f"an img_id is a str, got {img_id!r}")
         return int(self.ids.find([img_id])[0])
 
     def row_numbers(self, items: Items) -> NDArray[np.int64]:
