@@ -30,6 +30,7 @@ TENSORS = {
     "crc32": ("U32", 4, []),
     "img_id": ("U8", ID_BYTES, [ID_BYTES]),
 }
+COLUMNS = "img_id img_h img_w objects_id objects_conf attrs_id attrs_conf num_boxes boxes features"
 
 # Runs in a fresh process, so that nothing is counted but what opening costs.
 PROBE = """
@@ -64,7 +65,7 @@ def write_sparse_store(path: str, rows: int) -> None:
         "format_version": "1",
         "rows": str(rows),
         "dtype": "f32",
-        "columns": json.dumps([name for name in TENSORS if name not in ("image_size", "crc32")]),
+        "columns": json.dumps(COLUMNS.split()),
         "detector": json.dumps({"name": "none", "weights": "unknown", "caffe_edge": [0, rows]}),
         "sources": "[]",
         "conversion": json.dumps({"first": None, "skip_bad": False}),

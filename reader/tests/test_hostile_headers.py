@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_writer import encode_header, make_header, make_metadata, make_rows, make_tensors
+from store_writer import SIX_COLUMNS, encode_header, make_header, make_metadata, make_rows, make_tensors
 
 from lxmert_data import FeatureStore, StoreError
 
@@ -18,6 +19,8 @@ CUT = "the file is cut short or no safetensors file; convert its source again"
 LENGTH = "the file is cut short or has foreign bytes at its end; convert its source again"
 MAKE = "make a store with lxmert-data's convert command"
 NO_JSON = "the header is no JSON object"
+COLUMNS = "the ten columns of LXMERT or the six of bottom-up-attention"
+TENSOR_NAMES = "features, objects_id, attrs_id, boxes, objects_conf, attrs_conf, image_size, crc32, img_id, source_form"
 JSON = "a JSON object in UTF-8, padded with spaces"
 
 TENSORS = make_tensors(make_rows(1))
@@ -232,22 +235,34 @@ case(
     AGAIN,
 )
 case(
-    "rows with a sign", lambda: metadata_with(rows="+1"), "metadata rows is no count", "a decimal number", '"+1"', AGAIN
+    "rows with a sign",
+    lambda: metadata_with(rows="+1"),
+    "metadata rows is no count",
+    "a whole number from 1",
+    '"+1"',
+    AGAIN,
 )
 case(
     "rows with a leading zero",
     lambda: metadata_with(rows="01"),
     "metadata rows is no count",
-    "a decimal number",
+    "a whole number from 1",
     '"01"',
     AGAIN,
 )
-case("negative rows", lambda: metadata_with(rows="-1"), "metadata rows is no count", "a decimal number", '"-1"', AGAIN)
+case(
+    "negative rows",
+    lambda: metadata_with(rows="-1"),
+    "metadata rows is no count",
+    "a whole number from 1",
+    '"-1"',
+    AGAIN,
+)
 case(
     "rows without end",
     lambda: metadata_with(rows="9" * 30),
     "metadata rows is no count",
-    "a decimal number",
+    "a whole number from 1",
     '"999999999999999999999999999999"',
     AGAIN,
 )
@@ -289,8 +304,8 @@ case(
 case(
     "column twice",
     lambda: metadata_with(columns='["a","a"]'),
-    "metadata columns is wrong",
-    "distinct column names",
+    "metadata columns are unknown",
+    COLUMNS,
     '["a", "a"]',
     AGAIN,
 )
@@ -348,6 +363,30 @@ case(
     "metadata conversion is no JSON object",
     "a JSON object",
     "null",
+    AGAIN,
+)
+case(
+    "no rows at all",
+    lambda: metadata_with(rows="0"),
+    "metadata rows is no count",
+    "a whole number from 1",
+    '"0"',
+    AGAIN,
+)
+case(
+    "other columns",
+    lambda: metadata_with(columns='["img_id"]'),
+    "metadata columns are unknown",
+    COLUMNS,
+    '["img_id"]',
+    AGAIN,
+)
+case(
+    "object columns where six are named",
+    lambda: metadata_with(columns=json.dumps(SIX_COLUMNS)),
+    'tensor "objects_id" is unknown',
+    "only features, boxes, image_size, crc32, img_id, source_form",
+    '"objects_id"',
     AGAIN,
 )
 case(
@@ -458,7 +497,7 @@ case(
     "unknown tensor",
     lambda: header_with(lambda document: document.update(extra={"dtype": "U8", "shape": [0], "data_offsets": [0, 0]})),
     'tensor "extra" is unknown',
-    "the tensors of format version 1 only",
+    f"only {TENSOR_NAMES}",
     '"extra"',
     AGAIN,
 )
@@ -466,7 +505,7 @@ case(
     "no features",
     lambda: header_with(lambda document: document.pop("features")),
     'tensor "features" is missing',
-    "features, boxes, image_size, crc32, img_id, objects_id, attrs_id, objects_conf, attrs_conf",
+    TENSOR_NAMES,
     "objects_id, attrs_id, boxes, objects_conf, attrs_conf, image_size, crc32, img_id",
     AGAIN,
 )
@@ -474,7 +513,7 @@ case(
     "no img_id",
     lambda: header_with(lambda document: document.pop("img_id")),
     'tensor "img_id" is missing',
-    "features, boxes, image_size, crc32, img_id, objects_id, attrs_id, objects_conf, attrs_conf",
+    TENSOR_NAMES,
     "features, objects_id, attrs_id, boxes, objects_conf, attrs_conf, image_size, crc32",
     AGAIN,
 )
@@ -482,7 +521,7 @@ case(
     "no crc32",
     lambda: header_with(lambda document: document.pop("crc32")),
     'tensor "crc32" is missing',
-    "features, boxes, image_size, crc32, img_id, objects_id, attrs_id, objects_conf, attrs_conf",
+    TENSOR_NAMES,
     "features, objects_id, attrs_id, boxes, objects_conf, attrs_conf, image_size, img_id",
     AGAIN,
 )
@@ -490,7 +529,7 @@ case(
     "only one object column",
     lambda: header_with(lambda document: [document.pop(name) for name in ("attrs_id", "objects_conf", "attrs_conf")]),
     'tensor "attrs_id" is missing',
-    "features, boxes, image_size, crc32, img_id, objects_id, attrs_id, objects_conf, attrs_conf",
+    TENSOR_NAMES,
     "features, objects_id, boxes, image_size, crc32, img_id",
     AGAIN,
 )
@@ -500,7 +539,7 @@ case(
         lambda document: [document.pop(name) for name in ("objects_id", "attrs_id", "objects_conf", "attrs_conf")]
     ),
     'tensor "objects_id" is missing',
-    "features, boxes, image_size, crc32, img_id, objects_id, attrs_id, objects_conf, attrs_conf",
+    TENSOR_NAMES,
     "features, boxes, image_size, crc32, img_id",
     AGAIN,
 )
@@ -671,16 +710,6 @@ def test_a_newer_store_points_to_a_newer_reader(tmp_path: Path) -> None:
 def test_missing_file_is_a_file_not_found_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         FeatureStore(tmp_path / "none.safetensors")
-
-
-def test_store_of_no_rows_is_legal(tmp_path: Path) -> None:
-    tensors = {name: array[:0] for name, array in TENSORS.items()}
-    path = tmp_path / "empty.safetensors"
-    path.write_bytes(encode_header(make_header(tensors, make_metadata(tensors))))
-    with FeatureStore(path) as store:
-        assert (len(store), list(store), "x" in store) == (0, [], False)
-        assert store.batch([])["features"].shape == (0, 36, 2048)
-        assert store.verify().ok
 
 
 def test_tensors_in_another_order_without_padding_are_legal(tmp_path: Path) -> None:

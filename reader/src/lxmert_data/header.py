@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import MAKE_AGAIN, StoreError, quote, refuse
-from .metadata import FEATURE_DTYPES, check_metadata
+from .metadata import FEATURE_DTYPES, SIX_COLUMNS, check_metadata
 from .strict_json import load_json
 
 BOX_COUNT = 36
@@ -18,7 +18,6 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_ID_BYTES = 255
 
 OBJECT_TENSORS = ("objects_id", "attrs_id", "objects_conf", "attrs_conf")
-REQUIRED_TENSORS = ("features", "boxes", "image_size", "crc32", "img_id")
 # The order in which an image's bytes go into its checksum; img_id follows without its padding.
 CHECKSUM_ORDER = (
     "features",
@@ -160,15 +159,15 @@ def _check_tensors(tensors: Mapping[str, Tensor], rows: int, dtype: str, columns
         "img_id": ("U8", (rows, None)),
         "source_form": ("U8", (None,)),
     }
+    if columns == SIX_COLUMNS:
+        for name in OBJECT_TENSORS:
+            del layout[name]
     for name in tensors:
         if name not in layout:
-            refuse(f"tensor {quote(name)} is unknown", where, "the tensors of format version 1 only", quote(name))
-    wanted: tuple[str, ...] = REQUIRED_TENSORS
-    if any(name in tensors or name in columns for name in OBJECT_TENSORS):
-        wanted += OBJECT_TENSORS
-    for name in wanted:
-        if name not in tensors:
-            refuse(f"tensor {quote(name)} is missing", where, ", ".join(wanted), ", ".join(tensors))
+            refuse(f"tensor {quote(name)} is unknown", where, f"only {', '.join(layout)}", quote(name))
+    for name in layout:
+        if name not in tensors and name != "source_form":
+            refuse(f"tensor {quote(name)} is missing", where, ", ".join(layout), ", ".join(tensors))
     for name, tensor in tensors.items():
         want_dtype, want_shape = layout[name]
         if tensor.dtype != want_dtype:
@@ -179,7 +178,7 @@ def _check_tensors(tensors: Mapping[str, Tensor], rows: int, dtype: str, columns
             text = quote(["any" if want is None else want for want in want_shape])
             refuse(f"tensor {quote(name)} has the wrong shape", where, text, quote(list(tensor.shape)))
     id_bytes = tensors["img_id"].shape[1]
-    if id_bytes > MAX_ID_BYTES or (rows > 0 and id_bytes == 0):
+    if not 1 <= id_bytes <= MAX_ID_BYTES:
         refuse('tensor "img_id" has the wrong shape', where, f"1 to {MAX_ID_BYTES} bytes an id", f"{id_bytes}")
 
 

@@ -21,7 +21,7 @@ class ImageIds(Sequence[str]):
         self._bytes = column
         width = column.shape[1]
         # Fixed-width bytes compare like the ids themselves: NumPy ignores the zero padding, and no id holds zeros.
-        self._keys: NDArray[np.bytes_] = np.ndarray(len(column), f"S{width or 1}", column)
+        self._keys: NDArray[np.bytes_] = np.ndarray(len(column), f"S{width}", column)
         self._order: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class ImageIds(Sequence[str]):
         wanted = [img_id.encode("utf-8", "surrogatepass") for img_id in img_ids]
         # A longer key would be cut to the width, a trailing zero byte would be taken for padding.
         possible = [at for at, key in enumerate(wanted) if 0 < len(key) <= width and b"\0" not in key]
-        if not possible or not len(self):
+        if not possible:
             return rows
         keys = np.array([wanted[at] for at in possible], self._keys.dtype)
         order = self._sorted_order()

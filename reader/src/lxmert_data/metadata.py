@@ -23,6 +23,19 @@ METADATA_KEYS = (
     "crc32_table",
     "header_crc32",
 )
+TEN_COLUMNS = [
+    "img_id",
+    "img_h",
+    "img_w",
+    "objects_id",
+    "objects_conf",
+    "attrs_id",
+    "attrs_conf",
+    "num_boxes",
+    "boxes",
+    "features",
+]
+SIX_COLUMNS = ["image_id", "image_w", "image_h", "num_boxes", "boxes", "features"]
 FEATURE_DTYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
 _CONVERT = "make a store with lxmert-data's convert command"
 
@@ -55,8 +68,8 @@ def check_metadata(raw: object, where: str) -> dict[str, Any]:
     for key in raw:
         if key not in METADATA_KEYS:
             refuse(f"metadata {quote(key)} is unknown", where, "the keys of format version 1 only", quote(key))
-    if re.fullmatch(r"0|[1-9][0-9]{0,14}", raw["rows"], re.ASCII) is None:
-        refuse("metadata rows is no count", where, "a decimal number", quote(raw["rows"]))
+    if re.fullmatch(r"[1-9][0-9]{0,14}", raw["rows"], re.ASCII) is None:
+        refuse("metadata rows is no count", where, "a whole number from 1", quote(raw["rows"]))
     if raw["dtype"] not in FEATURE_DTYPES:
         refuse("metadata dtype is unknown", where, "f32, f16 or bf16", quote(raw["dtype"]))
     for key in ("crc32_table", "header_crc32"):
@@ -96,8 +109,9 @@ def _parse_metadata_json(key: str, text: str, kind: type, where: str) -> Any:
 
 
 def _check_columns(columns: list[Any], where: str) -> None:
-    if any(not isinstance(name, str) for name in columns) or len(set(columns)) != len(columns):
-        refuse("metadata columns is wrong", where, "distinct column names", quote(columns))
+    if columns not in (TEN_COLUMNS, SIX_COLUMNS):
+        expected = "the ten columns of LXMERT or the six of bottom-up-attention"
+        refuse("metadata columns are unknown", where, expected, quote(columns))
 
 
 def _check_detector(detector: dict[str, Any], where: str) -> None:
