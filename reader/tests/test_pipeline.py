@@ -1,4 +1,4 @@
-"""Stores written by the pipeline equal those of the tests' own writer byte for byte; skipped where it is not installed."""
+"""Stores that the pipeline writes equal those of the tests' own writer; skipped where it is not installed."""
 
 from __future__ import annotations
 
