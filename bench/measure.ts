@@ -11,7 +11,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { formatRow, makeSyntheticRow } from '../pipeline/synthetic-rows.ts';
+import { formatRow } from '../pipeline/format/format-row.ts';
+import { makeSyntheticRow } from '../pipeline/synthetic-rows.ts';
 
 export const CLI = join(import.meta.dirname, '..', 'pipeline', 'cli.ts');
 
