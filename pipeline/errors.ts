@@ -10,6 +10,8 @@ export type ErrorCode =
   | 'ERR_IO'
   | 'ERR_INTERRUPTED'
   | 'ERR_MANIFEST'
+  | 'ERR_IMAGE'
+  | 'ERR_EXTRACTOR'
   | 'ERR_INTERNAL';
 
 export interface ErrorParts {
