@@ -4,11 +4,11 @@ import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { isErrno } from '../../errors.ts';
-import { foldConvolution } from './fold-weights.ts';
+import { foldConvolution, orderByTap } from './fold-weights.ts';
 import type { WeightTable } from './graphs.ts';
 import { buildBackboneGraph, buildHeadGraph } from './graphs.ts';
-import { BIASED_LAYERS, EMBEDDING_SHAPE, listConvolutions } from './network.ts';
-import type { ExternalBytes } from './onnx-model.ts';
+import { BIASED_LAYERS, EMBEDDING_SHAPE, listConvolutions, listStemConvolutions } from './network.ts';
+import type { ExternalTensor } from './onnx-model.ts';
 import type { Weights } from './weights.ts';
 
 /** Goes up when the same weights are converted to other bytes. */
@@ -30,7 +30,7 @@ interface ModelRecord {
   readonly weights: string;
   readonly bytes: number;
   readonly crc32: number;
-  readonly tensors: readonly [string, ExternalBytes & { shape: readonly number[] }][];
+  readonly tensors: [string, ExternalTensor][];
 }
 
 /**
@@ -83,7 +83,8 @@ async function writeWeights(weights: Weights, file: FileHandle): Promise<ModelRe
   for await (const { name, shape, values } of listTensors(weights)) {
     await append(new Uint8Array((ALIGNMENT - (offset % ALIGNMENT)) % ALIGNMENT));
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    tensors.push([name, { location: WEIGHTS_FILE, offset, length: bytes.length, shape }]);
+    const type = values instanceof Float32Array ? 'float32' : 'float64';
+    tensors.push([name, { type, shape, location: WEIGHTS_FILE, offset, length: bytes.length }]);
     await append(bytes);
   }
   await file.sync();
@@ -93,15 +94,23 @@ async function writeWeights(weights: Weights, file: FileHandle): Promise<ModelRe
 interface NamedTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly values: Float32Array;
+  readonly values: Float32Array | Float64Array;
 }
 
 async function* listTensors(weights: Weights): AsyncGenerator<NamedTensor> {
+  const stem = new Set(listStemConvolutions().map(({ layer }) => layer));
   for (const convolution of listConvolutions()) {
     const { layer, inputs, outputs, kernel } = convolution;
     const { weight, bias } = await foldConvolution(weights, convolution);
-    yield { name: `${layer}.weight`, shape: [outputs, inputs, kernel, kernel], values: weight };
-    yield { name: `${layer}.bias`, shape: [outputs], values: bias };
+    if (stem.has(layer)) {
+      const shape = [outputs, kernel * kernel * inputs];
+      yield { name: `${layer}.weight`, shape, values: orderByTap(weight, convolution) };
+      yield { name: `${layer}.bias`, shape: [outputs, 1], values: bias };
+    } else {
+      const shape = [outputs, inputs, kernel, kernel];
+      yield { name: `${layer}.weight`, shape, values: Float32Array.from(weight) };
+      yield { name: `${layer}.bias`, shape: [outputs], values: Float32Array.from(bias) };
+    }
   }
   for (const [layer, shape] of Object.entries(BIASED_LAYERS)) {
     yield { name: `${layer}.weight`, shape, values: await weights.read(`${layer}/0`) };

@@ -6,15 +6,12 @@ const BATCH_NORM_EPSILON = 1e-5;
 
 export interface FoldedConvolution {
   /** (outputs, inputs, kernel, kernel) */
-  readonly weight: Float32Array;
+  readonly weight: Float64Array;
   /** (outputs) */
-  readonly bias: Float32Array;
+  readonly bias: Float64Array;
 }
 
-/**
- * Folds BatchNorm and Scale into the convolution before them. Done in double and rounded once, this moves the
- * results less than another BLAS moves Caffe's own.
- */
+/** Folds BatchNorm and Scale into the convolution before them, in double. */
 export async function foldConvolution(weights: Weights, convolution: Convolution): Promise<FoldedConvolution> {
   const { layer, outputs } = convolution;
   const { batchNorm, scale } = nameNormalization(layer);
@@ -24,8 +21,8 @@ export async function foldConvolution(weights: Weights, convolution: Convolution
     ),
   );
   const correction = factor![0] === 0 ? 0 : 1 / factor![0]!;
-  const weight = new Float32Array(kernel!.length);
-  const bias = new Float32Array(outputs);
+  const weight = new Float64Array(kernel!.length);
+  const bias = new Float64Array(outputs);
   const size = kernel!.length / outputs;
   for (let output = 0; output < outputs; output += 1) {
     const gain = gamma![output]! / Math.sqrt(variance![output]! * correction + BATCH_NORM_EPSILON);
@@ -33,4 +30,18 @@ export async function foldConvolution(weights: Weights, convolution: Convolution
     for (let i = output * size; i < (output + 1) * size; i += 1) weight[i] = kernel![i]! * gain;
   }
   return { weight, bias };
+}
+
+/** (outputs, inputs, kernel, kernel) to (outputs, kernel * kernel * inputs): the order in which pixels are gathered. */
+export function orderByTap(weight: Float64Array, { inputs, outputs, kernel }: Convolution): Float64Array {
+  const taps = kernel * kernel;
+  const ordered = new Float64Array(weight.length);
+  for (let output = 0; output < outputs; output += 1) {
+    for (let input = 0; input < inputs; input += 1) {
+      for (let tap = 0; tap < taps; tap += 1) {
+        ordered[(output * taps + tap) * inputs + input] = weight[(output * inputs + input) * taps + tap]!;
+      }
+    }
+  }
+  return ordered;
 }

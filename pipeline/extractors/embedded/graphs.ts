@@ -1,9 +1,9 @@
+import { addStem } from './stem.ts';
 import type { Bottleneck, Convolution } from './network.ts';
 import {
   ANCHORS_PER_CELL,
   ATTRIBUTE_CLASSES,
   BACKBONE_BLOCKS,
-  CONV1,
   FEATURE_CHANNELS,
   FEATURE_SIZE,
   FEATURE_STRIDE,
@@ -11,11 +11,11 @@ import {
   OBJECT_CLASSES,
   POOLED_SIZE,
 } from './network.ts';
-import type { Dimension, ExternalBytes } from './onnx-model.ts';
+import type { Dimension, ExternalTensor } from './onnx-model.ts';
 import { OnnxGraph } from './onnx-model.ts';
 
 /** Shape and place of the tensors that the graphs read: `LAYER.weight` and `LAYER.bias`. */
-export type WeightTable = ReadonlyMap<string, ExternalBytes & { readonly shape: readonly number[] }>;
+export type WeightTable = ReadonlyMap<string, ExternalTensor>;
 
 /**
  * Image to features and proposals.
@@ -28,10 +28,7 @@ export function buildBackboneGraph(table: WeightTable, taps: ReadonlyMap<string,
   const builder = new LayerBuilder('backbone', table);
   const { graph } = builder;
   const data = graph.input('data', 'float32', [1, 3, 'height', 'width']);
-  const conv1 = builder.relu(builder.convolve(CONV1, data), 'conv1');
-  // Caffe rounds the size of a pooled map up and cuts the last windows off at the border.
-  const pooling = { kernel_shape: [3, 3], strides: [2, 2], pads: [0, 0, 0, 0], ceil_mode: 1 };
-  let value = graph.add('MaxPool', [conv1], 'pool1', pooling);
+  let value = graph.cast(addStem(graph, table, data), 'float32', 'res2c');
   for (const block of BACKBONE_BLOCKS) value = builder.bottleneck(block, value);
 
   const rpn = builder.relu(builder.biasedConvolve('rpn_conv/3x3', value, 'rpn_conv'), 'rpn/output');
@@ -96,7 +93,7 @@ class LayerBuilder {
   weight(name: string): string {
     const entry = this.#table.get(name);
     if (entry === undefined) throw new RangeError(`no weights named ${name}`);
-    return this.graph.weights(name, entry.shape, entry);
+    return this.graph.weights(name, entry);
   }
 
   relu(value: string, output: string): string {

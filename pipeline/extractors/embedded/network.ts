@@ -44,15 +44,25 @@ interface Stage {
 }
 
 export const CONV1: Convolution = convolve('conv1', 3, 64, 7, 2);
+/** Caffe rounds the size of a pooled map up and cuts the last windows off at the border. */
+export const POOL1 = { kernel: 3, stride: 2 } as const;
 
 const numbered = (count: number): string[] => [
   'a',
   ...Array.from({ length: count }, (_, index) => `b${index + 1}`),
 ];
 
-/** res2 to res4, run once an image. The stride is on the first 1x1, as in the original ResNet. */
+/** The first stage of blocks. */
+export const STEM_BLOCKS: readonly Bottleneck[] = buildStage('res2', {
+  blocks: ['a', 'b', 'c'],
+  middle: 64,
+  inputs: 64,
+  stride: 1,
+  dilation: 1,
+});
+
+/** res3 and res4, run once an image. The stride is on the first 1x1, as in the original ResNet. */
 export const BACKBONE_BLOCKS: readonly Bottleneck[] = [
-  ...buildStage('res2', { blocks: ['a', 'b', 'c'], middle: 64, inputs: 64, stride: 1, dilation: 1 }),
   ...buildStage('res3', { blocks: numbered(3), middle: 128, inputs: 256, stride: 2, dilation: 1 }),
   ...buildStage('res4', { blocks: numbered(22), middle: 256, inputs: 512, stride: 2, dilation: 1 }),
 ];
@@ -80,7 +90,12 @@ export const BIASED_LAYERS: Readonly<Record<string, readonly number[]>> = {
 export const EMBEDDING_SHAPE = [OBJECT_CLASSES, EMBEDDING_SIZE] as const;
 
 export function listConvolutions(): Convolution[] {
-  return [CONV1, ...[...BACKBONE_BLOCKS, ...HEAD_BLOCKS].flatMap(listBlock)];
+  return [...listStemConvolutions(), ...[...BACKBONE_BLOCKS, ...HEAD_BLOCKS].flatMap(listBlock)];
+}
+
+/** conv1 and the first stage: what is computed in double. */
+export function listStemConvolutions(): Convolution[] {
+  return [CONV1, ...STEM_BLOCKS.flatMap(listBlock)];
 }
 
 function listBlock(block: Bottleneck): Convolution[] {

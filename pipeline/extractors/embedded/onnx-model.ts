@@ -23,18 +23,20 @@ const MODEL_TYPE = root.lookupType('ModelProto');
 
 const IR_VERSION = 8;
 const OPSET_VERSION = 17;
-const DATA_TYPES = { float32: 1, int64: 7 } as const;
+const DATA_TYPES = { float32: 1, int64: 7, float64: 11 } as const;
 const ATTRIBUTE_TYPES = { float: 1, int: 2, string: 3, ints: 7 } as const;
 const EXTERNAL_LOCATION = 1;
 
-type DataType = keyof typeof DATA_TYPES;
+export type DataType = keyof typeof DATA_TYPES;
 /** A number of elements, or the name of a size known only at run time. */
 export type Dimension = number | string;
 /** An integer, a list of integers or a text; a float is given as `{ float }`. */
 export type AttributeValue = number | readonly number[] | string | { readonly float: number };
 
 /** Where an initializer's little-endian bytes lie in a file beside the model. */
-export interface ExternalBytes {
+export interface ExternalTensor {
+  readonly type: 'float32' | 'float64';
+  readonly shape: readonly number[];
   readonly location: string;
   readonly offset: number;
   readonly length: number;
@@ -78,13 +80,13 @@ export class OnnxGraph {
     return output;
   }
 
-  /** A tensor of float32 weights kept in another file. */
-  weights(name: string, shape: readonly number[], { location, offset, length }: ExternalBytes): string {
+  /** A tensor kept in another file. */
+  weights(name: string, { type, shape, location, offset, length }: ExternalTensor): string {
     const entries = { location, offset: String(offset), length: String(length) };
     this.#initializers.set(name, {
       name,
       dims: shape,
-      data_type: DATA_TYPES.float32,
+      data_type: DATA_TYPES[type],
       data_location: EXTERNAL_LOCATION,
       external_data: Object.entries(entries).map(([key, value]) => ({ key, value })),
     });
@@ -101,6 +103,10 @@ export class OnnxGraph {
       raw_data: new Uint8Array(raw.buffer),
     });
     return name;
+  }
+
+  cast(value: string, type: DataType, output: string): string {
+    return this.add('Cast', [value], output, { to: DATA_TYPES[type] });
   }
 
   encode(): Uint8Array {
