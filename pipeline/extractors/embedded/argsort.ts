@@ -1,5 +1,5 @@
-/** Runs at most this long are sorted by insertion. */
-const SMALL_RUN = 16;
+/** Runs of this length and one more are sorted by insertion. */
+const SMALL_RUN = 15;
 
 /**
  * Indices that put `values` into decreasing order: NumPy's `values.argsort()[::-1]`.

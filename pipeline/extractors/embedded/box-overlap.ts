@@ -49,7 +49,8 @@ export function suppressOverlaps(
     kept.push(box);
     for (let later = rank + 1; later < order.length; later += 1) {
       const other = order[later]!;
-      if (suppressed[other] === 0 && measureOverlap(boxes, areas, box, other) >= threshold) suppressed[other] = 1;
+      if (suppressed[other] === 0 && measureOverlap(boxes, areas, box, other) >= threshold)
+        suppressed[other] = 1;
     }
   }
   return kept;

@@ -169,18 +169,29 @@ async function readBlob(
     filled += count;
   }
   if (!values.every(Number.isFinite)) {
-    throw new LxmertDataError('ERR_INPUT', { what: `blob ${blob} holds values that are not finite`, where: path });
+    throw new LxmertDataError('ERR_INPUT', {
+      what: `blob ${blob} holds values that are not finite`,
+      where: path,
+    });
   }
   return values;
 }
 
-async function readExactly(file: FileHandle, path: string, position: number, length: number): Promise<Buffer> {
+async function readExactly(
+  file: FileHandle,
+  path: string,
+  position: number,
+  length: number,
+): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(length);
   let filled = 0;
   while (filled < length) {
     const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled);
     if (bytesRead === 0) {
-      throw new LxmertDataError('ERR_INPUT', { what: 'the file became shorter while it was read', where: path });
+      throw new LxmertDataError('ERR_INPUT', {
+        what: 'the file became shorter while it was read',
+        where: path,
+      });
     }
     filled += bytesRead;
   }
@@ -195,7 +206,9 @@ function describeForeign(path: string, position: number, head: Buffer): LxmertDa
     where: path,
     expected: 'a protobuf NetParameter with layers',
     got: head.length === 0 ? 'an empty file' : `"${text}" at byte ${position}`,
-    hint: isPage ? `the server sent a page in place of the file: download it again in a browser; ${HINT}` : HINT,
+    hint: isPage
+      ? `the server sent a page in place of the file: download it again in a browser; ${HINT}`
+      : HINT,
   });
 }
 

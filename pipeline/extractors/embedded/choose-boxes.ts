@@ -1,8 +1,8 @@
+import { BOXES } from '../../format/row-shape.ts';
 import { argsortDescending } from './argsort.ts';
 import { measureAreas, measureOverlap } from './box-overlap.ts';
-import { ATTRIBUTE_CLASSES, OBJECT_CLASSES } from './network.ts';
+import { OBJECT_CLASSES } from './network.ts';
 
-export const BOXES_PER_IMAGE = 36;
 const OVERLAP_THRESHOLD = 0.3;
 const MIN_CONFIDENCE = 0.2;
 
@@ -63,9 +63,10 @@ function markOverlaps(boxes: Float32Array, words: number): Int32Array {
  */
 export function chooseRegions(confidences: Float64Array): Int32Array {
   const above: number[] = [];
-  for (const [region, confidence] of confidences.entries()) if (confidence >= MIN_CONFIDENCE) above.push(region);
-  if (above.length === BOXES_PER_IMAGE) return Int32Array.from(above);
-  return argsortDescending(confidences).slice(0, BOXES_PER_IMAGE);
+  for (const [region, confidence] of confidences.entries())
+    if (confidence >= MIN_CONFIDENCE) above.push(region);
+  if (above.length === BOXES) return Int32Array.from(above);
+  return argsortDescending(confidences).slice(0, BOXES);
 }
 
 export interface BestClasses {
@@ -74,11 +75,15 @@ export interface BestClasses {
   readonly confidences: Float32Array;
 }
 
-/** Best class of each of `regions`, background left out; the first of equals. */
+/**
+ * Best class of each of `regions`; the first of equals.
+ *
+ * @param probabilities (n, classes), the first of which, background or "none", does not take part
+ */
 export function findBestClasses(
   probabilities: Float32Array,
   regions: Int32Array,
-  classes: typeof OBJECT_CLASSES | typeof ATTRIBUTE_CLASSES,
+  classes: number,
 ): BestClasses {
   const ids = new Int32Array(regions.length);
   const confidences = new Float32Array(regions.length);

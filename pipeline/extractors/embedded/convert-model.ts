@@ -5,10 +5,9 @@ import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { isErrno } from '../../errors.ts';
 import { foldConvolution, orderByTap } from './fold-weights.ts';
-import type { WeightTable } from './graphs.ts';
 import { buildBackboneGraph, buildHeadGraph } from './graphs.ts';
 import { BIASED_LAYERS, EMBEDDING_SHAPE, listConvolutions, listStemConvolutions } from './network.ts';
-import type { ExternalTensor } from './onnx-model.ts';
+import type { ExternalTensor, WeightTable } from './onnx-model.ts';
 import type { Weights } from './weights.ts';
 
 /** Goes up when the same weights are converted to other bytes. */
@@ -52,7 +51,9 @@ export async function convertModel(weights: Weights, cacheDirectory: string): Pr
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     // Another process may have put its own, equal one there first.
-    const theirs = isErrno(error, 'ENOTEMPTY', 'EEXIST') ? await openConverted(folder, weights.id) : undefined;
+    const theirs = isErrno(error, 'ENOTEMPTY', 'EEXIST')
+      ? await openConverted(folder, weights.id)
+      : undefined;
     if (theirs === undefined) throw error;
     return theirs;
   }
@@ -116,7 +117,11 @@ async function* listTensors(weights: Weights): AsyncGenerator<NamedTensor> {
     yield { name: `${layer}.weight`, shape, values: await weights.read(`${layer}/0`) };
     yield { name: `${layer}.bias`, shape: [shape[0]!], values: await weights.read(`${layer}/1`) };
   }
-  yield { name: 'cls_embedding.weight', shape: EMBEDDING_SHAPE, values: await weights.read('cls_embedding/0') };
+  yield {
+    name: 'cls_embedding.weight',
+    shape: EMBEDDING_SHAPE,
+    values: await weights.read('cls_embedding/0'),
+  };
 }
 
 /** The model in `folder`, or undefined where there is none or its bytes are not those that were written. */
@@ -136,7 +141,8 @@ async function openConverted(folder: string, id: string): Promise<ConvertedModel
     for (const [path, bytes] of graphs) if (!(await readFile(path)).equals(bytes)) return undefined;
     return model;
   } catch (error) {
-    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError || error instanceof TypeError)
+      return undefined;
     throw error;
   }
 }

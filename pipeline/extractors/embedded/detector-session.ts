@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
+import { dirname, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { LxmertDataError } from '../../errors.ts';
 import { ATTRIBUTE_CLASSES, FEATURE_SIZE, OBJECT_CLASSES } from './network.ts';
@@ -41,7 +44,9 @@ export interface BackboneOutput extends ProposalScores {
 
 /** Regions at a time: on a CPU, what its caches hold; on a GPU, what fills it. */
 const BATCH = { cpu: 10, gpu: 100 } as const;
-const WARNINGS_OFF = 3;
+const ONLY_FATAL = 4;
+// Failures come as exceptions; what onnxruntime would print besides is for its developers.
+ort.env.logLevel = 'fatal';
 
 /** The two graphs on one device. Calls block the thread until the device is done. */
 export class DetectorSession {
@@ -65,7 +70,7 @@ export class DetectorSession {
   /** @throws LxmertDataError ERR_INPUT where the wanted device is not to be had. `auto` takes CUDA or else the CPU. */
   static async open(options: DetectorSessionOptions): Promise<DetectorSession> {
     const { device, threads, batch } = options;
-    const wanted = device === 'auto' ? (['cuda', 'cpu'] as const) : ([device] as const);
+    const wanted = device === 'auto' ? listAutomaticDevices() : [device];
     let failure: unknown;
     for (const candidate of wanted) {
       const settings = configure(candidate, threads);
@@ -80,13 +85,16 @@ export class DetectorSession {
     throw new LxmertDataError('ERR_INPUT', {
       what: `cannot run the detector on the device "${device}"`,
       got: failure instanceof Error ? failure.message.split('\n')[0] : String(failure),
-      hint: device === 'cpu' ? undefined : 'take --device cpu, or install what onnxruntime needs for this device',
+      hint:
+        device === 'cpu' ? undefined : 'take --device cpu, or install what onnxruntime needs for this device',
       cause: failure,
     });
   }
 
   async runBackbone({ data, height, width }: NetworkInput): Promise<BackboneOutput> {
-    const outputs = await this.#backbone.run({ data: new ort.Tensor('float32', data, [1, 3, height, width]) });
+    const outputs = await this.#backbone.run({
+      data: new ort.Tensor('float32', data, [1, 3, height, width]),
+    });
     const { res4b22, rpn_cls_prob, rpn_bbox_pred, ...taps } = outputs as Record<string, ort.Tensor>;
     return {
       map: res4b22!,
@@ -110,7 +118,10 @@ export class DetectorSession {
     for (let first = 0; first < count; first += this.#batch) {
       const group = rois.subarray(5 * first, 5 * Math.min(first + this.#batch, count));
       const regions = new ort.Tensor('float32', group, [group.length / 5, 5]);
-      const { pool5_flat, cls_prob, attr_prob, predicted_cls } = await this.#head.run({ res4b22: map, rois: regions });
+      const { pool5_flat, cls_prob, attr_prob, predicted_cls } = await this.#head.run({
+        res4b22: map,
+        rois: regions,
+      });
       output.features.set(pool5_flat!.data as Float32Array, first * FEATURE_SIZE);
       output.objects.set(cls_prob!.data as Float32Array, first * OBJECT_CLASSES);
       output.attributes.set(attr_prob!.data as Float32Array, first * ATTRIBUTE_CLASSES);
@@ -125,12 +136,24 @@ export class DetectorSession {
   }
 }
 
-function configure(device: Exclude<Device, 'auto'>, threads: number | undefined): ort.InferenceSession.SessionOptions {
+/** CUDA where onnxruntime's library for it is installed (its package does not bring it), then the CPU. */
+function listAutomaticDevices(): Exclude<Device, 'auto'>[] {
+  const package_ = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  const name =
+    process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
+  const hasCuda = existsSync(join(package_, 'bin', 'napi-v6', process.platform, process.arch, name));
+  return hasCuda ? ['cuda', 'cpu'] : ['cpu'];
+}
+
+function configure(
+  device: Exclude<Device, 'auto'>,
+  threads: number | undefined,
+): ort.InferenceSession.SessionOptions {
   return {
     executionProviders: [device],
     graphOptimizationLevel: 'all',
     executionMode: 'sequential',
-    logSeverityLevel: WARNINGS_OFF,
+    logSeverityLevel: ONLY_FATAL,
     intraOpNumThreads: threads ?? countThreads(),
   };
 }

@@ -1,37 +1,47 @@
-import type { BackboneOutput, DetectorSessionOptions, HeadOutput } from './detector-session.ts';
+import type { DetectorSessionOptions, FeatureMap, HeadOutput } from './detector-session.ts';
 import { DetectorSession } from './detector-session.ts';
 import type { NetworkInput } from './network-input.ts';
 import type { ProposalScores } from './propose-regions.ts';
-import { answerCalls } from './worker-calls.ts';
+import { answerInOrder } from './worker-answers.ts';
 
-/**
- * The thread that owns the device. onnxruntime's calls block their thread, so everything else runs on others.
- * Feature maps stay here between the two graphs, under the key that the caller gives.
- */
+export type DeviceRequest =
+  | { readonly type: 'open'; readonly options: DetectorSessionOptions }
+  | { readonly type: 'backbone'; readonly image: number; readonly input: NetworkInput }
+  | { readonly type: 'head'; readonly image: number; readonly rois: Float32Array }
+  | { readonly type: 'drop'; readonly image: number }
+  | { readonly type: 'close' };
+
+// onnxruntime's calls block their thread, so this one does nothing else. The features of an image stay here, on
+// the device, between the two graphs.
 let session: DetectorSession | undefined;
-const maps = new Map<number, BackboneOutput['map']>();
+const maps = new Map<number, FeatureMap>();
 
-const handlers = {
-  open: async (options: DetectorSessionOptions): Promise<string> => {
-    session = await DetectorSession.open(options);
-    return session.device;
-  },
-  runBackbone: async ({ key, ...input }: NetworkInput & { key: number }): Promise<ProposalScores> => {
-    const { map, probabilities, deltas, mapHeight, mapWidth } = await session!.runBackbone(input);
-    maps.set(key, map);
-    return { probabilities, deltas, mapHeight, mapWidth };
-  },
-  runHead: async ({ key, rois }: { key: number; rois: Float32Array }): Promise<HeadOutput> => {
-    const map = maps.get(key)!;
-    maps.delete(key);
-    return session!.runHead(map, rois);
-  },
-  drop: (key: number): Promise<void> => {
-    maps.delete(key);
-    return Promise.resolve();
-  },
-};
+answerInOrder(async (request: DeviceRequest): Promise<unknown> => {
+  switch (request.type) {
+    case 'open':
+      session = await DetectorSession.open(request.options);
+      return session.device;
+    case 'backbone':
+      return runBackbone(session!, request.image, request.input);
+    case 'head': {
+      const map = maps.get(request.image)!;
+      maps.delete(request.image);
+      return (await session!.runHead(map, request.rois)) satisfies HeadOutput;
+    }
+    case 'drop':
+      maps.delete(request.image);
+      return undefined;
+    case 'close':
+      return session?.close();
+  }
+});
 
-export type DeviceHandlers = typeof handlers;
-
-answerCalls(handlers);
+async function runBackbone(
+  detector: DetectorSession,
+  image: number,
+  input: NetworkInput,
+): Promise<ProposalScores> {
+  const { map, probabilities, deltas, mapHeight, mapWidth } = await detector.runBackbone(input);
+  maps.set(image, map);
+  return { probabilities, deltas, mapHeight, mapWidth };
+}

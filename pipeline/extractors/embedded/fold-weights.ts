@@ -12,12 +12,15 @@ export interface FoldedConvolution {
 }
 
 /** Folds BatchNorm and Scale into the convolution before them, in double. */
-export async function foldConvolution(weights: Weights, convolution: Convolution): Promise<FoldedConvolution> {
+export async function foldConvolution(
+  weights: Weights,
+  convolution: Convolution,
+): Promise<FoldedConvolution> {
   const { layer, outputs } = convolution;
   const { batchNorm, scale } = nameNormalization(layer);
   const [kernel, mean, variance, factor, gamma, beta] = await Promise.all(
-    [`${layer}/0`, `${batchNorm}/0`, `${batchNorm}/1`, `${batchNorm}/2`, `${scale}/0`, `${scale}/1`].map(blob =>
-      weights.read(blob),
+    [`${layer}/0`, `${batchNorm}/0`, `${batchNorm}/1`, `${batchNorm}/2`, `${scale}/0`, `${scale}/1`].map(
+      blob => weights.read(blob),
     ),
   );
   const correction = factor![0] === 0 ? 0 : 1 / factor![0]!;

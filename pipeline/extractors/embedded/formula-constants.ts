@@ -110,13 +110,13 @@ export const VARIANCES: Readonly<Record<string, number>> = {
 
 export const GAINS: Readonly<Record<string, number>> = {
   'rpn_conv/3x3': 0.814,
-  'rpn_cls_score': 1.795,
-  'rpn_bbox_pred': 0.3357,
-  'cls_score': 9.05,
-  'bbox_pred': 1.466,
-  'fc_attr': 2.36,
-  'attr_score': 8.698,
-  'cls_embedding': 1,
+  rpn_cls_score: 1.795,
+  rpn_bbox_pred: 0.3357,
+  cls_score: 9.05,
+  bbox_pred: 1.466,
+  fc_attr: 2.36,
+  attr_score: 8.698,
+  cls_embedding: 1,
 };
 
 export const BIAS_AMPLITUDES: Readonly<Record<string, number>> = {

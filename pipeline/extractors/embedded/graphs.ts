@@ -11,11 +11,11 @@ import {
   OBJECT_CLASSES,
   POOLED_SIZE,
 } from './network.ts';
-import type { Dimension, ExternalTensor } from './onnx-model.ts';
+import type { Dimension, WeightTable } from './onnx-model.ts';
 import { OnnxGraph } from './onnx-model.ts';
 
-/** Shape and place of the tensors that the graphs read: `LAYER.weight` and `LAYER.bias`. */
-export type WeightTable = ReadonlyMap<string, ExternalTensor>;
+/** Values of the stem that can be tapped; they are computed in double. */
+const STEM_TAPS = ['conv1', 'pool1'];
 
 /**
  * Image to features and proposals.
@@ -24,7 +24,10 @@ export type WeightTable = ReadonlyMap<string, ExternalTensor>;
  * 12 anchors, then foreground) and `rpn_bbox_pred` (1, 48, h, w). `taps` names further values to put out, by
  * Caffe's blob names, with their channels.
  */
-export function buildBackboneGraph(table: WeightTable, taps: ReadonlyMap<string, number> = new Map()): Uint8Array {
+export function buildBackboneGraph(
+  table: WeightTable,
+  taps: ReadonlyMap<string, number> = new Map(),
+): Uint8Array {
   const builder = new LayerBuilder('backbone', table);
   const { graph } = builder;
   const data = graph.input('data', 'float32', [1, 3, 'height', 'width']);
@@ -42,6 +45,7 @@ export function buildBackboneGraph(table: WeightTable, taps: ReadonlyMap<string,
   graph.output(value, 'float32', map(FEATURE_CHANNELS));
   graph.output('rpn_cls_prob', 'float32', map(2 * ANCHORS_PER_CELL));
   graph.output('rpn_bbox_pred', 'float32', map(4 * ANCHORS_PER_CELL));
+  for (const tap of STEM_TAPS) if (taps.has(tap)) graph.cast(`${tap}/double`, 'float32', tap);
   for (const [tap, channels] of taps) graph.output(tap, 'float32', [1, channels, `${tap}_h`, `${tap}_w`]);
   return graph.encode();
 }
@@ -68,7 +72,11 @@ export function buildHeadGraph(table: WeightTable): Uint8Array {
   const scores = builder.innerProduct('cls_score', features);
   graph.add('Softmax', [scores], 'cls_prob', { axis: 1 });
   // Caffe's CPU code gives the last of equal scores; the background takes part.
-  const winner = graph.add('ArgMax', [scores], 'predicted_cls', { axis: 1, keepdims: 0, select_last_index: 1 });
+  const winner = graph.add('ArgMax', [scores], 'predicted_cls', {
+    axis: 1,
+    keepdims: 0,
+    select_last_index: 1,
+  });
   const embedding = graph.add('Gather', [builder.weight('cls_embedding.weight'), winner], 'cls_embedding');
   const joined = graph.add('Concat', [features, embedding], 'concat_pool5', { axis: 1 });
   const hidden = builder.relu(builder.innerProduct('fc_attr', joined), 'fc_attr_relu');
@@ -100,14 +108,23 @@ class LayerBuilder {
     return this.graph.add('Relu', [value], output);
   }
 
-  convolve({ layer, kernel, stride, dilation }: Convolution, input: string, output = `${layer}/scaled`): string {
+  convolve(
+    { layer, kernel, stride, dilation }: Convolution,
+    input: string,
+    output = `${layer}/scaled`,
+  ): string {
     const pad = dilation * Math.floor(kernel / 2);
-    return this.graph.add('Conv', [input, this.weight(`${layer}.weight`), this.weight(`${layer}.bias`)], output, {
-      kernel_shape: [kernel, kernel],
-      strides: [stride, stride],
-      dilations: [dilation, dilation],
-      pads: [pad, pad, pad, pad],
-    });
+    return this.graph.add(
+      'Conv',
+      [input, this.weight(`${layer}.weight`), this.weight(`${layer}.bias`)],
+      output,
+      {
+        kernel_shape: [kernel, kernel],
+        strides: [stride, stride],
+        dilations: [dilation, dilation],
+        pads: [pad, pad, pad, pad],
+      },
+    );
   }
 
   /** A convolution of the proposals: stride 1, output as large as the input. */

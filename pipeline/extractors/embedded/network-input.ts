@@ -24,7 +24,10 @@ export interface NetworkInput {
 }
 
 /** The short side becomes 600 pixels, but the long side no more than 1000. */
-export function measureInput(height: number, width: number): { height: number; width: number; scale: number } {
+export function measureInput(
+  height: number,
+  width: number,
+): { height: number; width: number; scale: number } {
   const long = Math.max(height, width);
   let scale = SHORT_SIDE / Math.min(height, width);
   if (roundHalfEven(scale * long) > MAX_LONG_SIDE) scale = MAX_LONG_SIDE / long;

@@ -42,6 +42,9 @@ export interface ExternalTensor {
   readonly length: number;
 }
 
+/** The tensors that graphs read, by the names `LAYER.weight` and `LAYER.bias`. */
+export type WeightTable = ReadonlyMap<string, ExternalTensor>;
+
 /** Collects one ONNX graph. Values are named by strings; `add` returns the name of the node's first output. */
 export class OnnxGraph {
   readonly #name: string;

@@ -62,13 +62,14 @@ export function proposeRegions(scores: ProposalScores, input: InputSize, limit: 
   return regions;
 }
 
-interface Candidates {
+export interface Candidates {
+  /** (n, 4) */
   readonly boxes: Float32Array;
   readonly scores: Float32Array;
 }
 
 /** All proposals that are large enough: rows, then columns, then anchors. */
-function decodeProposals(scores: ProposalScores, { height, width, scale }: InputSize): Candidates {
+export function decodeProposals(scores: ProposalScores, { height, width, scale }: InputSize): Candidates {
   const { probabilities, deltas, mapHeight, mapWidth } = scores;
   const cells = mapHeight * mapWidth;
   const boxes = new Float32Array(4 * ANCHORS_PER_CELL * cells);
@@ -82,7 +83,8 @@ function decodeProposals(scores: ProposalScores, { height, width, scale }: Input
       const delta = (k: number): number => deltas[(4 * anchor + k) * cells + cell]!;
       const [left, right] = decodeSpan(x1 + shiftX, x2 + shiftX, delta(0), delta(2), width - 1);
       const [top, bottom] = decodeSpan(y1 + shiftY, y2 + shiftY, delta(1), delta(3), height - 1);
-      if (!(fround(fround(right - left) + 1) >= minSide && fround(fround(bottom - top) + 1) >= minSide)) continue;
+      if (!(fround(fround(right - left) + 1) >= minSide && fround(fround(bottom - top) + 1) >= minSide))
+        continue;
       boxes[4 * count] = left;
       boxes[4 * count + 1] = top;
       boxes[4 * count + 2] = right;

@@ -1,7 +1,6 @@
-import type { WeightTable } from './graphs.ts';
 import type { Convolution } from './network.ts';
 import { CONV1, POOL1, STEM_BLOCKS } from './network.ts';
-import type { OnnxGraph } from './onnx-model.ts';
+import type { OnnxGraph, WeightTable } from './onnx-model.ts';
 
 const TO_THE_END = 2 ** 53 - 1;
 
@@ -53,7 +52,11 @@ class StemBuilder {
     const graph = this.#graph;
     const gathered = kernel === 1 ? input : this.#gather(convolution, input);
     const size = graph.add('Shape', [gathered], `${layer}/size`, { start: 2, end: 4 });
-    const columns = graph.add('Reshape', [gathered, graph.integers('as_matrix', [0, 0, -1])], `${layer}/columns`);
+    const columns = graph.add(
+      'Reshape',
+      [gathered, graph.integers('as_matrix', [0, 0, -1])],
+      `${layer}/columns`,
+    );
     const product = graph.add('MatMul', [this.#weight(`${layer}.weight`), columns], `${layer}/product`);
     const biased = graph.add('Add', [product, this.#weight(`${layer}.bias`)], `${layer}/biased`);
     const channels = graph.integers(`${layer}/channels`, [1, outputs]);
