@@ -5,7 +5,7 @@ import { decodeImage } from './decode-image.ts';
 import type { HeadOutput } from './detector-session.ts';
 import { ATTRIBUTE_CLASSES, FEATURE_SIZE, OBJECT_CLASSES } from './network.ts';
 import type { NetworkInput } from './network-input.ts';
-import { makeNetworkInput } from './network-input.ts';
+import { makeNetworkInput, measureInput } from './network-input.ts';
 import type { InputSize, ProposalScores } from './propose-regions.ts';
 import { proposeRegions } from './propose-regions.ts';
 import { answerInOrder } from './worker-answers.ts';
@@ -44,6 +44,9 @@ export interface ChosenBoxes {
   readonly features: Float32Array;
 }
 
+/** Below this a pooling window of conv1's map does not fit. */
+const MIN_INPUT = 3;
+
 answerInOrder(async (request: ImageRequest): Promise<unknown> => {
   switch (request.type) {
     case 'prepare':
@@ -57,6 +60,13 @@ answerInOrder(async (request: ImageRequest): Promise<unknown> => {
 
 async function prepareImage(path: string): Promise<PreparedImage> {
   const bitmap = await decodeImage(path);
+  const { height, width } = measureInput(bitmap.height, bitmap.width);
+  if (Math.min(height, width) < MIN_INPUT) {
+    throw new LxmertDataError('ERR_IMAGE', {
+      what: 'the image is too narrow for the network',
+      got: `${bitmap.width} x ${bitmap.height} pixels become ${width} x ${height}`,
+    });
+  }
   return { height: bitmap.height, width: bitmap.width, input: makeNetworkInput(bitmap) };
 }
 
