@@ -28,14 +28,14 @@ interface ReportEntry {
   readonly crc32_data_f32: string;
 }
 
-export function readOracle<T>(file: string): T {
-  return JSON.parse(readFileSync(join(ORACLE, file), 'utf8')) as T;
+export function readOracle(file: string): unknown {
+  return JSON.parse(readFileSync(join(ORACLE, file), 'utf8'));
 }
 
 /** Images of the report whose picture is there, in the report's order. */
 export function listOracleImages(folder = join(ORACLE, 'images')): OracleImage[] {
   const files = new Set(readdirSync(folder));
-  const report = Object.entries(readOracle<Record<string, ReportEntry>>('report.json'));
+  const report = Object.entries(readOracle('report.json') as Record<string, ReportEntry>);
   return report
     .filter(([, entry]) => files.has(entry.file))
     .map(([name, entry]) => ({

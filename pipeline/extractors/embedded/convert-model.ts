@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { isErrno } from '../../errors.ts';
 import { foldConvolution, orderByTap } from './fold-weights.ts';
@@ -15,6 +15,8 @@ const CONVERTER_VERSION = 1;
 const WEIGHTS_FILE = 'weights.bin';
 /** onnxruntime maps external data only where it begins on a page. */
 const ALIGNMENT = 4096;
+/** A conversion takes seconds: what is older was left by a process that was killed. */
+const STALE_MS = 3_600_000;
 
 /** Files of a converted detector. */
 export interface ConvertedModel {
@@ -45,6 +47,7 @@ export async function convertModel(weights: Weights, cacheDirectory: string): Pr
   try {
     await mkdir(partial, { recursive: true });
     await writeModel(weights, partial);
+    await removeStale(folder);
     await rm(folder, { recursive: true, force: true });
     await rename(partial, folder);
     await syncFolder(dirname(folder));
@@ -60,6 +63,16 @@ export async function convertModel(weights: Weights, cacheDirectory: string): Pr
   const made = await openConverted(folder, weights.id);
   if (made === undefined) throw new Error(`${folder}: the converted detector reads back differently`);
   return made;
+}
+
+async function removeStale(folder: string): Promise<void> {
+  for (const name of await readdir(dirname(folder))) {
+    if (!name.startsWith(`${basename(folder)}.`) || !name.endsWith('.partial')) continue;
+    const path = join(dirname(folder), name);
+    const entry = await stat(path).catch(() => undefined);
+    if (entry === undefined || Date.now() - entry.mtimeMs < STALE_MS) continue;
+    await rm(path, { recursive: true, force: true });
+  }
 }
 
 async function writeModel(weights: Weights, folder: string): Promise<void> {

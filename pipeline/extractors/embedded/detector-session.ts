@@ -20,6 +20,8 @@ export interface DetectorSessionOptions {
   readonly threads?: number | undefined;
   /** Regions that go through the head together. */
   readonly batch?: number | undefined;
+  /** Once its first element is not 0, no further group is begun. */
+  readonly stop?: Int32Array | undefined;
 }
 
 /** What the head says of n regions. */
@@ -54,22 +56,24 @@ export class DetectorSession {
   readonly #backbone: ort.InferenceSession;
   readonly #head: ort.InferenceSession;
   readonly #batch: number;
+  readonly #stop: Int32Array | undefined;
 
   private constructor(
     device: Exclude<Device, 'auto'>,
     backbone: ort.InferenceSession,
     head: ort.InferenceSession,
-    batch: number | undefined,
+    { batch, stop }: DetectorSessionOptions,
   ) {
     this.device = device;
     this.#backbone = backbone;
     this.#head = head;
     this.#batch = batch ?? (device === 'cpu' ? BATCH.cpu : BATCH.gpu);
+    this.#stop = stop;
   }
 
   /** @throws LxmertDataError ERR_INPUT where the wanted device is not to be had. `auto` takes CUDA or else the CPU. */
   static async open(options: DetectorSessionOptions): Promise<DetectorSession> {
-    const { device, threads, batch } = options;
+    const { device, threads } = options;
     const wanted = device === 'auto' ? listAutomaticDevices() : [device];
     let failure: unknown;
     for (const candidate of wanted) {
@@ -77,7 +81,7 @@ export class DetectorSession {
       try {
         const backbone = await ort.InferenceSession.create(options.backbone, settings);
         const head = await ort.InferenceSession.create(options.head, settings);
-        return new DetectorSession(candidate, backbone, head, batch);
+        return new DetectorSession(candidate, backbone, head, options);
       } catch (error) {
         failure = error;
       }
@@ -116,6 +120,9 @@ export class DetectorSession {
       predicted: new Int32Array(count),
     };
     for (let first = 0; first < count; first += this.#batch) {
+      if (this.#stop !== undefined && Atomics.load(this.#stop, 0) !== 0) {
+        throw new LxmertDataError('ERR_INTERRUPTED', { what: 'the detector was stopped' });
+      }
       const group = rois.subarray(5 * first, 5 * Math.min(first + this.#batch, count));
       const regions = new ort.Tensor('float32', group, [group.length / 5, 5]);
       const { pool5_flat, cls_prob, attr_prob, predicted_cls } = await this.#head.run({

@@ -76,6 +76,7 @@ export interface EmbeddedExtractor {
     images: AsyncIterable<ExtractorImage> | Iterable<ExtractorImage>,
     emit?: (event: ExtractorEvent) => void,
   ): AsyncGenerator<ExtractorResult, void, undefined>;
+  /** Stops within a second or so, also in the middle of an image; a process that just exits may crash instead. */
   close(): Promise<void>;
 }
 
@@ -96,16 +97,17 @@ export async function createEmbeddedExtractor(options: EmbeddedExtractorOptions)
   const devicePool = new WorkerPool<DeviceRequest, Answer>(import.meta.url, './device-worker', 1);
   try {
     const { backbone, head } = model;
+    const stop = new Int32Array(new SharedArrayBuffer(4));
     const { device: wanted = 'auto', threads, batch } = options;
     const device = await ask<DeviceRequest, Exclude<Device, 'auto'>>(devicePool, {
       type: 'open',
-      options: { backbone, head, device: wanted, threads, batch },
+      options: { backbone, head, device: wanted, threads, batch, stop },
     });
     const imageThreads =
       device === 'cpu' ? 1 : Math.min(MAX_IMAGE_THREADS, Math.max(1, availableParallelism() - 1));
     const imagePool = new WorkerPool<ImageRequest, Answer>(import.meta.url, './image-worker', imageThreads);
     const detector = { name: 'bottom-up-attention (embedded)', weights: weights.id, rois } as const;
-    return new Extractor(detector, device, devicePool, imagePool, imageThreads);
+    return new Extractor(detector, device, devicePool, imagePool, imageThreads, stop);
   } catch (error) {
     await devicePool.close();
     throw error;
@@ -118,6 +120,9 @@ class Extractor implements EmbeddedExtractor {
   readonly #devicePool: WorkerPool<DeviceRequest, Answer>;
   readonly #imagePool: WorkerPool<ImageRequest, Answer>;
   readonly #inFlight: number;
+  /** Set to 1 to stop the device between two groups of regions. */
+  readonly #stop: Int32Array<SharedArrayBuffer>;
+  readonly #running = new Set<Promise<ExtractorResult>>();
   #images = 0;
 
   constructor(
@@ -126,12 +131,14 @@ class Extractor implements EmbeddedExtractor {
     devicePool: WorkerPool<DeviceRequest, Answer>,
     imagePool: WorkerPool<ImageRequest, Answer>,
     imageThreads: number,
+    stop: Int32Array<SharedArrayBuffer>,
   ) {
     this.detector = detector;
     this.device = device;
     this.#devicePool = devicePool;
     this.#imagePool = imagePool;
     this.#inFlight = imageThreads + IMAGES_AHEAD;
+    this.#stop = stop;
   }
 
   async *extract(
@@ -142,7 +149,9 @@ class Extractor implements EmbeddedExtractor {
     for await (const image of images) {
       const result = this.#extractImage(image, emit);
       // It is awaited in its turn; until then a failure must not count as unhandled.
-      result.catch(() => undefined);
+      this.#running.add(result);
+      const forget = (): boolean => this.#running.delete(result);
+      result.then(forget, forget);
       pending.push(result);
       if (pending.length >= this.#inFlight) yield await pending.shift()!;
     }
@@ -150,6 +159,9 @@ class Extractor implements EmbeddedExtractor {
   }
 
   async close(): Promise<void> {
+    Atomics.store(this.#stop, 0, 1);
+    // A thread must not be ended inside a call of onnxruntime: that would end the process.
+    await Promise.allSettled(this.#running);
     await Promise.all([this.#devicePool.close(), this.#imagePool.close()]);
   }
 
@@ -201,11 +213,18 @@ class Extractor implements EmbeddedExtractor {
   }
 
   async #onDevice<Result>(request: DeviceRequest): Promise<Result> {
+    this.#checkOpen();
     return ask(this.#devicePool, request);
   }
 
   async #onImage<Result>(request: ImageRequest): Promise<Result> {
+    this.#checkOpen();
     return ask(this.#imagePool, request);
+  }
+
+  #checkOpen(): void {
+    if (Atomics.load(this.#stop, 0) === 0) return;
+    throw new LxmertDataError('ERR_INTERRUPTED', { what: 'the extractor was closed' });
   }
 }
 
