@@ -173,7 +173,10 @@ test.serial('an extractor that is closed in the middle of an image ends', async 
   const extractor = await createEmbeddedExtractor({ weights: 'untrained', cacheDirectory, device: 'cpu' });
   let closed: Promise<void> | undefined;
   const closeInHead = ({ event }: ExtractorEvent): void => {
-    if (event === 'proposed') setTimeout(() => (closed = extractor.close()), 300);
+    if (event !== 'proposed') return;
+    setTimeout(() => {
+      closed = extractor.close();
+    }, 300);
   };
   const run = Array.fromAsync(extractor.extract([{ imgId: 'middle', path }], closeInHead));
   await t.throwsAsync(run, { code: 'ERR_INTERRUPTED' });

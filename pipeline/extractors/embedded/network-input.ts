@@ -1,9 +1,9 @@
+import { detectorScale, roundHalfEven } from '../../format/caffe-edge.ts';
+
 const { fround } = Math;
 
 /** Mean of the training images: blue, green, red. */
 const PIXEL_MEANS = [102.9801, 115.9465, 122.7717] as const;
-const SHORT_SIDE = 600;
-const MAX_LONG_SIDE = 1000;
 
 /** A decoded image as OpenCV gives it. */
 export interface Bitmap {
@@ -23,14 +23,12 @@ export interface NetworkInput {
   readonly data: Float32Array;
 }
 
-/** The short side becomes 600 pixels, but the long side no more than 1000. */
+/** Size that the network sees of an image of this size. */
 export function measureInput(
   height: number,
   width: number,
 ): { height: number; width: number; scale: number } {
-  const long = Math.max(height, width);
-  let scale = SHORT_SIDE / Math.min(height, width);
-  if (roundHalfEven(scale * long) > MAX_LONG_SIDE) scale = MAX_LONG_SIDE / long;
+  const scale = detectorScale(height, width);
   return { height: roundHalfEven(height * scale), width: roundHalfEven(width * scale), scale };
 }
 
@@ -137,12 +135,4 @@ function halveBitmap({ height, width, pixels }: Bitmap, size: Size): Float32Arra
     }
   }
   return data;
-}
-
-/** Rounds half to the even neighbour, like NumPy and OpenCV. */
-export function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
-  return floor % 2 === 0 ? floor : floor + 1;
 }
