@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
+import { encode } from 'bmp-ts';
 import sharp, { type Sharp } from 'sharp';
 import { decodeImage } from '../../pipeline/extractors/embedded/decode-image.ts';
 import { convertInvertedCmyk, hasAdobeMarker } from '../../pipeline/extractors/embedded/pixel-order.ts';
@@ -70,6 +71,27 @@ test('a palette is looked up', async t => {
   // The byte that says "indexed" in the header of a PNG.
   t.is(readFileSync(path)[25], 3);
   t.deepEqual((await decodeImage(path)).pixels, EXPECTED);
+});
+
+test('a Windows bitmap is read, from the bottom up or from the top down', async t => {
+  const abgr = Buffer.alloc(HEIGHT * WIDTH * 4, 255);
+  for (const [i, value] of EXPECTED.entries()) abgr[4 * Math.floor(i / 3) + 1 + (i % 3)] = value;
+  const { data } = encode({ height: HEIGHT, width: WIDTH, data: abgr, bitPP: 24 });
+  const path = await put(t.context.folder, 'windows.bmp', data);
+  const { height, width, pixels } = await decodeImage(path);
+  t.deepEqual([height, width], [HEIGHT, WIDTH]);
+  t.deepEqual(pixels, EXPECTED);
+
+  const huge = Buffer.from(data);
+  huge.writeInt32LE(70_000, 18);
+  huge.writeInt32LE(70_000, 22);
+  const message = /4900000000 pixels are more than 268435456/;
+  await t.throwsAsync(decodeImage(await put(t.context.folder, 'huge.bmp', huge)), {
+    code: 'ERR_IMAGE',
+    message,
+  });
+  const cut = await put(t.context.folder, 'cut.bmp', data.subarray(0, -9));
+  await t.throwsAsync(decodeImage(cut), { code: 'ERR_IMAGE', message: /cannot read the image/ });
 });
 
 test('grey becomes three equal channels', async t => {

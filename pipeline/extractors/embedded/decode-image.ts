@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { LxmertDataError } from '../../errors.ts';
+import { decodeBmp, isBmp } from './decode-bmp.ts';
 import { convertInvertedCmyk, hasAdobeMarker, invert, swapRedAndBlue } from './pixel-order.ts';
 import type { Bitmap } from './network-input.ts';
 
@@ -30,6 +31,7 @@ async function decode(path: string): Promise<Bitmap> {
   if (bytes.length === 0) {
     throw new LxmertDataError('ERR_IMAGE', { what: 'the image file is empty', where: path });
   }
+  if (isBmp(bytes)) return decodeBmp(bytes);
   // A picture with a damaged spot is read as OpenCV reads it; a file that ends early is refused.
   const image = sharp(bytes, { ignoreIcc: true, failOn: 'error' });
   const { space, format } = await image.metadata();

@@ -162,6 +162,7 @@ class Extractor implements EmbeddedExtractor {
     Atomics.store(this.#stop, 0, 1);
     // A thread must not be ended inside a call of onnxruntime: that would end the process.
     await Promise.allSettled(this.#running);
+    await ask<DeviceRequest, unknown>(this.#devicePool, { type: 'close' });
     await Promise.all([this.#devicePool.close(), this.#imagePool.close()]);
   }
 
