@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { convertCommand } from './cli/commands/convert.ts';
+import { extractCommand } from './cli/commands/extract.ts';
 import { exportCommand } from './cli/commands/export.ts';
 import { startCommand } from './cli/commands/start.ts';
 import { validateCommand } from './cli/commands/validate.ts';
@@ -17,6 +18,7 @@ const COMMANDS: readonly CommandSpec[] = [
   convertCommand,
   verifyCommand,
   exportCommand,
+  extractCommand,
 ];
 
 const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;

@@ -2,7 +2,6 @@
 export type ErrorCode =
   | 'ERR_USAGE'
   | 'ERR_INPUT'
-  | 'ERR_IMAGE'
   | 'ERR_ROW'
   | 'ERR_ZIP'
   | 'ERR_STORE'

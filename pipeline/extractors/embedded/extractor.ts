@@ -8,6 +8,7 @@ import type { Device, HeadOutput } from './detector-session.ts';
 import type { DeviceRequest } from './device-worker.ts';
 import { FORMULA_WEIGHTS } from './formula-weights.ts';
 import type { ChosenBoxes, ImageRequest, PreparedImage } from './image-worker.ts';
+import { mapInOrder } from './map-in-order.ts';
 import type { ProposalScores } from './propose-regions.ts';
 import type { Answer } from './worker-answers.ts';
 import { ask } from './worker-answers.ts';
@@ -145,17 +146,15 @@ class Extractor implements EmbeddedExtractor {
     images: AsyncIterable<ExtractorImage> | Iterable<ExtractorImage>,
     emit: (event: ExtractorEvent) => void = () => undefined,
   ): AsyncGenerator<ExtractorResult, void, undefined> {
-    const pending: Promise<ExtractorResult>[] = [];
-    for await (const image of images) {
+    yield* mapInOrder(images, this.#inFlight, async image => {
       const result = this.#extractImage(image, emit);
-      // It is awaited in its turn; until then a failure must not count as unhandled.
       this.#running.add(result);
-      const forget = (): boolean => this.#running.delete(result);
-      result.then(forget, forget);
-      pending.push(result);
-      if (pending.length >= this.#inFlight) yield await pending.shift()!;
-    }
-    for (const result of pending) yield await result;
+      try {
+        return await result;
+      } finally {
+        this.#running.delete(result);
+      }
+    });
   }
 
   async close(): Promise<void> {
