@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { compareCommand } from './cli/commands/compare.ts';
 import { convertCommand } from './cli/commands/convert.ts';
 import { extractCommand } from './cli/commands/extract.ts';
 import { exportCommand } from './cli/commands/export.ts';
@@ -19,6 +20,7 @@ const COMMANDS: readonly CommandSpec[] = [
   verifyCommand,
   exportCommand,
   extractCommand,
+  compareCommand,
 ];
 
 const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;
