@@ -89,7 +89,7 @@ export class DetectorSession {
     }
     throw new LxmertDataError('ERR_INPUT', {
       what: `cannot run the detector on the device "${device}"`,
-      got: failure instanceof Error ? failure.message.split('\n')[0] : String(failure),
+      got: describeFailure(failure),
       hint:
         device === 'cpu' ? undefined : 'take --device cpu, or install what onnxruntime needs for this device',
       cause: failure,
@@ -140,6 +140,12 @@ export class DetectorSession {
     await this.#backbone.release();
     await this.#head.release();
   }
+}
+
+/** The first line without the place in onnxruntime's sources. */
+function describeFailure(failure: unknown): string {
+  const message = failure instanceof Error ? failure.message : String(failure);
+  return message.split('\n')[0]!.replace(/^.* was false\. /, '');
 }
 
 /** CUDA where onnxruntime's library for it is installed (its package does not bring it), then the CPU. */
