@@ -27,10 +27,10 @@ const LAYERS: readonly RegExp[] = [
   /^stages\//,
   /^extraction\//,
   /^extractors\//,
-  /^(store|synthetic-rows)\.ts$/,
+  /^(store|synthetic-rows|demo-images)\.ts$/,
   /^format\//,
   /^sources\//,
-  /^(worker-pool|files|events|expected-rows|tool-version)\.ts$/,
+  /^(worker-pool|sharp|files|events|expected-rows|tool-version)\.ts$/,
   /^errors\.ts$/,
 ];
 
