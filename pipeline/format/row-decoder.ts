@@ -42,6 +42,11 @@ function defaultThreads(): number {
   return Math.max(1, Math.min(4, availableParallelism() - 1));
 }
 
+/** More threads than cores only take memory, 38 MB each. */
+function boundThreads(threads: number): number {
+  return Math.min(threads, Math.max(4, availableParallelism()));
+}
+
 /** Decodes and checks TSVs on worker threads, in order, with flat memory. */
 export class RowDecoder {
   readonly #dtype: FeatureDtype;
@@ -51,8 +56,9 @@ export class RowDecoder {
 
   constructor({ dtype, threads = defaultThreads(), align }: RowDecoderOptions) {
     this.#dtype = dtype;
-    this.#depth = 2 * threads + 1;
-    this.#workers = new WorkerPool(import.meta.url, './row-worker', threads);
+    const count = boundThreads(threads);
+    this.#depth = 2 * count + 1;
+    this.#workers = new WorkerPool(import.meta.url, './row-worker', count);
     // One block is being read, `depth` wait or are decoded, two are being written.
     this.#blocks = new BlockPool(this.#depth + 3, dtype, align);
   }

@@ -1,3 +1,4 @@
+import type { ErrorCode, ErrorParts } from '../errors.ts';
 import { storedFeatureBytes } from '../format/feature-dtype.ts';
 import { imageIdOf, rowCrc, rowCrcOf } from '../format/row-record.ts';
 import { StoreFile } from '../format/store/store-reader.ts';
@@ -23,6 +24,8 @@ export interface DamagedImage {
 
 export interface RangeReply {
   readonly damaged: readonly DamagedImage[];
+  /** Why the range could not be read, where it could not: errors lose their class on the way between threads. */
+  readonly failure?: { readonly code: ErrorCode; readonly parts: ErrorParts };
 }
 
 /** Compares each image of a range with its checksum. */

@@ -1,6 +1,6 @@
-import { writeFile } from 'node:fs/promises';
 import { compareWithSource } from '../../stages/compare-source.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
+import { checkReport, writeReport } from '../../stages/write-report.ts';
 import { type CommandContext, type CommandSpec, integerOption, textOption } from '../command.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
@@ -39,6 +39,8 @@ export const verifyCommand: CommandSpec = {
     ['lxmert-data verify x.safetensors --against x.zip', 'every row against the archive it came from'],
   ],
   async run(words, options, context) {
+    const report = textOption(options, 'report');
+    await checkReport(report);
     const outcomes: unknown[] = [];
     let ok = true;
     for (const path of resolveInputs(words, context.data)) {
@@ -60,15 +62,14 @@ export const verifyCommand: CommandSpec = {
       printStore(store, context);
       if (source !== undefined) printComparison(source, context);
     }
-    const report = textOption(options, 'report');
-    if (report !== undefined) await writeFile(report, `${JSON.stringify(outcomes, null, 2)}\n`);
+    await writeReport(report, outcomes);
     return ok;
   },
 };
 
 function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: CommandContext): void {
   print(`${result.path}: ${result.rows} images, ${result.dtype}, ${result.ok ? 'intact' : 'DAMAGED'}`);
-  const detector = JSON.parse(result.metadata['detector'] ?? '{}') as Record<string, unknown>;
+  const detector = readDetector(result.metadata['detector']);
   print(`  detector ${String(detector['name'])}, weights ${String(detector['weights'])}`);
   if (detector['weights'] === 'untrained') {
     print('  UNTRAINED weights: the numbers are those of no real detector; train nothing on them');
@@ -82,6 +83,16 @@ function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: 
   );
   if (!result.ok)
     print('  what to do: convert it again from its source, or copy it again from where it was intact');
+}
+
+/** The header may be damaged; then this text is too. */
+function readDetector(text: string | undefined): Readonly<Record<string, unknown>> {
+  try {
+    const parsed: unknown = JSON.parse(text ?? '{}');
+    return typeof parsed === 'object' && parsed !== null ? { ...parsed } : {};
+  } catch {
+    return {};
+  }
 }
 
 function printComparison(
