@@ -1,6 +1,7 @@
 import type { ErrorCode, ErrorParts } from '../errors.ts';
 import { storedFeatureBytes } from '../format/feature-dtype.ts';
-import { imageIdOf, rowCrc, rowCrcOf } from '../format/row-record.ts';
+import { imageIdOf, MAX_ID_BYTES, rowCrc, rowCrcOf } from '../format/row-record.ts';
+import { showText } from '../format/problem.ts';
 import { StoreFile } from '../format/store/store-reader.ts';
 
 /** Rows read at a time: small enough to stay in the processor's cache until they are summed. */
@@ -51,7 +52,13 @@ export async function checkRows({ path, begin, count }: RowRange): Promise<Range
         const expected = rowCrcOf(record);
         if (got === expected) continue;
         const offset = store.header.dataStart + features.begin + row * featureBytes;
-        damaged.push({ row, img_id: imageIdOf(record), offset, expected: hex(expected), got: hex(got) });
+        damaged.push({
+          row,
+          img_id: showText(imageIdOf(record), MAX_ID_BYTES),
+          offset,
+          expected: hex(expected),
+          got: hex(got),
+        });
       }
     }
     return { damaged };

@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os';
 import { crc32 } from 'node:zlib';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
+import { showText } from '../format/problem.ts';
+import { MAX_ID_BYTES } from '../format/row-record.ts';
 import type { StoreMetadata } from '../format/store/store-header.ts';
 import { hexCrc } from '../format/store/store-header.ts';
 import { StoreFile } from '../format/store/store-reader.ts';
@@ -68,8 +70,9 @@ async function checkTables(store: StoreFile): Promise<string[]> {
   const seen = new Map<string, number>();
   for (const [row, id] of (await store.readImageIds()).entries()) {
     const first = seen.get(id);
-    if (first !== undefined) faults.push(`rows ${first} and ${row} have the same img_id ${id}`);
-    else if (id === '') faults.push(`row ${row} has no img_id`);
+    if (id === '') faults.push(`row ${row} has no img_id`);
+    else if (first !== undefined)
+      faults.push(`rows ${first} and ${row} have the same img_id ${showText(id, MAX_ID_BYTES)}`);
     seen.set(id, row);
   }
   return faults;

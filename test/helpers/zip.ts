@@ -4,7 +4,7 @@ import { crc32, deflateRawSync } from 'node:zlib';
 export interface ZipMember {
   readonly name: string;
   readonly content: Buffer;
-  /** 0 stored, 8 deflated; anything else is written as deflated data with that number. */
+  /** 0 stored, 8 deflated (at level 0, whose bytes are the same on every machine); anything else is written as deflated data with that number. */
   readonly method?: number;
   readonly flags?: number;
   readonly crc?: number;
@@ -84,7 +84,7 @@ interface Entry {
 function describeMember(member: ZipMember, offset: number): Entry {
   const method = member.method ?? 8;
   const packed =
-    member.packed ?? (method === 0 ? member.content : deflateRawSync(member.content, { level: 1 }));
+    member.packed ?? (method === 0 ? member.content : deflateRawSync(member.content, { level: 0 }));
   return {
     member,
     name: Buffer.from(member.name),

@@ -74,7 +74,7 @@ function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: 
   if (detector['weights'] === 'untrained') {
     print('  UNTRAINED weights: the numbers are those of no real detector; train nothing on them');
   }
-  for (const fault of result.faults) print(`  ${fault}`);
+  printSome(result.faults, fault => `  ${fault}`, print);
   printSome(
     result.damaged,
     image =>
