@@ -69,7 +69,7 @@ export const verifyCommand: CommandSpec = {
 
 function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: CommandContext): void {
   print(`${result.path}: ${result.rows} images, ${result.dtype}, ${result.ok ? 'intact' : 'DAMAGED'}`);
-  const detector = readDetector(result.metadata['detector']);
+  const detector = JSON.parse(result.metadata['detector'] ?? '{}') as Record<string, unknown>;
   print(`  detector ${String(detector['name'])}, weights ${String(detector['weights'])}`);
   if (detector['weights'] === 'untrained') {
     print('  UNTRAINED weights: the numbers are those of no real detector; train nothing on them');
@@ -83,16 +83,6 @@ function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: 
   );
   if (!result.ok)
     print('  what to do: convert it again from its source, or copy it again from where it was intact');
-}
-
-/** The header may be damaged; then this text is too. */
-function readDetector(text: string | undefined): Readonly<Record<string, unknown>> {
-  try {
-    const parsed: unknown = JSON.parse(text ?? '{}');
-    return typeof parsed === 'object' && parsed !== null ? { ...parsed } : {};
-  } catch {
-    return {};
-  }
 }
 
 function printComparison(
