@@ -25,6 +25,9 @@ const COMMANDS: readonly CommandSpec[] = [
 
 const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;
 
+/** Ctrl-C reaches us from the terminal and again from npm, which passes it on: within this time it is one signal. */
+const ONE_SIGNAL_MS = 1000;
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(words: readonly string[]): Promise<number> {
@@ -57,9 +60,6 @@ async function main(words: readonly string[]): Promise<number> {
     return error instanceof LxmertDataError && error.code === 'ERR_USAGE' ? EXIT.usage : EXIT.problems;
   }
 }
-
-/** Ctrl-C reaches us from the terminal and again from npm, which passes it on: within this time it is one signal. */
-const ONE_SIGNAL_MS = 1000;
 
 /** The first signal lets the work clean up behind itself, the next one ends it at once. */
 function listenToSignals(abort: AbortController): void {
