@@ -77,7 +77,7 @@ export async function checkNotInput(path: string, inputs: readonly string[]): Pr
     throw new LxmertDataError('ERR_USAGE', {
       what: 'the output is one of the inputs',
       where: path,
-      hint: 'give another name with --out',
+      hint: 'give another name',
     });
   }
 }

@@ -110,7 +110,12 @@ test('convert refuses an output that is an input, under any name', async t => {
   await symlink(path, join(folder, 'same'));
   for (const out of [path, join(folder, 'same')]) {
     await t.throwsAsync(convert({ files: [path], out, force: true }, makeContext()), {
-      message: `${out}: the output is one of the inputs\n  what to do: give another name with --out`,
+      message: `${out}: the output is one of the inputs\n  what to do: give another name`,
+    });
+  }
+  for (const report of [path, join(folder, 'same')]) {
+    await t.throwsAsync(validate({ files: [path], report }, makeContext()), {
+      message: `${report}: the output is one of the inputs\n  what to do: give another name`,
     });
   }
   t.is(await readFile(path, 'utf8'), lines[0]!);

@@ -126,15 +126,22 @@ function asArrayBuffer(memory: SharedArrayBuffer): ArrayBuffer {
   return memory as unknown as ArrayBuffer;
 }
 
-/** Six columns mean the original release, everything else is held against LXMERT's ten. */
+/**
+ * Six columns mean the original release, everything else is held against LXMERT's ten. A torn row may have six columns too, so a
+ * whole row decides where there is one.
+ */
 function detectShape({ block, spans }: LineBlock): RowShape {
   const text = Buffer.from(asArrayBuffer(block.text));
+  let torn: RowShape | undefined;
   for (let index = 0; index < spans.length; index += 2) {
     const line = text.subarray(spans[index], spans[index + 1]);
     const tabs = countTabs(line);
-    if (tabs > 0) return tabs === BUTD36.columns.length - 1 ? BUTD36 : OBJ36;
+    if (tabs === 0) continue;
+    const shape = tabs === BUTD36.columns.length - 1 ? BUTD36 : OBJ36;
+    if (tabs === shape.columns.length - 1 && line.length > shape.restChars) return shape;
+    torn ??= shape;
   }
-  return OBJ36;
+  return torn ?? OBJ36;
 }
 
 function countTabs(line: Buffer): number {

@@ -70,7 +70,8 @@ export async function readZipDirectory(access: RandomAccess): Promise<readonly Z
 
 function toEntry(entry: yauzl.Entry): ZipEntry {
   return {
-    path: entry.fileNameRaw.toString('utf8'),
+    // Names are shown to people; control characters could speak to their terminal.
+    path: entry.fileNameRaw.toString('utf8').replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd'),
     method: entry.compressionMethod,
     encrypted: (entry.generalPurposeBitFlag & 1) !== 0,
     crc32: entry.crc32,

@@ -62,7 +62,7 @@ export async function convert(options: ConvertOptions, context: StageContext): P
   const path = options.out ?? defaultStorePath(options.files[0]!);
   await checkOutput(path, options.force === true);
   await checkNotInput(path, options.files);
-  await checkReport(options.report);
+  await checkReport(options.report, [...options.files, path]);
   const first = options.first === undefined ? undefined : await readFirstIds(options.first);
   for (const name of await removeStalePartials(path)) {
     context.emit({ event: 'note', message: `removed ${name}, which an interrupted run had left` });

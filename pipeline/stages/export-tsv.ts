@@ -3,6 +3,7 @@ import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import {
   checkFreeSpace,
+  checkNotInput,
   checkOutput,
   describeWriteFailure,
   partialPath,
@@ -38,6 +39,7 @@ export async function exportTsv(options: ExportTsvOptions, context: StageContext
   const store = await StoreFile.open(options.store);
   try {
     await checkOutput(options.out, options.force === true);
+    await checkNotInput(options.out, [options.store]);
     await removeStalePartials(options.out);
     await checkFreeSpace(options.out, store.rows * ROW_BYTES);
     const bytes = await writeRows(store, options.out, context);

@@ -22,7 +22,7 @@ export interface ValidateResult extends ProblemSummary {
 
 /** Checks every row of TSVs and zips of TSVs and reports all problems. Throws only where a file cannot be read at all. */
 export async function validate(options: ValidateOptions, context: StageContext): Promise<ValidateResult> {
-  await checkReport(options.report);
+  await checkReport(options.report, options.files);
   const log = new ProblemLog(context.emit);
   const decoder = new RowDecoder({ dtype: 'f32', threads: options.threads });
   const sources: Omit<SourceSummary, 'shape'>[] = [];

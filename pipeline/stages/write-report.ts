@@ -1,9 +1,11 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
-import { checkOutput, describeWriteFailure, partialPath } from '../files.ts';
+import { checkNotInput, checkOutput, describeWriteFailure, partialPath } from '../files.ts';
 
-/** Fails before the work starts where the report could not be written after it. */
-export async function checkReport(path: string | undefined): Promise<void> {
-  if (path !== undefined) await checkOutput(path, true);
+/** Fails before the work starts where the report could not be written after it, or would replace one of `files`. */
+export async function checkReport(path: string | undefined, files: readonly string[]): Promise<void> {
+  if (path === undefined) return;
+  await checkOutput(path, true);
+  await checkNotInput(path, files);
 }
 
 /** Writes an outcome as JSON, whole or not at all; nothing where no report was asked for. */

@@ -396,6 +396,12 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  got:      begin at 884744',
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
+  'a source_form beyond the limit': [
+    'x.safetensors: source_form is too long',
+    '  expected: at most 400000000 bytes',
+    '  got:      400000001 bytes',
+    '  what to do: the file is damaged or not complete; copy or convert it again',
+  ],
   'ids of no width': [
     'x.safetensors: the width of img_id is impossible',
     '  expected: 1 to 255',

@@ -321,6 +321,15 @@ export const HOSTILE_STORES: readonly HostileStore[] = [
         tensor.data_offsets = tensor.data_offsets.map(at => at + 8);
     }),
   },
+  {
+    title: 'a source_form beyond the limit',
+    make: withHeader(
+      header =>
+        void Object.assign(header, {
+          source_form: { dtype: 'U8', shape: [400_000_001], data_offsets: [0, 400_000_001] },
+        }),
+    ),
+  },
   { title: 'ids of no width', make: withTensor('img_id', tensor => void (tensor.shape[1] = 0)) },
   { title: 'ids of 256 bytes', make: withTensor('img_id', tensor => void (tensor.shape[1] = 256)) },
   { title: 'a header without its checksum', make: withMetadata('header_crc32', undefined) },

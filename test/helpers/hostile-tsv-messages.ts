@@ -11,6 +11,9 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
   'a torn row glued to the next one': [
     'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 19 columns in 595175 characters; rows are glued together: writing was resumed behind a torn row; extract or download it again',
   ],
+  'a first row torn at its sixth column': [
+    'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 6 columns in 629 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
+  ],
   'two whole rows glued together': [
     'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 19 columns in 790350 characters; rows are glued together: writing was resumed behind a torn row; extract or download it again',
   ],
@@ -282,7 +285,7 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 1 column in 28 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
   ],
   'a zip archive named .tsv': [
-    'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 1 column in 109 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
+    'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 1 column in 112 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
   ],
   'a PNG image': [
     'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 1 column in 4 characters; the row is torn, or the file is not a feature TSV; extract or download it again',

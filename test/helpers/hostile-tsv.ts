@@ -104,6 +104,10 @@ export const HOSTILE_TSVS: readonly HostileTsv[] = [
     make: () => text(first.slice(0, 5000), '\r\n', second),
   },
   { title: 'a torn row glued to the next one', make: () => text(first.slice(0, 200_000), second, third) },
+  {
+    title: 'a first row torn at its sixth column',
+    make: () => text(first.slice(0, behindTab(5) + 20), '\r\n', second),
+  },
   { title: 'two whole rows glued together', make: () => text(first.trimEnd(), second, third) },
   { title: 'three whole rows glued together', make: () => text(first.trimEnd(), second.trimEnd(), third) },
   { title: 'the end cut inside img_id', make: () => cutAt(5) },

@@ -70,6 +70,11 @@ export const ZIP_MESSAGES: Readonly<Record<string, string>> = {
     '  expected: one member named val2014_obj36.tsv\n' +
     '  got:      a.tsv, b.tsv\n' +
     '  what to do: name the member with --member',
+  'a terminal command in a name':
+    'val2014_obj36.zip: the archive has no such member\n' +
+    '  expected: one member named val2014_obj36.tsv\n' +
+    '  got:      �[2J.txt\n' +
+    '  what to do: name the member with --member',
   'the same member twice':
     'val2014_obj36.zip: the archive has this member more than once\n' +
     '  expected: one member named val2014_obj36.tsv\n' +

@@ -52,6 +52,7 @@ export const HOSTILE_ZIPS: readonly HostileZip[] = [
         { ...row, name: 'b.tsv' },
       ]),
   },
+  { title: 'a terminal command in a name', make: () => makeZip([{ ...row, name: '\x1b[2J.txt' }]) },
   { title: 'the same member twice', make: () => makeZip([row, { ...row, name: `folder/${row.name}` }]) },
   { title: 'another member asked for', member: 'train2014_obj36.tsv', make: () => sound },
   {

@@ -40,7 +40,7 @@ export const verifyCommand: CommandSpec = {
   ],
   async run(words, options, context) {
     const report = textOption(options, 'report');
-    await checkReport(report);
+    await checkReport(report, resolveInputs(words, context.data));
     const outcomes: unknown[] = [];
     let ok = true;
     for (const path of resolveInputs(words, context.data)) {

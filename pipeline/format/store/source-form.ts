@@ -1,8 +1,10 @@
 import { LxmertDataError } from '../../errors.ts';
 import { LINE_END } from '../row-record.ts';
 
-/** A million rows in quotes need a quarter of it. */
-const MAX_ODD_CHARS = 200_000_000;
+/** A million rows in quotes need half of it. */
+const MAX_ODD_CHARS = 50_000_000;
+/** What readers take; JSON of the largest form that is written stays below. */
+export const MAX_FORM_BYTES = 400_000_000;
 
 const TEXT = { [LINE_END.none]: '', [LINE_END.lf]: '\n', [LINE_END.crlf]: '\r\n' } as const;
 
