@@ -63,19 +63,25 @@ async function killAtRandom(
 ): Promise<void> {
   const scene = await setScene(t, name);
   const random = seededRandom(name.length);
-  const outcomes = { killed: 0, published: 0, partials: 0 };
-  for (let round = 0; round < kills; round++) {
+  const outcomes = { runs: 0, killed: 0, whole: 0, partials: 0 };
+  let { durationMs } = scene;
+  for (let next = 10; outcomes.killed < kills; outcomes.runs++) {
     // A third of them late, where the small tensors, the header and the names are written.
-    const moment = round % 3 === 0 ? 0.6 + random() * 0.5 : random();
+    const moment = outcomes.runs % 3 === 0 ? 0.6 + random() * 0.5 : random();
+    const began = performance.now();
     const { child, result } = startCli(['convert', scene.input, '--quiet', '--force']);
-    const timer = setTimeout(() => child.kill('SIGKILL'), moment * scene.durationMs);
+    const timer = setTimeout(() => child.kill('SIGKILL'), moment * durationMs);
     const { signal } = await result;
     clearTimeout(timer);
     if (signal === 'SIGKILL') outcomes.killed++;
-    if (await checkAfterKill(t, scene)) outcomes.published++;
+    // How long a run takes varies with what else the machine does; the moments follow it.
+    if (signal !== 'SIGKILL') durationMs = (durationMs + performance.now() - began) / 2;
+    else if (moment > 0.9) durationMs *= 1.1;
+    if (await checkAfterKill(t, scene)) outcomes.whole++;
     if ((await readdir(scene.folder)).some(file => file.endsWith('.partial'))) outcomes.partials++;
     // The next run goes on from what the killed one left, as a user's would; now and then it may end.
-    if (round % 10 !== 9) continue;
+    if (outcomes.killed < next) continue;
+    next += 10;
     await rm(join(scene.folder, OUT), { force: true });
     const { code, stderr } = await startCli(['convert', scene.input, '--quiet']).result;
     t.is(code, 0, stderr);
@@ -85,17 +91,16 @@ async function killAtRandom(
     await rm(join(scene.folder, OUT));
   }
   t.log(JSON.stringify(outcomes));
-  t.true(outcomes.killed > kills / 2, 'most runs were killed before they ended');
   t.true(outcomes.partials > 0, 'some were killed while they wrote');
 }
 
 test.serial('kill -9 at 60 random moments of converting a TSV', async t => {
-  t.timeout(240_000);
+  t.timeout(290_000);
   await killAtRandom(t, 'rows.tsv', 60);
 });
 
 test.serial('kill -9 at 40 random moments of converting a zip', async t => {
-  t.timeout(240_000);
+  t.timeout(290_000);
   await killAtRandom(t, 'rows.zip', 40);
 });
 
