@@ -1,14 +1,10 @@
 import { basename } from 'node:path';
-import { Readable } from 'node:stream';
-import unzipper from 'unzipper';
-import { LxmertDataError } from '../errors.ts';
-import { type RandomAccess, readChunks } from './random-access.ts';
+import yauzl from 'yauzl';
+import { isErrno, LxmertDataError } from '../errors.ts';
+import type { RandomAccess } from './random-access.ts';
 
-/** Longest archive comment plus the end record. */
-const TAIL_BYTES = 65_535 + 22;
-/** Bounds what a hostile directory can make us read. */
-const MAX_DIRECTORY_BYTES = 64 << 20;
-const CHUNK_BYTES = 64 << 10;
+/** Bounds what a hostile directory can make us keep. */
+const MAX_ENTRIES = 100_000;
 
 /** An entry of a zip archive, as its central directory has it. */
 export interface ZipEntry {
@@ -21,62 +17,67 @@ export interface ZipEntry {
   readonly localHeaderOffset: number;
 }
 
-/**
- * Reads the central directory with unzipper's `Open`. Its source is guarded: the streams it gets never fail, are bounded
- * and are destroyed afterwards (an error on one of them would end the process), and its tail reaches over archive comments.
- */
-export async function readZipDirectory(access: RandomAccess): Promise<readonly ZipEntry[]> {
-  const streams: Readable[] = [];
-  let failure: unknown;
-  const guarded = {
-    size: () => Promise.resolve(access.size),
-    stream: (offset: number) => {
-      const begin = Math.min(Math.max(0, offset), access.size);
-      const end = Math.min(access.size, begin + MAX_DIRECTORY_BYTES);
-      const chunks = async function* () {
-        try {
-          yield* readChunks(access, begin, end, CHUNK_BYTES);
-        } catch (error) {
-          failure = error;
-        }
-      };
-      const stream = Readable.from(chunks(), { objectMode: false });
-      streams.push(stream);
-      return stream;
-    },
-  };
-  try {
-    const options = { tailSize: Math.min(access.size, TAIL_BYTES) };
-    const open = unzipper.Open.custom as (
-      source: typeof guarded,
-      options: object,
-    ) => Promise<unzipper.CentralDirectory>;
-    const directory = await open(guarded, options);
-    return directory.files.filter(file => file.type === 'File').map(toEntry);
-  } catch (error) {
-    if (failure instanceof Error) throw failure;
-    throw new LxmertDataError('ERR_ZIP', {
-      what: 'the end of this zip archive cannot be read',
-      where: access.label,
-      expected: 'a central directory at the end',
-      got: error instanceof Error ? `${error.message} (${access.size} bytes)` : String(error),
-      hint: 'the download is not complete, or this is no zip archive; download it again',
-      cause: error,
-    });
-  } finally {
-    for (const stream of streams) stream.destroy();
+/** What yauzl reads the archive through; a failed read is passed on as it is. */
+class ArchiveReader extends yauzl.RandomAccessReader {
+  readonly #access: RandomAccess;
+
+  constructor(access: RandomAccess) {
+    super();
+    this.#access = access;
+  }
+
+  override read(
+    into: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    this.#access.read(into.subarray(offset, offset + length), position).then(
+      bytesRead => callback(null, bytesRead),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error))),
+    );
   }
 }
 
-function toEntry(file: unzipper.File): ZipEntry {
+/** Reads the central directory with yauzl; names are taken as bytes in UTF-8 and sizes are checked later, per member. */
+export async function readZipDirectory(access: RandomAccess): Promise<readonly ZipEntry[]> {
+  try {
+    const options = { autoClose: false, decodeStrings: false, validateEntrySizes: false };
+    const archive = await yauzl.fromRandomAccessReaderPromise(
+      new ArchiveReader(access),
+      access.size,
+      options,
+    );
+    const entries: ZipEntry[] = [];
+    for await (const entry of archive.eachEntry()) {
+      if (entries.length >= MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} members`);
+      entries.push(toEntry(entry));
+    }
+    return entries.filter(entry => !entry.path.endsWith('/'));
+  } catch (error) {
+    if (isErrno(error, 'EIO', 'EBADF')) throw error;
+    throw new LxmertDataError('ERR_ZIP', {
+      what: 'the directory of this zip archive cannot be read',
+      where: access.label,
+      expected: 'a central directory at the end',
+      got: `${error instanceof Error ? error.message : String(error)} (${access.size} bytes)`,
+      hint: 'the download is not complete, or this is no zip archive; download it again',
+      cause: error,
+    });
+  }
+}
+
+function toEntry(entry: yauzl.Entry): ZipEntry {
   return {
-    path: file.path,
-    method: file.compressionMethod,
-    encrypted: (file.flags & 1) !== 0,
-    crc32: file.crc32,
-    compressedSize: file.compressedSize,
-    uncompressedSize: file.uncompressedSize,
-    localHeaderOffset: file.offsetToLocalFileHeader,
+    // Names are shown to people; control characters could speak to their terminal.
+    path: entry.fileNameRaw.toString('utf8').replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd'),
+    method: entry.compressionMethod,
+    encrypted: (entry.generalPurposeBitFlag & 1) !== 0,
+    crc32: entry.crc32,
+    compressedSize: entry.compressedSize,
+    uncompressedSize: entry.uncompressedSize,
+    localHeaderOffset: entry.relativeOffsetOfLocalHeader,
   };
 }
 

@@ -1,6 +1,6 @@
-import { writeFile } from 'node:fs/promises';
 import { compareWithSource } from '../../stages/compare-source.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
+import { checkReport, writeReport } from '../../stages/write-report.ts';
 import { type CommandContext, type CommandSpec, integerOption, textOption } from '../command.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
@@ -39,6 +39,8 @@ export const verifyCommand: CommandSpec = {
     ['lxmert-data verify x.safetensors --against x.zip', 'every row against the archive it came from'],
   ],
   async run(words, options, context) {
+    const report = textOption(options, 'report');
+    await checkReport(report, resolveInputs(words, context.data));
     const outcomes: unknown[] = [];
     let ok = true;
     for (const path of resolveInputs(words, context.data)) {
@@ -60,8 +62,7 @@ export const verifyCommand: CommandSpec = {
       printStore(store, context);
       if (source !== undefined) printComparison(source, context);
     }
-    const report = textOption(options, 'report');
-    if (report !== undefined) await writeFile(report, `${JSON.stringify(outcomes, null, 2)}\n`);
+    await writeReport(report, outcomes);
     return ok;
   },
 };
@@ -73,7 +74,7 @@ function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: 
   if (detector['weights'] === 'untrained') {
     print('  UNTRAINED weights: the numbers are those of no real detector; train nothing on them');
   }
-  for (const fault of result.faults) print(`  ${fault}`);
+  printSome(result.faults, fault => `  ${fault}`, print);
   printSome(
     result.damaged,
     image =>
