@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -170,8 +170,19 @@ function configure(
   };
 }
 
-/** Zero lets onnxruntime take the physical cores; where this process may use fewer, it would take too many. */
+/**
+ * One thread for each core that this process may use. onnxruntime's own choice would be the same number, but it ties
+ * its threads to cores, and then another program on one of them halves the speed or worse.
+ */
 function countThreads(): number {
-  const usable = availableParallelism();
-  return usable < cpus().length ? usable : 0;
+  return Math.min(availableParallelism(), countCores());
+}
+
+/** Cores, not their hyper-threads, where the system tells. */
+function countCores(): number {
+  const siblings = cpus().map((_, cpu) => {
+    const file = `/sys/devices/system/cpu/cpu${cpu}/topology/thread_siblings_list`;
+    return existsSync(file) ? readFileSync(file, 'utf8') : `${cpu}`;
+  });
+  return Math.max(1, new Set(siblings).size);
 }
