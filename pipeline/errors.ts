@@ -10,6 +10,8 @@ export type ErrorCode =
   | 'ERR_IO'
   | 'ERR_INTERRUPTED'
   | 'ERR_MANIFEST'
+  | 'ERR_FETCH'
+  | 'ERR_LOCK'
   | 'ERR_INTERNAL';
 
 export interface ErrorParts {
