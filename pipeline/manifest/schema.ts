@@ -26,7 +26,7 @@ const mirrorFields = {
   title: v.string(),
   base: v.optional(url),
   allow_http: v.optional(v.boolean()),
-  max_connections: v.optional(v.pipe(count, v.maxValue(16))),
+  max_connections: v.optional(v.pipe(count, v.maxValue(8))),
   experimental: v.optional(v.boolean()),
   dead: v.optional(v.strictObject({ since: v.string(), evidence: v.string() })),
   manual: v.optional(v.string()),
