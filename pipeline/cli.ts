@@ -1,0 +1,91 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { convertCommand } from './cli/commands/convert.ts';
+import { exportCommand } from './cli/commands/export.ts';
+import { startCommand } from './cli/commands/start.ts';
+import { validateCommand } from './cli/commands/validate.ts';
+import { verifyCommand } from './cli/commands/verify.ts';
+import { type CommandSpec, textOption } from './cli/command.ts';
+import { restoreNpmArguments } from './cli/npm-arguments.ts';
+import { parseCommandLine, UsageExit } from './cli/program.ts';
+import { createReporter } from './cli/reporter.ts';
+import { LxmertDataError } from './errors.ts';
+
+const COMMANDS: readonly CommandSpec[] = [
+  startCommand,
+  validateCommand,
+  convertCommand,
+  verifyCommand,
+  exportCommand,
+];
+
+const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(words: readonly string[]): Promise<number> {
+  const abort = new AbortController();
+  listenToSignals(abort);
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever read our output has gone, as `| head` does.
+    if (error.code === 'EPIPE') process.exit(EXIT.done);
+  });
+  let reporter = createReporter('human', process.stdout, process.stderr);
+  try {
+    const runByNpm = process.env['npm_lifecycle_event'] !== undefined;
+    if (runByNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
+    const { command, words: rest, options } = parseCommandLine(COMMANDS, restoreWords(words));
+    const mode = options['json'] === true ? 'json' : options['quiet'] === true ? 'quiet' : 'human';
+    reporter = createReporter(mode, process.stdout, process.stderr);
+    const data =
+      textOption(options, 'data') ?? (runByNpm ? fileURLToPath(new URL('../data', import.meta.url)) : 'data');
+    const { emit, print } = reporter;
+    const ok = await command.run(rest, options, { emit, print, data, signal: abort.signal });
+    reporter.end();
+    return ok ? EXIT.done : EXIT.problems;
+  } catch (error) {
+    if (error instanceof UsageExit) return error.exitCode;
+    reporter.end();
+    reporter.fail(abort.signal.aborted ? abort.signal.reason : error);
+    if (abort.signal.aborted) return EXIT.interrupted;
+    return error instanceof LxmertDataError && error.code === 'ERR_USAGE' ? EXIT.usage : EXIT.problems;
+  }
+}
+
+/** The first signal lets the work clean up behind itself, the second ends it at once. */
+function listenToSignals(abort: AbortController): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (abort.signal.aborted) process.exit(EXIT.interrupted);
+      const hint = 'run the same command again';
+      abort.abort(
+        new LxmertDataError('ERR_INTERRUPTED', {
+          what: `interrupted by ${signal}; nothing unfinished was kept`,
+          hint,
+        }),
+      );
+    });
+  }
+}
+
+function restoreWords(words: readonly string[]): readonly string[] {
+  const command = COMMANDS.find(({ name }) => name === words[0]);
+  if (command === undefined) return words;
+  const order = readEnvironmentOrder();
+  const call = { words: words.slice(1), env: process.env, ...(order === undefined ? {} : { order }) };
+  return [command.name, ...restoreNpmArguments(command, call)];
+}
+
+/** A shell between npm and us shuffles the environment; what it was given itself shows the order, on Linux. */
+function readEnvironmentOrder(): readonly string[] | undefined {
+  const path = `/proc/${process.ppid}/environ`;
+  if (!existsSync(path)) return undefined;
+  try {
+    const names = readFileSync(path, 'latin1')
+      .split('\0')
+      .map(entry => entry.split('=')[0]!);
+    return names.some(name => name.startsWith('npm_config_')) ? names : undefined;
+  } catch {
+    return undefined;
+  }
+}

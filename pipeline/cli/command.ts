@@ -1,0 +1,68 @@
+import type { StageContext } from '../events.ts';
+
+/** One option of a command. Its name on the command line, for npm and in the program is the same. */
+export interface OptionSpec {
+  readonly name: string;
+  /** Placeholder of its value, such as `FILE`; without one the option is a switch. */
+  readonly value?: string;
+  readonly description: string;
+  readonly choices?: readonly string[];
+  readonly integer?: boolean;
+  /** Tells whether a word can be its value; npm hands values over apart from their options. */
+  readonly looksLike?: RegExp;
+}
+
+export interface ArgumentSpec {
+  readonly name: string;
+  readonly description: string;
+  readonly required: boolean;
+  readonly many: boolean;
+  readonly looksLike?: RegExp;
+}
+
+export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
+
+/** What a command gets besides its options: where to tell what, and the words for the person who waits. */
+export interface CommandContext extends StageContext {
+  /** Root of the data, laid out as LXMERT's README shows. */
+  readonly data: string;
+  /** Prints a line of the result for people; nothing with --json and --quiet. */
+  readonly print: (line: string) => void;
+}
+
+export interface CommandSpec {
+  readonly name: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly argument?: ArgumentSpec;
+  readonly options: readonly OptionSpec[];
+  readonly examples: readonly (readonly [command: string, meaning: string])[];
+  /** Does the work; false means problems were found (exit code 1). */
+  readonly run: (
+    words: readonly string[],
+    options: OptionValues,
+    context: CommandContext,
+  ) => Promise<boolean>;
+}
+
+/** Options that every command has. */
+export const COMMON_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: 'data',
+    value: 'DIR',
+    description: 'root of the data (default ./data)',
+    looksLike: /^[^.]*$|^\.{1,2}(\/|$)|\/$/,
+  },
+  { name: 'json', description: 'one JSON event a line on standard output' },
+  { name: 'quiet', description: 'print errors only' },
+];
+
+export function textOption(options: OptionValues, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function integerOption(options: OptionValues, name: string): number | undefined {
+  const value = textOption(options, name);
+  return value === undefined ? undefined : Number(value);
+}

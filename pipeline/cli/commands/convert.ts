@@ -1,0 +1,94 @@
+import { formatBytes } from '../../files.ts';
+import { FEATURE_DTYPES, type FeatureDtype } from '../../format/feature-dtype.ts';
+import { convert } from '../../stages/convert.ts';
+import { type CommandSpec, integerOption, textOption } from '../command.ts';
+import { printProblemSummary, resolveInputs } from '../inputs.ts';
+
+export const convertCommand: CommandSpec = {
+  name: 'convert',
+  summary: 'turn feature TSVs into one store',
+  description:
+    'Turns obj36 TSVs, or the TSV inside zip archives, into one store that training maps into memory, checking every row on the way. With a bad row nothing is published.',
+  argument: {
+    name: 'file',
+    description: '.tsv or .zip files',
+    required: true,
+    many: true,
+    looksLike: /\.(tsv|zip)$/,
+  },
+  options: [
+    {
+      name: 'out',
+      value: 'FILE',
+      description: 'the store (default: the first input with the ending .safetensors)',
+      looksLike: /\.safetensors$/,
+    },
+    {
+      name: 'dtype',
+      value: 'TYPE',
+      description: 'type of the features (default f32, which is lossless)',
+      choices: FEATURE_DTYPES,
+    },
+    {
+      name: 'first',
+      value: 'IDS',
+      description: 'list of img_ids, or LXMERT JSON, whose rows come first',
+      looksLike: /\.(json|txt|lst|list|ids)$/,
+    },
+    { name: 'skip-bad', description: 'leave bad rows out, list them, and exit with 1' },
+    { name: 'force', description: 'replace an existing store' },
+    {
+      name: 'report',
+      value: 'FILE',
+      description: 'write the outcome and all problems as JSON',
+      looksLike: /\.json$/,
+    },
+    {
+      name: 'member',
+      value: 'NAME',
+      description: 'TSV inside a zip that holds several',
+      looksLike: /\.tsv$/,
+    },
+    {
+      name: 'threads',
+      value: 'N',
+      description: 'decoding threads (default: all cores but one, at most 4)',
+      integer: true,
+    },
+  ],
+  examples: [
+    ['lxmert-data convert train2014_obj36.zip', 'archive to store, no TSV on disk'],
+    [
+      'lxmert-data convert val2014_obj36.tsv --first vqa/minival.json',
+      "minival's images lead, as LXMERT expects",
+    ],
+    ['lxmert-data convert a.tsv b.tsv --out all.safetensors --dtype f16', 'several inputs, half the size'],
+  ],
+  async run(words, options, context) {
+    const result = await convert(
+      {
+        files: resolveInputs(words, context.data),
+        out: textOption(options, 'out'),
+        dtype: FEATURE_DTYPES.find((dtype): dtype is FeatureDtype => dtype === options['dtype']),
+        first: textOption(options, 'first'),
+        skipBad: options['skip-bad'] === true,
+        force: options['force'] === true,
+        report: textOption(options, 'report'),
+        member: textOption(options, 'member'),
+        threads: integerOption(options, 'threads'),
+      },
+      context,
+    );
+    const { ok, ...details } = result;
+    context.emit({ event: 'result', stage: 'convert', ok, ...details });
+    if (!ok) printProblemSummary(result, context);
+    const rejected = result.sources.reduce((sum, source) => sum + source.rejected, 0);
+    if (result.store === null) {
+      context.print(`nothing was published: ${rejected} bad rows; --skip-bad leaves them out`);
+    } else {
+      const without = rejected === 0 ? '' : `, ${rejected} bad rows left out`;
+      context.print(`${result.store}: ${result.rows} images, ${formatBytes(result.bytes)}${without}`);
+    }
+    return ok;
+  },
+};

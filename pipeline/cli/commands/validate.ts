@@ -1,0 +1,58 @@
+import { formatBytes } from '../../files.ts';
+import { validate } from '../../stages/validate.ts';
+import { type CommandSpec, integerOption, textOption } from '../command.ts';
+import { printProblemSummary, resolveInputs } from '../inputs.ts';
+
+export const validateCommand: CommandSpec = {
+  name: 'validate',
+  summary: 'check every row of feature TSVs',
+  description: 'Checks every row of obj36 TSVs, or of the TSV inside zip archives, and reports all problems.',
+  argument: {
+    name: 'file',
+    description: '.tsv or .zip files',
+    required: true,
+    many: true,
+    looksLike: /\.(tsv|zip)$/,
+  },
+  options: [
+    { name: 'report', value: 'FILE', description: 'write all problems as JSON', looksLike: /\.json$/ },
+    {
+      name: 'member',
+      value: 'NAME',
+      description: 'TSV inside a zip that holds several',
+      looksLike: /\.tsv$/,
+    },
+    {
+      name: 'threads',
+      value: 'N',
+      description: 'decoding threads (default: all cores but one, at most 4)',
+      integer: true,
+    },
+  ],
+  examples: [
+    ['lxmert-data validate train2014_obj36.tsv', 'check one file'],
+    ['lxmert-data validate *.zip --report problems.json', 'check archives without unpacking them'],
+  ],
+  async run(words, options, context) {
+    const result = await validate(
+      {
+        files: resolveInputs(words, context.data),
+        report: textOption(options, 'report'),
+        member: textOption(options, 'member'),
+        threads: integerOption(options, 'threads'),
+      },
+      context,
+    );
+    const { ok, ...details } = result;
+    context.emit({ event: 'result', stage: 'validate', ok, ...details });
+    for (const source of result.sources) {
+      const rejected = source.rejected === 0 ? '' : `, ${source.rejected} bad`;
+      context.print(
+        `${source.label}: ${source.rows} sound rows${rejected}, ${formatBytes(source.size)}, sha256 ${source.sha256}`,
+      );
+      context.print(`  boxes end where Caffe clips them in ${source.edge_exact} of ${source.rows} rows`);
+    }
+    printProblemSummary(result, context);
+    return ok;
+  },
+};

@@ -1,0 +1,21 @@
+import { existsSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import type { ProblemSummary } from '../stages/problem-log.ts';
+import type { CommandContext } from './command.ts';
+
+/** Files as given, or below the data root where they are not found otherwise. */
+export function resolveInputs(words: readonly string[], data: string): readonly string[] {
+  return words.map(word => {
+    const below = join(data, word);
+    return isAbsolute(word) || existsSync(word) || !existsSync(below) ? word : below;
+  });
+}
+
+export function printProblemSummary(summary: ProblemSummary, context: CommandContext): void {
+  if (summary.errors + summary.warnings === 0) {
+    context.print('no problems');
+    return;
+  }
+  const kinds = Object.entries(summary.by_code).map(([code, count]) => `${code} ${count}`);
+  context.print(`${summary.errors} errors, ${summary.warnings} warnings: ${kinds.join(', ')}`);
+}

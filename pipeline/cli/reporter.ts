@@ -1,0 +1,154 @@
+import { styleText } from 'node:util';
+import { createLogUpdate } from 'log-update';
+import { LxmertDataError } from '../errors.ts';
+import type { Emit, PipelineEvent } from '../events.ts';
+import { formatBytes } from '../files.ts';
+import { describeProblem } from '../format/problem.ts';
+
+/** Seconds between two lines of progress where nobody watches a terminal. */
+const PLAIN_INTERVAL_MS = 10_000;
+const BAR_INTERVAL_MS = 100;
+const BAR_CELLS = 24;
+/** Problems printed one by one; a report has all of them. */
+const MAX_PRINTED_PROBLEMS = 20;
+
+export type ReportMode = 'human' | 'json' | 'quiet';
+
+/** Shows events to the person who waits, or to the program that reads. */
+export interface Reporter {
+  readonly emit: Emit;
+  readonly print: (line: string) => void;
+  /** Removes the progress bar and says what was not printed. */
+  readonly end: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+type Progress = Extract<PipelineEvent, { event: 'progress' }>;
+
+export function createReporter(mode: ReportMode, out: NodeJS.WriteStream, err: NodeJS.WriteStream): Reporter {
+  if (mode === 'json') return createJsonReporter(out);
+  const style = (format: 'red' | 'yellow' | 'dim', text: string): string =>
+    styleText(format, text, { stream: err });
+  const progress = mode === 'quiet' ? undefined : createProgress(err);
+  let problems = 0;
+  const say = (stream: NodeJS.WriteStream, line: string): void => {
+    progress?.clear();
+    stream.write(`${line}\n`);
+  };
+  return {
+    emit(event) {
+      if (event.event === 'progress') progress?.update(event);
+      else if (event.event === 'problem') {
+        problems++;
+        if (mode === 'human' && problems <= MAX_PRINTED_PROBLEMS) {
+          say(
+            err,
+            style(
+              event.severity === 'error' ? 'red' : 'yellow',
+              `${event.severity}: ${describeProblem(event)}`,
+            ),
+          );
+        }
+      } else if (mode === 'human' && event.event === 'warning')
+        say(err, style('yellow', `warning: ${event.message}`));
+      else if (mode === 'human' && event.event === 'note') say(err, style('dim', event.message));
+    },
+    print(line) {
+      if (mode === 'human') say(out, line);
+    },
+    end() {
+      progress?.clear();
+      const hidden = problems - MAX_PRINTED_PROBLEMS;
+      if (mode === 'human' && hidden > 0)
+        err.write(`… and ${hidden} more problems; --report FILE.json writes all of them\n`);
+    },
+    fail(error) {
+      say(err, style('red', `error: ${describeFailure(error)}`));
+    },
+  };
+}
+
+function createJsonReporter(out: NodeJS.WriteStream): Reporter {
+  const write = (value: unknown): void => void out.write(`${JSON.stringify(value)}\n`);
+  let shown = 0;
+  return {
+    emit(event) {
+      // Progress is thinned out; everything else is told.
+      if (event.event === 'progress' && event.done < event.total) {
+        if (Date.now() - shown < BAR_INTERVAL_MS) return;
+        shown = Date.now();
+      }
+      write(event);
+    },
+    print: () => undefined,
+    end: () => undefined,
+    fail(error) {
+      const known = error instanceof LxmertDataError;
+      write({ event: 'error', code: known ? error.code : 'ERR_INTERNAL', message: describeFailure(error) });
+    },
+  };
+}
+
+/** The message of an error that this tool names itself; everything else with its stack, since it is a defect. */
+export function describeFailure(error: unknown): string {
+  if (error instanceof LxmertDataError) {
+    return error.code === 'ERR_INTERNAL' && error.cause instanceof Error
+      ? `${error.message}\n${error.cause.stack ?? ''}`
+      : error.message;
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function createProgress(stream: NodeJS.WriteStream): {
+  update: (event: Progress) => void;
+  clear: () => void;
+} {
+  const redraw = stream.isTTY ? createLogUpdate(stream) : undefined;
+  let input = '';
+  let began = 0;
+  let shown = 0;
+  return {
+    update(event) {
+      const now = Date.now();
+      if (event.input + event.stage !== input) {
+        input = event.input + event.stage;
+        began = now;
+        shown = redraw === undefined ? now : 0;
+      }
+      const wait = redraw === undefined ? PLAIN_INTERVAL_MS : BAR_INTERVAL_MS;
+      if (now - shown < wait) return;
+      shown = now;
+      const line = describeProgress(event, (now - began) / 1000);
+      if (redraw === undefined) stream.write(`${line}\n`);
+      else redraw(`${drawBar(event.done / Math.max(event.total, 1))} ${line}`);
+    },
+    clear() {
+      redraw?.clear();
+      shown = Math.min(shown, Date.now());
+    },
+  };
+}
+
+function drawBar(fraction: number): string {
+  const full = Math.round(Math.min(1, fraction) * BAR_CELLS);
+  return '█'.repeat(full) + '░'.repeat(BAR_CELLS - full);
+}
+
+function describeProgress(event: Progress, seconds: number): string {
+  const percent = Math.floor((event.done / Math.max(event.total, 1)) * 100);
+  const rate = seconds > 0 ? event.done / seconds : 0;
+  const left = rate > 0 ? formatDuration((event.total - event.done) / rate) : '?';
+  const speed =
+    event.unit === 'bytes'
+      ? `${formatBytes(Math.round(rate))}/s`
+      : `${rate.toFixed(rate < 10 ? 1 : 0)} ${event.unit}/s`;
+  const rows = event.rows === undefined ? '' : `, ${event.rows} rows`;
+  return `${event.stage} ${event.input}: ${percent} %${rows}, ${speed}, ${left} left`;
+}
+
+export function formatDuration(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

@@ -1,0 +1,64 @@
+import { LINE_END } from '../row-record.ts';
+
+const TEXT = { [LINE_END.none]: '', [LINE_END.lf]: '\n', [LINE_END.crlf]: '\r\n' } as const;
+
+/** How the rows of a source were written where that is not the plain form: docs/format.md, Back to TSV. */
+export interface SourceForm {
+  readonly eol: string;
+  readonly eol_runs: readonly (readonly [begin: number, end: number, eol: string])[];
+  readonly odd: readonly (readonly [row: number, parts: readonly string[]])[];
+}
+
+export const PLAIN_FORM: SourceForm = { eol: '\r\n', eol_runs: [], odd: [] };
+
+/** Collects the forms of rows by their place in the store; a byte a row and the odd ones are kept. */
+export class SourceFormBuilder {
+  #ends = new Uint8Array(1024);
+  readonly #odd = new Map<number, readonly string[]>();
+
+  setLineEnd(row: number, end: number): void {
+    if (row >= this.#ends.length) {
+      const grown = new Uint8Array(Math.max(row + 1, this.#ends.length * 2));
+      grown.set(this.#ends);
+      this.#ends = grown;
+    }
+    this.#ends[row] = end;
+  }
+
+  setOdd(row: number, parts: readonly string[]): void {
+    this.#odd.set(row, parts);
+  }
+
+  oddParts(row: number): readonly string[] | undefined {
+    return this.#odd.get(row);
+  }
+
+  /** Moves a row's form to another place. */
+  move(from: number, to: number): void {
+    this.#ends[to] = this.#ends[from]!;
+    const parts = this.#odd.get(from);
+    this.#odd.delete(to);
+    this.#odd.delete(from);
+    if (parts !== undefined) this.#odd.set(to, parts);
+  }
+
+  /** The bytes of `source_form`, empty where every row is plain. */
+  encode(rows: number): Buffer {
+    const eol = rows > 0 ? lineEndText(this.#ends[0]!) : PLAIN_FORM.eol;
+    const runs: [number, number, string][] = [];
+    for (let row = 1; row < rows; row++) {
+      const end = lineEndText(this.#ends[row]!);
+      if (end === eol) continue;
+      const last = runs.at(-1);
+      if (last?.[1] === row && last[2] === end) last[1] = row + 1;
+      else runs.push([row, row + 1, end]);
+    }
+    const odd = [...this.#odd].sort((a, b) => a[0] - b[0]);
+    if (eol === PLAIN_FORM.eol && runs.length === 0 && odd.length === 0) return Buffer.alloc(0);
+    return Buffer.from(JSON.stringify({ eol, eol_runs: runs, odd } satisfies SourceForm));
+  }
+}
+
+function lineEndText(end: number): string {
+  return end === LINE_END.none ? TEXT[0] : end === LINE_END.lf ? TEXT[1] : TEXT[2];
+}

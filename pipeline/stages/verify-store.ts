@@ -1,0 +1,99 @@
+import { availableParallelism } from 'node:os';
+import { crc32 } from 'node:zlib';
+import type { StageContext } from '../events.ts';
+import type { StoreMetadata } from '../format/store/store-header.ts';
+import { hexCrc } from '../format/store/store-header.ts';
+import { StoreFile } from '../format/store/store-reader.ts';
+import { WorkerPool } from '../worker-pool.ts';
+import type { DamagedImage, RangeReply, RowRange } from './check-stored-rows.ts';
+
+/** Rows of one piece of work, about 75 MB. */
+const RANGE_ROWS = 256;
+
+export interface VerifyStoreResult {
+  readonly ok: boolean;
+  readonly path: string;
+  readonly rows: number;
+  readonly dtype: string;
+  readonly metadata: StoreMetadata;
+  readonly damaged: readonly DamagedImage[];
+  /** Faults that are not of one image: header, checksum table, ids. Each one sentence. */
+  readonly faults: readonly string[];
+}
+
+/** Re-reads a whole store against its checksums. Throws where its header is no store's. */
+export async function verifyStore(
+  path: string,
+  context: StageContext,
+  threads = availableParallelism(),
+): Promise<VerifyStoreResult> {
+  const store = await StoreFile.open(path);
+  try {
+    const bytes =
+      store.header.dataStart + Math.max(...[...store.header.tensors.values()].map(tensor => tensor.end));
+    context.emit({ event: 'start', stage: 'verify', input: path, bytes });
+    const faults = await checkTables(store);
+    const damaged = await checkAllRows(store, context, Math.min(threads, Math.ceil(store.rows / RANGE_ROWS)));
+    const { rows, dtype, metadata } = store;
+    return { ok: faults.length === 0 && damaged.length === 0, path, rows, dtype, metadata, damaged, faults };
+  } finally {
+    await store.close();
+  }
+}
+
+async function checkTables(store: StoreFile): Promise<string[]> {
+  const faults: string[] = [];
+  const { metadata } = store;
+  if (!store.header.crcAgrees) {
+    faults.push(
+      `the header does not have its checksum ${metadata['header_crc32'] ?? '(none)'}: it is damaged, or another tool wrote it anew`,
+    );
+  }
+  const place = store.header.tensors.get('source_form');
+  let table = crc32(await store.readTensor('crc32', 0, store.rows));
+  if (place !== undefined) table = crc32(await store.readTensor('source_form', 0, place.shape[0]!), table);
+  if (hexCrc(table) !== metadata['crc32_table']) {
+    const tensors = place === undefined ? 'crc32' : 'crc32 and source_form';
+    faults.push(
+      `${tensors} have the checksum ${hexCrc(table)}, not ${metadata['crc32_table'] ?? '(none)'}: the table is damaged`,
+    );
+  }
+  const seen = new Map<string, number>();
+  for (const [row, id] of (await store.readImageIds()).entries()) {
+    const first = seen.get(id);
+    if (first !== undefined) faults.push(`rows ${first} and ${row} have the same img_id ${id}`);
+    else if (id === '') faults.push(`row ${row} has no img_id`);
+    seen.set(id, row);
+  }
+  return faults;
+}
+
+async function checkAllRows(
+  store: StoreFile,
+  context: StageContext,
+  threads: number,
+): Promise<DamagedImage[]> {
+  const workers = new WorkerPool<RowRange, RangeReply>(import.meta.url, './verify-worker', threads);
+  let done = 0;
+  try {
+    const ranges = Array.from({ length: Math.ceil(store.rows / RANGE_ROWS) }, async (_, index) => {
+      const begin = index * RANGE_ROWS;
+      const count = Math.min(RANGE_ROWS, store.rows - begin);
+      const reply = await workers.run({ path: store.path, begin, count });
+      context.signal.throwIfAborted();
+      done += count;
+      context.emit({
+        event: 'progress',
+        stage: 'verify',
+        input: store.path,
+        done,
+        total: store.rows,
+        unit: 'images',
+      });
+      return reply.damaged;
+    });
+    return (await Promise.all(ranges)).flat();
+  } finally {
+    await workers.close();
+  }
+}

@@ -1,0 +1,85 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/*
+ * What `npm test` does: lint, types, the ava tests, then the tests of the Python reader. Steps that need something this machine lacks
+ * are reported as skipped, by name.
+ */
+
+const root = join(import.meta.dirname, '..');
+const node = process.execPath;
+const words = process.argv.slice(2);
+
+interface Step {
+  readonly name: string;
+  readonly command: readonly string[];
+}
+
+function bin(name: string): string {
+  return join(root, 'node_modules', '.bin', name);
+}
+
+/** Runs a step in the open; true if it passed. */
+function run({ name, command }: Step): boolean {
+  process.stdout.write(`\n== ${name}\n`);
+  const { status, error } = spawnSync(command[0]!, command.slice(1), { cwd: root, stdio: 'inherit' });
+  if (error !== undefined) process.stdout.write(`${error.message}\n`);
+  return status === 0;
+}
+
+function findPython(): string | undefined {
+  return ['python3', 'python'].find(
+    name => spawnSync(name, ['-c', 'import sys; assert sys.version_info >= (3, 9)']).status === 0,
+  );
+}
+
+/** A private Python with the reader and what its tests need, made once. */
+function preparePython(): string | undefined {
+  const venv = join(root, '.venv');
+  const python = join(venv, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
+  const stamp = join(venv, '.ready');
+  if (existsSync(stamp)) return python;
+  const base = findPython();
+  if (base === undefined) return undefined;
+  const quiet = (command: readonly string[]): boolean =>
+    spawnSync(command[0]!, command.slice(1), { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] }).status ===
+    0;
+  const made =
+    quiet([base, '-m', 'venv', venv]) &&
+    quiet([
+      python,
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--disable-pip-version-check',
+      '-e',
+      './reader[test]',
+    ]) &&
+    quiet([python, '-c', `open(${JSON.stringify(stamp)}, 'w').close()`]);
+  return made ? python : undefined;
+}
+
+const failed: string[] = [];
+const skipped: string[] = [];
+const steps: readonly Step[] = [
+  { name: 'lint', command: [node, bin('eslint'), '.'] },
+  { name: 'format', command: [node, bin('prettier'), '--check', '--log-level', 'warn', '.'] },
+  { name: 'types', command: [node, bin('tsc'), '--noEmit'] },
+  { name: 'ava', command: [node, bin('ava'), ...words] },
+];
+for (const step of words.length > 0 ? steps.slice(3) : steps) if (!run(step)) failed.push(step.name);
+
+if (words.length === 0) {
+  const python = preparePython();
+  const name = 'Python reader (pytest)';
+  if (python === undefined)
+    skipped.push(`${name}: no Python >= 3.9 with venv and pip that can install numpy and pytest`);
+  else if (!run({ name, command: [python, '-m', 'pytest', '-q', 'reader/tests'] })) failed.push(name);
+}
+
+process.stdout.write('\n');
+for (const reason of skipped) process.stdout.write(`skipped: ${reason}\n`);
+process.stdout.write(failed.length === 0 ? 'all tests passed\n' : `FAILED: ${failed.join(', ')}\n`);
+process.exitCode = failed.length === 0 ? 0 : 1;
