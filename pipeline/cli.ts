@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { convertCommand } from './cli/commands/convert.ts';
 import { exportCommand } from './cli/commands/export.ts';
+import { fetchCommand } from './cli/commands/fetch.ts';
+import { makeJsonCommand } from './cli/commands/make-json.ts';
 import { startCommand } from './cli/commands/start.ts';
 import { validateCommand } from './cli/commands/validate.ts';
 import { verifyCommand } from './cli/commands/verify.ts';
@@ -13,6 +15,8 @@ import { LxmertDataError } from './errors.ts';
 
 const COMMANDS: readonly CommandSpec[] = [
   startCommand,
+  fetchCommand,
+  makeJsonCommand,
   validateCommand,
   convertCommand,
   verifyCommand,

@@ -4,7 +4,7 @@ import type { HttpResponse } from '../http/client.ts';
 import type { OpenRequest, RemoteFile } from '../http/remote-file.ts';
 import { BAIDU_AGENT, listBaiduFolder, requestBaiduLink } from './baidu-share.ts';
 import type { BaiduEntry, BaiduListing, BaiduShare } from './baidu-share.ts';
-import { comparePartNames } from './part-names.ts';
+import { comparePartNames } from '../part-names.ts';
 import type { LocateContext, LocateRequest, MirrorProvider } from './mirror.ts';
 
 export interface BaiduOptions {

@@ -10,7 +10,7 @@ export function comparePartNames(a: string, b: string): number {
 
 /** Name of the whole file that a part belongs to, or undefined where the name is not that of a part of a zip. */
 export function wholeNameOf(part: string): string | undefined {
-  return /^(.+\.zip)\.[A-Za-z0-9]+$/.exec(part)?.[1];
+  return /^(.+\.zip)\.(?!partial$|md5$|sha256$|txt$)[A-Za-z0-9]+$/.exec(part)?.[1];
 }
 
 function suffixOf(name: string): string {
