@@ -4,8 +4,10 @@ import unzipper from 'unzipper';
 import { LxmertDataError } from '../errors.ts';
 import { type RandomAccess, readChunks } from './random-access.ts';
 
+const END_SIGNATURE = 0x06054b50;
+const END_RECORD_BYTES = 22;
 /** Longest archive comment plus the end record. */
-const TAIL_BYTES = 65_535 + 22;
+const TAIL_BYTES = 65_535 + END_RECORD_BYTES;
 /** Bounds what a hostile directory can make us read. */
 const MAX_DIRECTORY_BYTES = 64 << 20;
 const CHUNK_BYTES = 64 << 10;
@@ -23,7 +25,8 @@ export interface ZipEntry {
 
 /**
  * Reads the central directory with unzipper's `Open`. Its source is guarded: the streams it gets never fail, are bounded
- * and are destroyed afterwards (an error on one of them would end the process), and its tail reaches over archive comments.
+ * and are destroyed afterwards (an error on one of them would end the process), and it is told where the end record is, since it would
+ * take the first four bytes that look like one.
  */
 export async function readZipDirectory(access: RandomAccess): Promise<readonly ZipEntry[]> {
   const streams: Readable[] = [];
@@ -46,7 +49,7 @@ export async function readZipDirectory(access: RandomAccess): Promise<readonly Z
     },
   };
   try {
-    const options = { tailSize: Math.min(access.size, TAIL_BYTES) };
+    const options = { tailSize: await findEndRecord(access) };
     const open = unzipper.Open.custom as (
       source: typeof guarded,
       options: object,
@@ -66,6 +69,20 @@ export async function readZipDirectory(access: RandomAccess): Promise<readonly Z
   } finally {
     for (const stream of streams) stream.destroy();
   }
+}
+
+/**
+ * Distance of the end record from the end of the archive. Packed data can hold its signature by chance, so the last one
+ * counts whose comment reaches exactly to the end. Without one, the distance lets unzipper fail in its own words.
+ */
+async function findEndRecord(access: RandomAccess): Promise<number> {
+  const tail = Buffer.alloc(Math.min(access.size, TAIL_BYTES));
+  const read = await access.read(tail, access.size - tail.length);
+  for (let at = read - END_RECORD_BYTES; at >= 0; at--) {
+    if (tail.readUInt32LE(at) !== END_SIGNATURE) continue;
+    if (at + END_RECORD_BYTES + tail.readUInt16LE(at + 20) === read) return read - at;
+  }
+  return Math.min(access.size, END_RECORD_BYTES);
 }
 
 function toEntry(file: unzipper.File): ZipEntry {
