@@ -12,6 +12,8 @@ export type ErrorCode =
   | 'ERR_MANIFEST'
   | 'ERR_FETCH'
   | 'ERR_LOCK'
+  | 'ERR_IMAGE'
+  | 'ERR_EXTRACTOR'
   | 'ERR_INTERNAL';
 
 export interface ErrorParts {

@@ -1,18 +1,6 @@
 import { caffeLimits } from './format/caffe-edge.ts';
-import { BOXES, FEATURE_DIM, OBJ36, type RowShape } from './format/row-shape.ts';
-
-/** Rows of the true shape with made-up content, for the demonstration, for tests and for measurements. */
-export interface SyntheticRow {
-  readonly img_id: string;
-  readonly img_h: number;
-  readonly img_w: number;
-  readonly boxes: Float32Array;
-  readonly features: Float32Array;
-  readonly objects_id: BigInt64Array;
-  readonly attrs_id: BigInt64Array;
-  readonly objects_conf: Float32Array;
-  readonly attrs_conf: Float32Array;
-}
+import type { PlainRow } from './format/format-row.ts';
+import { BOXES, FEATURE_DIM } from './format/row-shape.ts';
 
 /** A small generator whose numbers are the same everywhere (mulberry32). */
 export function seededRandom(seed: number): () => number {
@@ -25,8 +13,8 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Row number `index`; a third of its features are zero, as in real rows, and its boxes end where Caffe's would. */
-export function makeSyntheticRow(index: number): SyntheticRow {
+/** Row number `index` of the true shape with made-up content, for the demonstration, tests and measurements; a third of its features are zero, as in real rows, and its boxes end where Caffe's would. */
+export function makeSyntheticRow(index: number): PlainRow {
   const random = seededRandom(index + 1);
   const [height, width] = index % 3 === 0 ? [640, 480] : [480, 640];
   const limits = caffeLimits(height, width);
@@ -38,9 +26,10 @@ export function makeSyntheticRow(index: number): SyntheticRow {
     const y2 = box === 0 ? limits.y2 : y1 + 16 + random() * (limits.y2 - 16 - y1);
     boxes.set([x1, y1, x2, y2], box * 4);
   }
-  const features = new Float32Array(BOXES * FEATURE_DIM).map(() =>
-    random() < 0.34 ? 0 : random() ** 4 * 30,
-  );
+  const features = new Float32Array(BOXES * FEATURE_DIM).map(() => {
+    const value = random();
+    return random() < 0.34 ? 0 : value * value * value * value * 30;
+  });
   return {
     img_id: `SYNTHETIC_${String(index).padStart(12, '0')}`,
     img_h: height,
@@ -52,30 +41,4 @@ export function makeSyntheticRow(index: number): SyntheticRow {
     objects_conf: new Float32Array(BOXES).map(() => random()),
     attrs_conf: new Float32Array(BOXES).map(() => random()),
   };
-}
-
-/** The row as one line of a published TSV. */
-export function formatRow(row: SyntheticRow, shape: RowShape = OBJ36, lineEnd = '\r\n'): string {
-  const fields = shape.columns.map(column => {
-    switch (column) {
-      case 'img_id':
-      case 'image_id':
-        return row.img_id;
-      case 'img_h':
-      case 'image_h':
-        return String(row.img_h);
-      case 'img_w':
-      case 'image_w':
-        return String(row.img_w);
-      case 'num_boxes':
-        return String(BOXES);
-      default:
-        return encode(row[column as 'boxes']);
-    }
-  });
-  return fields.join('\t') + lineEnd;
-}
-
-function encode(values: Float32Array): string {
-  return Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('base64');
 }

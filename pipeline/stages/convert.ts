@@ -69,7 +69,7 @@ export async function convert(options: ConvertOptions, context: StageContext): P
   try {
     // All inputs are opened before work starts, so that a wrong name does not show after an hour.
     for (const file of options.files) sources.push(await openRowSource(file, options.member));
-    const result = await convertSources(sources, path, first, options, context);
+    const result = await convertSources(sources, path, { ...options, firstIds: first }, context);
     if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(result, null, 2)}\n`);
     return result;
   } finally {
@@ -77,13 +77,18 @@ export async function convert(options: ConvertOptions, context: StageContext): P
   }
 }
 
-async function convertSources(
+/** Turns open sources into a store at `path`, as `convert` does. The caller closes them. */
+export async function convertSources(
   sources: readonly ByteSource[],
   path: string,
-  first: FirstIds | undefined,
-  options: ConvertOptions,
+  options: Omit<ConvertOptions, 'files' | 'out'> & {
+    readonly firstIds?: FirstIds | undefined;
+    /** False where the caller knows better than the manifest how many rows there should be. */
+    readonly countRows?: boolean;
+  },
   context: StageContext,
 ): Promise<ConvertResult> {
+  const first = options.firstIds;
   const dtype = options.dtype ?? 'f32';
   const expectedRows = Math.ceil(sources.reduce((sum, source) => sum + source.size, 0) / ROW_BYTES.ten);
   await checkFreeSpace(path, storeBytesFor(expectedRows, dtype));
@@ -94,7 +99,7 @@ async function convertSources(
   try {
     const placement = new RowPlacement(first?.ids ?? []);
     const filler = new StoreFiller(writer, placement);
-    const scanner = new RowScanner(decoder, log, context, 'convert');
+    const scanner = new RowScanner(decoder, log, context, 'convert', options.countRows);
     const summaries: SourceSummary[] = [];
     for (const source of sources) {
       const summary = await scanner.scan(source, (block, accepted) => {
@@ -142,7 +147,7 @@ function checkOutcome(
   first: FirstIds | undefined,
   summaries: readonly SourceSummary[],
   log: ProblemLog,
-  options: ConvertOptions,
+  options: Pick<ConvertOptions, 'first' | 'skipBad'>,
 ): RowShape | undefined {
   const { missing } = placement;
   if (missing.length > 0) {
@@ -167,7 +172,7 @@ function checkOutcome(
 function describeOrigin(
   summaries: readonly SourceSummary[],
   first: FirstIds | undefined,
-  options: ConvertOptions,
+  options: Pick<ConvertOptions, 'detector' | 'skipBad'>,
 ): StoreMetadata {
   const rows = summaries.reduce((sum, summary) => sum + summary.rows, 0);
   const exact = summaries.reduce((sum, summary) => sum + summary.edge_exact, 0);

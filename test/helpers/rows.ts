@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StageContext } from '../../pipeline/events.ts';
 import type { PipelineEvent } from '../../pipeline/events.ts';
-import { formatRow, makeSyntheticRow, type SyntheticRow } from '../../pipeline/synthetic-rows.ts';
+import { formatRow, type PlainRow } from '../../pipeline/format/format-row.ts';
+import { makeSyntheticRow } from '../../pipeline/synthetic-rows.ts';
 import type { RowShape } from '../../pipeline/format/row-shape.ts';
 
 /** Lines of a TSV with `count` synthetic rows from `begin` on. */
@@ -13,7 +14,7 @@ export function makeLines(count: number, begin = 0, shape?: RowShape, lineEnd?: 
 }
 
 /** One synthetic row with changes, as a line. */
-export function makeLine(changes: Partial<SyntheticRow>, index = 0): string {
+export function makeLine(changes: Partial<PlainRow>, index = 0): string {
   return formatRow({ ...makeSyntheticRow(index), ...changes });
 }
 

@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatRow, makeSyntheticRow } from '../../synthetic-rows.ts';
+import { formatRow } from '../../format/format-row.ts';
+import { makeSyntheticRow } from '../../synthetic-rows.ts';
 import { convert, defaultStorePath } from '../../stages/convert.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
 import { validate } from '../../stages/validate.ts';

@@ -3,6 +3,7 @@ import type { FeatureDtype } from '../feature-dtype.ts';
 import { FEATURE_DTYPES } from '../feature-dtype.ts';
 import { MAX_ID_BYTES } from '../row-record.ts';
 import { type RowShape, rowShapeOf } from '../row-shape.ts';
+import { checkMetadata } from './check-metadata.ts';
 import { findDuplicateKey } from './duplicate-key.ts';
 import {
   FORMAT_NAME,
@@ -51,8 +52,7 @@ export function parseHeader(path: string, head: Buffer, fileSize: number): Store
       'make a store with convert',
     );
   }
-  const version = Number(metadata['format_version']);
-  if (version !== FORMAT_VERSION) {
+  if (metadata['format_version'] !== String(FORMAT_VERSION)) {
     fail(
       'this version of the format is not known',
       String(FORMAT_VERSION),
@@ -61,7 +61,7 @@ export function parseHeader(path: string, head: Buffer, fileSize: number): Store
     );
   }
   const rows = Number(metadata['rows']);
-  if (!Number.isSafeInteger(rows) || rows < 1)
+  if (!/^[1-9][0-9]{0,14}$/.test(metadata['rows'] ?? ''))
     fail('the number of rows is none', 'a positive integer', String(metadata['rows']));
   const dtype = FEATURE_DTYPES.find(known => known === metadata['dtype']);
   if (dtype === undefined)
@@ -69,6 +69,7 @@ export function parseHeader(path: string, head: Buffer, fileSize: number): Store
   const shape = readShape(metadata['columns']);
   if (shape === undefined)
     return fail('the columns are not known', 'ten or six columns', String(metadata['columns']));
+  checkMetadata(metadata, fail);
   const tensors = readTensors(entries, { rows, dtype, shape }, fileSize - dataStart, fail);
   const crcAgrees = headerCrc(head.subarray(0, dataStart)) === metadata['header_crc32'];
   return { rows, dtype, shape, dataStart, tensors, metadata, crcAgrees };
@@ -181,7 +182,8 @@ const ELEMENT_BYTES: Readonly<Record<string, number>> = {
 
 function rawTensor(value: unknown): RawTensor | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
+  const { dtype, shape, data_offsets: offsets, ...others } = value as Record<string, unknown>;
+  if (Object.keys(others).length > 0) return undefined;
   const integers = (list: unknown): list is number[] =>
     Array.isArray(list) && list.every(n => Number.isSafeInteger(n) && n >= 0);
   if (typeof dtype !== 'string' || !integers(shape) || !integers(offsets) || offsets.length !== 2)

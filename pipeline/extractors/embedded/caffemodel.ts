@@ -1,0 +1,230 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { isErrno, LxmertDataError } from '../../errors.ts';
+import type { BlobIndex, BlobPlace } from './caffemodel-layer.ts';
+import { indexLayer } from './caffemodel-layer.ts';
+import { listBlobs } from './network.ts';
+import type { Weights } from './weights.ts';
+
+/** NetParameter: `layer` in files of 2014 and later, `layers` (V1LayerParameter) in older ones. */
+const LAYER_FIELDS: ReadonlyMap<number, 'layer' | 'layers'> = new Map([
+  [100, 'layer'],
+  [2, 'layers'],
+]);
+const HIGHEST_FIELD = 100;
+const LENGTH_DELIMITED = 2;
+/** Longest head of a field: a tag and a length of ten bytes each. */
+const HEAD_BYTES = 20;
+/** The largest layer of this network has 52 MB; protobuf itself stops at 2 GiB. */
+const MAX_LAYER_BYTES = 2 ** 31;
+const HINT =
+  'give the file resnet101_faster_rcnn_final_iter_320000.caffemodel (262 MB) of the 36-box detector, or "untrained"';
+
+/**
+ * Opens a caffemodel: hashes it, finds every blob that the network reads and checks their shapes. Blobs are read on
+ * demand, so that memory holds one layer at a time.
+ *
+ * @throws LxmertDataError ERR_INPUT for a missing, truncated or foreign file and for missing or mis-shaped blobs.
+ */
+export async function openCaffemodel(path: string): Promise<Weights> {
+  const file = await openFile(path);
+  try {
+    const { size } = await file.stat();
+    const index = await indexFile(file, path, size);
+    checkBlobs(index, path);
+    const id = await hashFile(path);
+    return { id, read: blob => readBlob(file, path, blob, index.get(blob)), close: () => file.close() };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path);
+  } catch (error) {
+    const what = isErrno(error, 'ENOENT') ? 'there is no such file of weights' : 'cannot open the weights';
+    throw new LxmertDataError('ERR_INPUT', { what, where: path, hint: HINT, cause: error });
+  }
+}
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest('hex');
+}
+
+async function indexFile(file: FileHandle, path: string, size: number): Promise<BlobIndex> {
+  const index: BlobIndex = new Map();
+  let layers = 0;
+  let position = 0;
+  while (position < size) {
+    const head = await readExactly(file, path, position, Math.min(HEAD_BYTES, size - position));
+    const field = readFieldHead(head);
+    if (field === undefined) throw describeForeign(path, position, head);
+    const start = position + field.headBytes;
+    const end = start + field.bodyBytes;
+    if (end > size) throw describeTruncated(path, position, layers, end, size);
+    const form = field.wireType === LENGTH_DELIMITED ? LAYER_FIELDS.get(field.number) : undefined;
+    if (form !== undefined && field.bodyBytes <= MAX_LAYER_BYTES) {
+      const bytes = await readExactly(file, path, start, field.bodyBytes);
+      indexLayer(index, { form, bytes, offset: start, path });
+      layers += 1;
+    }
+    position = end;
+  }
+  if (layers === 0) throw describeForeign(path, 0, await readExactly(file, path, 0, Math.min(64, size)));
+  return index;
+}
+
+interface FieldHead {
+  readonly number: number;
+  readonly wireType: number;
+  readonly headBytes: number;
+  readonly bodyBytes: number;
+}
+
+/** The head of a field of NetParameter, or undefined where the bytes are none. */
+function readFieldHead(head: Buffer): FieldHead | undefined {
+  const tag = readVarint(head, 0);
+  if (tag === undefined) return undefined;
+  const number = Math.floor(tag.value / 8);
+  const wireType = tag.value % 8;
+  if (number < 1 || number > HIGHEST_FIELD) return undefined;
+  if (wireType === 1) return { number, wireType, headBytes: tag.end, bodyBytes: 8 };
+  if (wireType === 5) return { number, wireType, headBytes: tag.end, bodyBytes: 4 };
+  const varint = readVarint(head, tag.end);
+  if (varint === undefined) return undefined;
+  if (wireType === 0) return { number, wireType, headBytes: varint.end, bodyBytes: 0 };
+  if (wireType !== LENGTH_DELIMITED) return undefined;
+  return { number, wireType, headBytes: varint.end, bodyBytes: varint.value };
+}
+
+function readVarint(bytes: Buffer, start: number): { value: number; end: number } | undefined {
+  let value = 0;
+  for (let position = start; position < Math.min(bytes.length, start + 10); position += 1) {
+    const byte = bytes[position]!;
+    value += (byte & 0x7f) * 2 ** (7 * (position - start));
+    if (byte < 0x80) return { value, end: position + 1 };
+  }
+  return undefined;
+}
+
+function checkBlobs(index: BlobIndex, path: string): void {
+  const missing: string[] = [];
+  for (const [blob, shape] of listBlobs()) {
+    const place = index.get(blob);
+    if (place === undefined) {
+      missing.push(blob);
+      continue;
+    }
+    if (squeeze(place.shape) !== squeeze(shape) || place.count !== count(shape)) {
+      throw new LxmertDataError('ERR_INPUT', {
+        what: `blob ${blob} has another shape than this detector's`,
+        where: path,
+        expected: `[${shape.join(', ')}], ${count(shape)} values`,
+        got: `[${place.shape.join(', ')}], ${place.count} values`,
+        hint: HINT,
+      });
+    }
+  }
+  if (missing.length === 0) return;
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'the file lacks weights that this detector needs',
+    where: path,
+    expected: `${listBlobs().size} blobs`,
+    got: `${missing.length} missing: ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}`,
+    hint: HINT,
+  });
+}
+
+/** Legacy blobs have four sizes always, with ones in front. */
+function squeeze(shape: readonly number[]): string {
+  const first = shape.findIndex(size => size !== 1);
+  return first === -1 ? '' : shape.slice(first).join('x');
+}
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+async function readBlob(
+  file: FileHandle,
+  path: string,
+  blob: string,
+  place: BlobPlace | undefined,
+): Promise<Float32Array> {
+  if (place === undefined) throw new RangeError(`no blob ${blob} in this network`);
+  const values = new Float32Array(place.count);
+  let filled = 0;
+  for (const { offset, count, type } of place.parts) {
+    const bytes = await readExactly(file, path, offset, count * (type === 'double' ? 8 : 4));
+    for (let i = 0; i < count; i += 1) {
+      values[filled + i] = type === 'double' ? bytes.readDoubleLE(8 * i) : bytes.readFloatLE(4 * i);
+    }
+    filled += count;
+  }
+  if (!values.every(Number.isFinite)) {
+    throw new LxmertDataError('ERR_INPUT', {
+      what: `blob ${blob} holds values that are not finite`,
+      where: path,
+    });
+  }
+  return values;
+}
+
+async function readExactly(
+  file: FileHandle,
+  path: string,
+  position: number,
+  length: number,
+): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled);
+    if (bytesRead === 0) {
+      throw new LxmertDataError('ERR_INPUT', {
+        what: 'the file became shorter while it was read',
+        where: path,
+      });
+    }
+    filled += bytesRead;
+  }
+  return bytes;
+}
+
+function describeForeign(path: string, position: number, head: Buffer): LxmertDataError {
+  const text = head.toString('latin1').replaceAll(/[^\x20-\x7e]/g, '.');
+  const isPage = position === 0 && /^\s*</.test(head.toString('latin1'));
+  return new LxmertDataError('ERR_INPUT', {
+    what: isPage ? 'this is a web page, not a caffemodel' : 'this is not a caffemodel, or a damaged one',
+    where: path,
+    expected: 'a protobuf NetParameter with layers',
+    got: head.length === 0 ? 'an empty file' : `"${text}" at byte ${position}`,
+    hint: isPage
+      ? `the server sent a page in place of the file: download it again in a browser; ${HINT}`
+      : HINT,
+  });
+}
+
+function describeTruncated(
+  path: string,
+  position: number,
+  layers: number,
+  end: number,
+  size: number,
+): LxmertDataError {
+  if (layers === 0) return describeForeign(path, position, Buffer.alloc(0));
+  return new LxmertDataError('ERR_INPUT', {
+    what: 'the caffemodel is cut off or damaged',
+    where: path,
+    expected: `at least ${end} bytes (the field at byte ${position} ends there)`,
+    got: `${size} bytes`,
+    hint: 'fetch the file again',
+  });
+}

@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { isErrno } from '../../errors.ts';
+import { foldConvolution, orderByTap } from './fold-weights.ts';
+import { buildBackboneGraph, buildHeadGraph } from './graphs.ts';
+import { BIASED_LAYERS, EMBEDDING_SHAPE, listConvolutions, listStemConvolutions } from './network.ts';
+import type { ExternalTensor, WeightTable } from './onnx-model.ts';
+import type { Weights } from './weights.ts';
+
+/** Goes up when the same weights are converted to other bytes. */
+const CONVERTER_VERSION = 1;
+const WEIGHTS_FILE = 'weights.bin';
+/** onnxruntime maps external data only where it begins on a page. */
+const ALIGNMENT = 4096;
+/** A conversion takes seconds: what is older was left by a process that was killed. */
+const STALE_MS = 3_600_000;
+
+/** Files of a converted detector. */
+export interface ConvertedModel {
+  readonly backbone: string;
+  readonly head: string;
+  /** For graphs of one's own over the same weights; they must lie in the same folder. */
+  readonly table: WeightTable;
+}
+
+interface ModelRecord {
+  readonly version: number;
+  readonly weights: string;
+  readonly bytes: number;
+  readonly crc32: number;
+  readonly tensors: [string, ExternalTensor][];
+}
+
+/**
+ * The ONNX graphs of a detector, in a folder of `cacheDirectory` named after the weights. Made on first use: written
+ * under a temporary name and renamed when complete, so that a folder of the final name is whole. A folder whose
+ * bytes have changed since is made anew.
+ */
+export async function convertModel(weights: Weights, cacheDirectory: string): Promise<ConvertedModel> {
+  const folder = join(cacheDirectory, `detector-${weights.id.slice(0, 16)}-v${CONVERTER_VERSION}`);
+  const cached = await openConverted(folder, weights.id);
+  if (cached !== undefined) return cached;
+  const partial = `${folder}.${randomBytes(6).toString('hex')}.partial`;
+  try {
+    await mkdir(partial, { recursive: true });
+    await writeModel(weights, partial);
+    await removeStale(folder);
+    await rm(folder, { recursive: true, force: true });
+    await rename(partial, folder);
+    await syncFolder(dirname(folder));
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true });
+    // Another process may have put its own, equal one there first.
+    const theirs = isErrno(error, 'ENOTEMPTY', 'EEXIST')
+      ? await openConverted(folder, weights.id)
+      : undefined;
+    if (theirs === undefined) throw error;
+    return theirs;
+  }
+  const made = await openConverted(folder, weights.id);
+  if (made === undefined) throw new Error(`${folder}: the converted detector reads back differently`);
+  return made;
+}
+
+async function removeStale(folder: string): Promise<void> {
+  for (const name of await readdir(dirname(folder))) {
+    if (!name.startsWith(`${basename(folder)}.`) || !name.endsWith('.partial')) continue;
+    const path = join(dirname(folder), name);
+    const entry = await stat(path).catch(() => undefined);
+    if (entry === undefined || Date.now() - entry.mtimeMs < STALE_MS) continue;
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+async function writeModel(weights: Weights, folder: string): Promise<void> {
+  const file = await open(join(folder, WEIGHTS_FILE), 'wx');
+  const record = await writeWeights(weights, file).finally(() => file.close());
+  const table: WeightTable = new Map(record.tensors);
+  await writeSynced(join(folder, 'backbone.onnx'), buildBackboneGraph(table));
+  await writeSynced(join(folder, 'head.onnx'), buildHeadGraph(table));
+  await writeSynced(join(folder, 'model.json'), `${JSON.stringify(record)}\n`);
+  await syncFolder(folder);
+}
+
+async function writeWeights(weights: Weights, file: FileHandle): Promise<ModelRecord> {
+  const tensors: ModelRecord['tensors'] = [];
+  let offset = 0;
+  let checksum = 0;
+  const append = async (bytes: Uint8Array): Promise<void> => {
+    await file.writeFile(bytes);
+    checksum = crc32(bytes, checksum);
+    offset += bytes.length;
+  };
+  for await (const { name, shape, values } of listTensors(weights)) {
+    await append(new Uint8Array((ALIGNMENT - (offset % ALIGNMENT)) % ALIGNMENT));
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const type = values instanceof Float32Array ? 'float32' : 'float64';
+    tensors.push([name, { type, shape, location: WEIGHTS_FILE, offset, length: bytes.length }]);
+    await append(bytes);
+  }
+  await file.sync();
+  return { version: CONVERTER_VERSION, weights: weights.id, bytes: offset, crc32: checksum, tensors };
+}
+
+interface NamedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: Float32Array | Float64Array;
+}
+
+async function* listTensors(weights: Weights): AsyncGenerator<NamedTensor> {
+  const stem = new Set(listStemConvolutions().map(({ layer }) => layer));
+  for (const convolution of listConvolutions()) {
+    const { layer, inputs, outputs, kernel } = convolution;
+    const { weight, bias } = await foldConvolution(weights, convolution);
+    if (stem.has(layer)) {
+      const shape = [outputs, kernel * kernel * inputs];
+      yield { name: `${layer}.weight`, shape, values: orderByTap(weight, convolution) };
+      yield { name: `${layer}.bias`, shape: [outputs, 1], values: bias };
+    } else {
+      const shape = [outputs, inputs, kernel, kernel];
+      yield { name: `${layer}.weight`, shape, values: Float32Array.from(weight) };
+      yield { name: `${layer}.bias`, shape: [outputs], values: Float32Array.from(bias) };
+    }
+  }
+  for (const [layer, shape] of Object.entries(BIASED_LAYERS)) {
+    yield { name: `${layer}.weight`, shape, values: await weights.read(`${layer}/0`) };
+    yield { name: `${layer}.bias`, shape: [shape[0]!], values: await weights.read(`${layer}/1`) };
+  }
+  yield {
+    name: 'cls_embedding.weight',
+    shape: EMBEDDING_SHAPE,
+    values: await weights.read('cls_embedding/0'),
+  };
+}
+
+/** The model in `folder`, or undefined where there is none or its bytes are not those that were written. */
+async function openConverted(folder: string, id: string): Promise<ConvertedModel | undefined> {
+  try {
+    const record = JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')) as ModelRecord;
+    if (record.version !== CONVERTER_VERSION || record.weights !== id) return undefined;
+    const file = await open(join(folder, WEIGHTS_FILE));
+    const matches = await hasChecksum(file, record).finally(() => file.close());
+    if (!matches) return undefined;
+    const table: WeightTable = new Map(record.tensors);
+    const model = { backbone: join(folder, 'backbone.onnx'), head: join(folder, 'head.onnx'), table };
+    const graphs = [
+      [model.backbone, buildBackboneGraph(table)],
+      [model.head, buildHeadGraph(table)],
+    ] as const;
+    for (const [path, bytes] of graphs) if (!(await readFile(path)).equals(bytes)) return undefined;
+    return model;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError || error instanceof TypeError)
+      return undefined;
+    throw error;
+  }
+}
+
+async function hasChecksum(file: FileHandle, { bytes, crc32: expected }: ModelRecord): Promise<boolean> {
+  if ((await file.stat()).size !== bytes) return false;
+  let checksum = 0;
+  for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 })) {
+    checksum = crc32(chunk as Buffer, checksum);
+  }
+  return checksum === expected;
+}
+
+async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
+  await writeFile(path, content, { flag: 'wx', flush: true });
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path);
+  await folder.sync().finally(() => folder.close());
+}

@@ -1,0 +1,24 @@
+"""Reads lxmert-data stores: 36-box image features for LXMERT, mapped into memory.
+
+`FeatureStore` is the reader, `load_obj_tsv` the drop-in for LXMERT's loader.
+"""
+
+from .errors import StoreError, StoreWarning, UnknownImageError
+from .lxmert_loader import LazyData, load_obj_tsv
+from .row import ImageRow
+from .store import FeatureStore
+from .verify import DamagedImage, VerifyReport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DamagedImage",
+    "FeatureStore",
+    "ImageRow",
+    "LazyData",
+    "StoreError",
+    "StoreWarning",
+    "UnknownImageError",
+    "VerifyReport",
+    "load_obj_tsv",
+]

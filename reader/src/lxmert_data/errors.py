@@ -1,0 +1,60 @@
+"""The errors and the warning of this package."""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+MAKE_AGAIN = "the file is damaged or no lxmert-data store; convert its source again"
+
+
+class StoreError(Exception):
+    """A store that cannot be used: what failed, where, what was expected, what was got, what to do."""
+
+    def __init__(
+        self,
+        what: str,
+        where: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        # All parts go to Exception so that an error crosses process borders whole.
+        super().__init__(what, where, expected, got, hint)
+        self.what = what
+        self.where = where
+        self.expected = expected
+        self.got = got
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what if self.where is None else f"{self.where}: {self.what}"]
+        if self.expected is not None:
+            lines.append(f"  expected: {self.expected}")
+        if self.got is not None:
+            lines.append(f"  got:      {self.got}")
+        if self.hint is not None:
+            lines.append(f"  what to do: {self.hint}")
+        return "\n".join(lines)
+
+
+class UnknownImageError(StoreError, KeyError):
+    """An img_id that the store does not hold; also a KeyError."""
+
+
+class StoreWarning(UserWarning):
+    """Something about a store that its user should know, though it can be read."""
+
+
+def refuse(what: str, where: str, expected: str, got: str, hint: str = MAKE_AGAIN) -> NoReturn:
+    """Raises StoreError, with the usual advice for a file that breaks docs/format.md."""
+    raise StoreError(what, where, expected, got, hint)
+
+
+def quote(value: object) -> str:
+    """A value from a file as safe, short ASCII text."""
+    try:
+        text = json.dumps(value, default=str)
+    except RecursionError:
+        return "deeply nested values"
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,73 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import test from 'ava';
+import { ROOT } from './helpers/cli.ts';
+
+const PIPELINE = join(ROOT, 'pipeline');
+
+async function readSources(): Promise<Map<string, string>> {
+  const names = (await readdir(PIPELINE, { recursive: true })).filter(name => name.endsWith('.ts'));
+  return new Map(
+    await Promise.all(names.map(async name => [name, await readFile(join(PIPELINE, name), 'utf8')] as const)),
+  );
+}
+
+function importsOf(name: string, text: string): string[] {
+  const found = [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms)].map(match => match[1]!);
+  return found.map(path =>
+    path.startsWith('.') ? relative(PIPELINE, join(PIPELINE, dirname(name), path)) : path,
+  );
+}
+
+/** Layers from the top down; a file may import from its own layer and from those below. */
+const LAYERS: readonly RegExp[] = [
+  /^cli\.ts$/,
+  /^cli\//,
+  /^index\.ts$/,
+  /^stages\//,
+  /^(store|synthetic-rows)\.ts$/,
+  /^format\//,
+  /^sources\//,
+  /^(worker-pool|files|events|expected-rows|tool-version)\.ts$/,
+  /^errors\.ts$/,
+];
+
+/** Types may be shared against the direction: they are gone at run time. */
+const TYPE_ONLY: ReadonlySet<string> = new Set(['events.ts -> format/problem.ts']);
+
+test('imports point downward only', async t => {
+  const layer = (name: string): number => LAYERS.findIndex(pattern => pattern.test(name));
+  for (const [name, text] of await readSources()) {
+    t.not(layer(name), -1, `${name} belongs to no layer`);
+    for (const path of importsOf(name, text).filter(path => path.endsWith('.ts'))) {
+      if (TYPE_ONLY.has(`${name} -> ${path}`)) continue;
+      t.true(layer(path) >= layer(name), `${name} imports ${path}`);
+    }
+  }
+});
+
+test('each vendor is imported by one file', async t => {
+  const importers = new Map<string, Set<string>>();
+  for (const [name, text] of await readSources()) {
+    for (const path of importsOf(name, text).filter(
+      path => !path.endsWith('.ts') && !path.startsWith('node:'),
+    )) {
+      const vendor = path.split('/')[0]!;
+      importers.set(vendor, (importers.get(vendor) ?? new Set()).add(name));
+    }
+  }
+  t.true(importers.size > 0);
+  for (const [vendor, names] of importers) t.is(names.size, 1, `${vendor}: ${[...names].join(', ')}`);
+});
+
+test('only the command line touches arguments, exit codes and the console', async t => {
+  for (const [name, text] of await readSources()) {
+    if (name === 'cli.ts') continue;
+    t.notRegex(text, /process\.(argv|exit|exitCode)\b|console\./, name);
+  }
+});
+
+test('no file names a registry or a path of the machine it was written on', async t => {
+  const lock = await readFile(join(ROOT, 'package-lock.json'), 'utf8');
+  t.notRegex(lock, /"resolved"/);
+});
