@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as v from 'valibot';
+import { v } from './schema.ts';
 import { LxmertDataError } from './errors.ts';
 import { manifestSchema } from './manifest/schema.ts';
 import type { Artefact, Manifest, Mirror, Source } from './manifest/schema.ts';

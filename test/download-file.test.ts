@@ -274,6 +274,36 @@ test('a file that changes without saying so is noticed by the bytes before the b
   t.true((await readFile(path)).equals(changed));
 });
 
+test('without a version named by the server, pieces are not fetched side by side, so that no two versions are mixed', async t => {
+  const old = makeZipLike(40 << 20);
+  const changed = makeZipLike(40 << 20, 2);
+  const folder = await makeTemporaryFolder(t);
+  let count = 0;
+  const server = await startFileServer(() => ({
+    bytes: count++ < 1 ? old : changed,
+    etag: null,
+    lastModified: null,
+  }));
+  t.teardown(() => server.close());
+  const path = join(folder, 'a.zip');
+  await downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path, { connections: 4 }));
+  t.true((await readFile(path)).equals(changed));
+});
+
+test('a wrong total does not mix two versions either', async t => {
+  const changed = makeZipLike(SIZE + 1, 2);
+  const folder = await makeTemporaryFolder(t);
+  let count = 0;
+  const server = await startFileServer(
+    () => ({ bytes: count < 1 ? BYTES : changed, etag: null, lastModified: null }),
+    () => (count++ === 0 ? { kind: 'wrong-total' } : { kind: 'none' }),
+  );
+  t.teardown(() => server.close());
+  const path = join(folder, 'a.zip');
+  await downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path));
+  t.true((await readFile(path)).equals(changed));
+});
+
 test('nothing is fetched twice over ten broken connections', async t => {
   const { server, path, options, remote } = await setUp(t, {
     faults: Array.from({ length: 10 }, () => cut(200_000)),

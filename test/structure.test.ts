@@ -25,10 +25,12 @@ const LAYERS: readonly RegExp[] = [
   /^cli\//,
   /^index\.ts$/,
   /^stages\//,
+  /^fetch\//,
   /^(store|synthetic-rows)\.ts$/,
   /^format\//,
   /^sources\//,
-  /^(worker-pool|files|events|expected-rows|tool-version)\.ts$/,
+  /^(json\/|manifest\/|manifest\.ts$)/,
+  /^(worker-pool|files|events|schema|expected-rows|tool-version)\.ts$/,
   /^errors\.ts$/,
 ];
 

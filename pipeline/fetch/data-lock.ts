@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as v from 'valibot';
+import { v } from '../schema.ts';
 import { isErrno, LxmertDataError } from '../errors.ts';
 import { partialPath, publish } from '../files.ts';
 

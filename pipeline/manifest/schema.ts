@@ -1,4 +1,4 @@
-import * as v from 'valibot';
+import { v } from '../schema.ts';
 
 /** The shape of a manifest file; manifests/README.md explains every field. */
 

@@ -70,7 +70,7 @@ function journalPath(path: string): string {
 class Download {
   readonly #remote: RemoteFile;
   readonly #options: DownloadOptions;
-  readonly #connections: number;
+  #connections: number;
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
   #data!: PartialFile;
@@ -125,6 +125,7 @@ class Download {
     if ((sizeBytes ?? head.total) !== head.total || (await this.#data.size()) < reach) return false;
     this.#total = head.total;
     this.#validator = head.validator;
+    if (head.validator === undefined) this.#connections = 1;
     this.#journal = await PartJournal.create(path, head, segments);
     const done = this.#doneBytes();
     if (done > 0) this.#options.onNote?.(`going on at ${done} of ${head.total} bytes`);
@@ -148,7 +149,10 @@ class Download {
         this.#total = total;
         this.#validator = accepted.validator;
         const end = accepted.end ?? total;
-        const segments = planSegments(total, end, accepted.ranged ? this.#connections : 1);
+        // Only where the server names the version can pieces be fetched side by side: nothing else ties them together.
+        const isTied = accepted.ranged && accepted.validator !== undefined;
+        if (!isTied) this.#connections = 1;
+        const segments = planSegments(total, end, this.#connections);
         const head = { identity: this.#remote.identity, total, validator: accepted.validator };
         this.#journal = await PartJournal.create(journalPath(this.#options.path), head, segments);
       }
@@ -198,7 +202,7 @@ class Download {
   }
 
   async #fetchSegment(journal: PartJournal, segment: Segment, isRetry: boolean): Promise<void> {
-    const overlap = this.#validator === undefined ? Math.min(OVERLAP_BYTES, segment.done - segment.start) : 0;
+    const overlap = this.#validator === undefined ? Math.min(OVERLAP_BYTES, segment.done) : 0;
     const start = segment.done - overlap;
     const opened = await this.#open({ start, end: segment.end }, isRetry);
     await this.#receive(opened, journal, segment, overlap);

@@ -1,4 +1,4 @@
-import * as v from 'valibot';
+import { v } from '../../schema.ts';
 import { faultOfStatus } from '../http/check-response.ts';
 import { MirrorFault } from '../http/mirror-fault.ts';
 import { redactUrl } from '../http/redact-url.ts';

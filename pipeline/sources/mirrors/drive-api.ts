@@ -1,4 +1,4 @@
-import * as v from 'valibot';
+import { v } from '../../schema.ts';
 import { readBody } from '../http/client.ts';
 import type { HttpClient, HttpResponse } from '../http/client.ts';
 import { faultOfStatus } from '../http/check-response.ts';
