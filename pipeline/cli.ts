@@ -5,6 +5,7 @@ import { exportCommand } from './cli/commands/export.ts';
 import { fetchCommand } from './cli/commands/fetch.ts';
 import { makeJsonCommand } from './cli/commands/make-json.ts';
 import { startCommand } from './cli/commands/start.ts';
+import { statusCommand } from './cli/commands/status.ts';
 import { validateCommand } from './cli/commands/validate.ts';
 import { verifyCommand } from './cli/commands/verify.ts';
 import { type CommandSpec, textOption } from './cli/command.ts';
@@ -17,6 +18,7 @@ const COMMANDS: readonly CommandSpec[] = [
   startCommand,
   fetchCommand,
   makeJsonCommand,
+  statusCommand,
   validateCommand,
   convertCommand,
   verifyCommand,

@@ -108,6 +108,7 @@ export const artefactSchema = v.variant('kind', [
     kind: v.literal('json'),
     ...artefactFields,
     schema: v.picklist(['vqa', 'vqa-test', 'gqa', 'gqa-test', 'nlvr2', 'pretrain']),
+    first_rows: v.optional(count),
     records: v.optional(count),
     size: v.optional(count),
     sha256: v.optional(sha256),

@@ -3,24 +3,23 @@ import { dirname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { formatBytes } from '../files.ts';
-import { StoreFile } from '../format/store/store-reader.ts';
 import { downloadPath, targetPath } from '../fetch/artefact-files.ts';
-import { checkContent, digestFile, sizeOf } from '../fetch/check-content.ts';
+import { checkContent, digestFile } from '../fetch/check-content.ts';
 import { addToLock, readLock } from '../fetch/data-lock.ts';
-import type { LockEntries, LockEntry } from '../fetch/data-lock.ts';
+import type { LockEntries } from '../fetch/data-lock.ts';
 import { Downloader } from '../fetch/download-source.ts';
 import type { DownloaderOptions } from '../fetch/download-source.ts';
 import { keepDownload, placeArtefact } from '../fetch/place-artefact.ts';
 import type { StoreSteps } from '../fetch/place-artefact.ts';
 import { orderedSources, planFetch } from '../fetch/plan-fetch.ts';
-import type { FetchPlan, PlannedArtefact, TargetState } from '../fetch/plan-fetch.ts';
+import type { FetchPlan, PlannedArtefact } from '../fetch/plan-fetch.ts';
 import { recogniseFolder } from '../fetch/recognise-folder.ts';
 import type { Recognised } from '../fetch/recognise-folder.ts';
 import { selectArtefacts } from '../fetch/select-artefacts.ts';
 import type { Selection } from '../fetch/select-artefacts.ts';
+import { readStoreSource, readTargetStates } from '../fetch/target-states.ts';
 import { claimDataRoot } from '../fetch/single-run.ts';
 import type { Manifest, Source } from '../manifest.ts';
-import { partialDownloadPath } from '../sources/http/download-file.ts';
 import { MirrorFault } from '../sources/http/mirror-fault.ts';
 
 export interface FetchOptions extends Selection {
@@ -66,7 +65,7 @@ export async function previewFetch(options: FetchOptions): Promise<FetchPreview>
     mirrors: options.mirrors,
     keep: options.keep ?? 'none',
     lock: await readLock(options.dataRoot),
-    states: await readStates(options, names),
+    states: await readTargetStates(options, names),
   });
   return { ...plan, diskFreeBytes: await readFreeBytes(options.dataRoot) };
 }
@@ -90,7 +89,7 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
       mirrors: options.mirrors,
       keep: options.keep ?? 'none',
       lock,
-      states: await readStates(options, names),
+      states: await readTargetStates(options, names),
     });
     if (found === undefined) await checkSpace(plan, options.dataRoot);
     return await new FetchRun(options, context, lock, plan, found).run();
@@ -387,42 +386,6 @@ async function readFreeBytes(dataRoot: string): Promise<number> {
     const found = await statfs(folder).catch(() => undefined);
     if (found !== undefined) return found.bavail * found.bsize;
     if (folder === dirname(folder)) return 0;
-  }
-}
-
-async function readStates(
-  options: FetchOptions,
-  names: readonly string[],
-): Promise<Record<string, TargetState>> {
-  const { manifest, dataRoot } = options;
-  const states: Record<string, TargetState> = {};
-  for (const name of names) {
-    const artefact = manifest.artefacts[name]!;
-    const path = join(dataRoot, targetPath(artefact));
-    const sizeBytes = await sizeOf(path);
-    const isStore = artefact.kind === 'features' && sizeBytes !== undefined;
-    const contentSha256 = isStore ? (await readStoreSource(path).catch(() => undefined))?.sha256 : undefined;
-    let partialBytes = 0;
-    for (const source of orderedSources(manifest, artefact, options)) {
-      const download = join(dataRoot, downloadPath(artefact, source));
-      partialBytes += (await sizeOf(partialDownloadPath(download))) ?? (await sizeOf(download)) ?? 0;
-    }
-    states[name] = {
-      sizeBytes,
-      contentSha256: isStore ? (contentSha256 ?? 'unreadable') : undefined,
-      partialBytes,
-    };
-  }
-  return states;
-}
-
-async function readStoreSource(path: string): Promise<Pick<LockEntry, 'size' | 'sha256'> & { rows: number }> {
-  const store = await StoreFile.open(path);
-  try {
-    const sources = JSON.parse(store.metadata['sources'] ?? '[]') as { size: number; sha256: string }[];
-    return { size: sources[0]?.size ?? 0, sha256: sources[0]?.sha256 ?? '', rows: store.rows };
-  } finally {
-    await store.close();
   }
 }
 
