@@ -11,7 +11,8 @@ import { measure } from './measure.ts';
 
 /*
  * Throughput of a download from a local nginx, beside aria2c with the same number of connections: node bench/fetch-throughput.ts [GB] [rounds].
- * Ours ends with the file synced and its sha256 known, aria2c's with the file written. Both are whole processes, rounds take turns.
+ * Ours ends with the file on the disk and its sha256 known, so aria2c is followed by `sync` of its file. Both are whole processes, rounds take
+ * turns. TMPDIR=/dev/shm leaves the disk out.
  */
 
 const [mode, ...words] = process.argv.slice(2);
@@ -55,7 +56,8 @@ async function compare(gigabytes: number, rounds: number): Promise<void> {
         rates.ours.push(bytes / ours.seconds / 1e6);
         await rm(join(folder, `ours-${name}`));
         const flags = ['-q', '--file-allocation=none', '-x', String(connections), '-s', String(connections)];
-        const aria2 = await measure('aria2c', [...flags, '-d', folder, '-o', `aria2-${name}`, url]);
+        const words = ['aria2c', ...flags, '-d', folder, '-o', `aria2-${name}`, url];
+        const aria2 = await measure('sh', ['-c', `"$@" && sync -d ${folder}/aria2-${name}`, 'sh', ...words]);
         rates.aria2c.push(bytes / aria2.seconds / 1e6);
         await rm(join(folder, `aria2-${name}`));
       }
