@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { compareCommand } from './cli/commands/compare.ts';
 import { convertCommand } from './cli/commands/convert.ts';
+import { extractCommand } from './cli/commands/extract.ts';
 import { exportCommand } from './cli/commands/export.ts';
 import { fetchCommand } from './cli/commands/fetch.ts';
 import { makeJsonCommand } from './cli/commands/make-json.ts';
@@ -23,6 +25,8 @@ const COMMANDS: readonly CommandSpec[] = [
   convertCommand,
   verifyCommand,
   exportCommand,
+  extractCommand,
+  compareCommand,
 ];
 
 const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;

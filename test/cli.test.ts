@@ -30,15 +30,28 @@ test('the main job: validate, convert, verify, export', async t => {
   t.deepEqual((await readdir(folder)).sort(), ['x.safetensors', 'x.tsv', 'y.tsv']);
 });
 
-test('npm start without a file shows the way on made-up rows', async t => {
+test('start takes a feature file the whole way', async t => {
   const folder = await makeTempFolder(t);
-  const { code, stdout } = await runCli(['start', '--data', join(folder, 'data')]);
-  t.is(code, 0);
-  t.regex(stdout, /MADE-UP/);
-  t.regex(stdout, /24 sound rows, 0 errors/);
+  await writeTsv(folder, makeLines(4), 'x.tsv');
+  for (const time of ['first', 'second']) {
+    const { code, stdout } = await runCli(['start', 'x.tsv'], { cwd: folder });
+    t.is(code, 0, time);
+    t.regex(stdout, /4 sound rows, 0 errors/);
+    t.regex(stdout, /intact/);
+    t.regex(stdout, /as TSV again: x\.back\.tsv, the same bytes/);
+  }
+});
+
+test('start without a file extracts from images drawn for it, with untrained weights said plainly', async t => {
+  const folder = await makeTempFolder(t);
+  const { code, stdout, stderr } = await runCli(['start', '--rois', '36'], { cwd: folder });
+  t.is(code, 0, stderr);
+  t.regex(stdout, /UNTRAINED/);
+  t.regex(stdout, /3 of 3 images, by bottom-up-attention \(embedded\) on cpu/);
   t.regex(stdout, /intact/);
-  t.regex(stdout, /exported as TSV again: the same bytes/);
-  t.is((await runCli(['start', '--data', join(folder, 'data')])).code, 0, 'a second time too');
+  const verified = await runCli(['verify', 'data/demo/demo_obj36.safetensors'], { cwd: folder });
+  t.is(verified.code, 0);
+  t.regex(verified.stdout, /UNTRAINED/);
 });
 
 const exits = test.macro(async (t, words: readonly string[], code: number, stderr: RegExp) => {
@@ -121,7 +134,7 @@ test(
 test('a store that is none', exits, ['verify', 'good.tsv'], 1, /the header length is impossible/);
 
 test('help of every command has examples', async t => {
-  for (const command of ['start', 'validate', 'convert', 'verify', 'export']) {
+  for (const command of ['start', 'validate', 'convert', 'verify', 'export', 'extract', 'compare']) {
     const { code, stdout } = await runCli([command, '--help']);
     t.is(code, 0);
     t.regex(stdout, /Examples:\n {2}(lxmert-data|npm)/);

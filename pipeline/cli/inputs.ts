@@ -3,6 +3,9 @@ import { isAbsolute, join } from 'node:path';
 import type { ProblemSummary } from '../stages/problem-log.ts';
 import type { CommandContext } from './command.ts';
 
+/** Where the trained detector lies below the data root. */
+export const DEFAULT_WEIGHTS = 'detector/resnet101_faster_rcnn_final_iter_320000.caffemodel';
+
 /** Files as given, or below the data root where they are not found otherwise. */
 export function resolveInputs(words: readonly string[], data: string): readonly string[] {
   return words.map(word => {

@@ -138,12 +138,15 @@ function describeProgress(event: Progress, seconds: number): string {
   const percent = Math.floor((event.done / Math.max(event.total, 1)) * 100);
   const rate = seconds > 0 ? event.done / seconds : 0;
   const left = rate > 0 ? formatDuration((event.total - event.done) / rate) : '?';
-  const speed =
-    event.unit === 'bytes'
-      ? `${formatBytes(Math.round(rate))}/s`
-      : `${rate.toFixed(rate < 10 ? 1 : 0)} ${event.unit}/s`;
+  const speed = describeSpeed(event.unit, rate);
   const rows = event.rows === undefined ? '' : `, ${event.rows} rows`;
   return `${event.stage} ${event.input}: ${percent} %${rows}, ${speed}, ${left} left`;
+}
+
+function describeSpeed(unit: Progress['unit'], rate: number): string {
+  if (unit === 'bytes') return `${formatBytes(Math.round(rate))}/s`;
+  if (rate > 0 && rate < 1) return `${(1 / rate).toFixed(1)} s each`;
+  return `${rate.toFixed(rate < 10 ? 1 : 0)} ${unit}/s`;
 }
 
 export function formatDuration(seconds: number): string {

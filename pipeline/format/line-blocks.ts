@@ -1,4 +1,5 @@
 import type { ByteSource } from '../sources/byte-source.ts';
+import type { SourceHash } from './source-hash.ts';
 import { type Block, type BlockPool, CARRY_BYTES, READ_BYTES } from './block-pool.ts';
 
 const LF = 10;
@@ -19,6 +20,8 @@ export interface LineBlock {
   readonly firstLine: number;
   readonly firstOffset: number;
   readonly overlong?: OverlongLine;
+  /** Fulfilled when the block's bytes are hashed; not before may it be given back. */
+  readonly hashed: Promise<void>;
 }
 
 /** Finds lines in blocks that follow each other; remembers the unfinished line in between. */
@@ -29,7 +32,7 @@ class LineCutter {
   #dropping = 0;
 
   /** `text` holds new bytes from CARRY_BYTES to `end`; the unfinished line is put right before them. */
-  cut(text: Buffer, end: number, last: boolean): Omit<LineBlock, 'block'> {
+  cut(text: Buffer, end: number, last: boolean): Omit<LineBlock, 'block' | 'hashed'> {
     let begin = CARRY_BYTES - this.#carry.length;
     this.#carry.copy(text, begin);
     let search = CARRY_BYTES;
@@ -109,13 +112,13 @@ async function fillBlock(source: ByteSource, pool: BlockPool): Promise<FilledBlo
 }
 
 /**
- * Cuts a byte source into blocks of whole lines. The next block is read while the caller works on this one; `onBytes` sees
- * every byte once, in order. The caller gives each block back to the pool.
+ * Cuts a byte source into blocks of whole lines and hashes it. The next block is read while the caller works on this one.
+ * The caller gives each block back to the pool.
  */
 export async function* readLineBlocks(
   source: ByteSource,
   pool: BlockPool,
-  onBytes: (bytes: Uint8Array) => void,
+  hash: SourceHash,
 ): AsyncGenerator<LineBlock> {
   const cutter = new LineCutter();
   let ahead: Promise<FilledBlock> | undefined = fillBlock(source, pool);
@@ -127,8 +130,9 @@ export async function* readLineBlocks(
       ahead = last ? undefined : fillBlock(source, pool);
       // A failed read is seen when it is awaited; until then it must not count as unhandled.
       ahead?.catch(() => undefined);
-      onBytes(text.subarray(CARRY_BYTES, CARRY_BYTES + length));
-      yield { block, ...cutter.cut(text, CARRY_BYTES + length, last) };
+      const hashed = hash.update(block.text, CARRY_BYTES, length);
+      hashed.catch(() => undefined);
+      yield { block, hashed, ...cutter.cut(text, CARRY_BYTES + length, last) };
     }
   } finally {
     // Reached with a read under way only if the caller stopped early.

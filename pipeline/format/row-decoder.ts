@@ -8,6 +8,7 @@ import type { Problem, ProblemCode, RowProblem } from './problem.ts';
 import type { BlockReply, BlockRequest, LineResult } from './row-messages.ts';
 import { RECORD_BYTES, type RowRecord, rowRecordAt } from './row-record.ts';
 import { BUTD36, OBJ36, type RowShape } from './row-shape.ts';
+import { SourceHash } from './source-hash.ts';
 
 /** One line of a TSV with its place, decoded if it is a sound row. */
 export interface StreamedLine extends LineResult {
@@ -46,6 +47,7 @@ function defaultThreads(): number {
 export class RowDecoder {
   readonly #dtype: FeatureDtype;
   readonly #workers: WorkerPool<BlockRequest, BlockReply>;
+  readonly #hash = new SourceHash();
   readonly #blocks: BlockPool;
   readonly #depth: number;
 
@@ -53,19 +55,24 @@ export class RowDecoder {
     this.#dtype = dtype;
     this.#depth = 2 * threads + 1;
     this.#workers = new WorkerPool(import.meta.url, './row-worker', threads);
-    // One block is being read, `depth` wait or are decoded, two are being written.
-    this.#blocks = new BlockPool(this.#depth + 3, dtype, align);
+    // One block is being read, `depth` wait or are decoded, three are being hashed or written.
+    this.#blocks = new BlockPool(this.#depth + 4, dtype, align);
   }
 
   async close(): Promise<void> {
-    await this.#workers.close();
+    await Promise.all([this.#workers.close(), this.#hash.close()]);
   }
 
-  async *decode(source: ByteSource, onBytes: (bytes: Uint8Array) => void): AsyncGenerator<DecodedBlock> {
+  /** sha256 of the source decoded last, once all of it was. */
+  async digest(): Promise<string> {
+    return await this.#hash.digest();
+  }
+
+  async *decode(source: ByteSource): AsyncGenerator<DecodedBlock> {
     const queue: Promise<DecodedBlock>[] = [];
     let shape: RowShape | undefined;
     try {
-      for await (const lines of readLineBlocks(source, this.#blocks, onBytes)) {
+      for await (const lines of readLineBlocks(source, this.#blocks, this.#hash)) {
         shape ??= detectShape(lines);
         const decoded = this.#decodeBlock(lines, shape, source.label);
         decoded.catch(() => undefined);
@@ -84,7 +91,7 @@ export class RowDecoder {
   }
 
   async #decodeBlock(lines: LineBlock, shape: RowShape, source: string): Promise<DecodedBlock> {
-    const { block, spans } = lines;
+    const { block, spans, hashed } = lines;
     const request = { block, spans, shape: shape.name, dtype: this.#dtype };
     const reply = spans.length === 0 ? { lines: [], counts: {} } : await this.#workers.run(request);
     const placed: StreamedLine[] = [];
@@ -110,7 +117,10 @@ export class RowDecoder {
       record: slot => rowRecordAt(block.records, slot * RECORD_BYTES),
       records: (slot, count) =>
         Buffer.from(asArrayBuffer(block.records), slot * RECORD_BYTES, count * RECORD_BYTES),
-      release: () => this.#blocks.giveBack(block),
+      release: () => {
+        const giveBack = (): void => this.#blocks.giveBack(block);
+        void hashed.then(giveBack, giveBack);
+      },
     };
   }
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { expectedRows } from '../expected-rows.ts';
@@ -62,12 +61,11 @@ export class RowScanner {
     const { label, size } = source;
     this.#labels.push(label);
     emit({ event: 'start', stage: this.#stage, input: label, bytes: size });
-    const hash = createHash('sha256');
     const tally = { rows: 0, rejected: 0, lines: 0, edge_exact: 0, edge_beyond: 0 };
     let done = 0;
     let shape: RowShape | undefined;
     let hopeless = false;
-    for await (const block of this.#decoder.decode(source, bytes => void hash.update(bytes))) {
+    for await (const block of this.#decoder.decode(source)) {
       this.#checkInterrupted();
       shape = block.shape;
       this.#log.add(block.problems, block.counts);
@@ -110,7 +108,7 @@ export class RowScanner {
       await source.finish();
       this.#checkCount(source, tally);
     }
-    return { name: source.name, label, size, sha256: hash.digest('hex'), shape, ...tally };
+    return { name: source.name, label, size, sha256: await this.#decoder.digest(), shape, ...tally };
   }
 
   #checkInterrupted(): void {

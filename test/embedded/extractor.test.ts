@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -182,6 +183,24 @@ test.serial('an extractor that is closed in the middle of an image ends', async 
   await t.throwsAsync(run, { code: 'ERR_INTERRUPTED' });
   await closed;
   t.truthy(closed);
+});
+
+test.serial('a process that exits in the middle of an image exits with its own code', async t => {
+  const { folder, cacheDirectory } = t.context;
+  const path = await paint(join(folder, 'exit.png'), 480, 640);
+  const script = join(folder, 'exit.ts');
+  const module = join(import.meta.dirname, '../../pipeline/extractors/embedded/extractor.ts');
+  writeFileSync(
+    script,
+    `import { createEmbeddedExtractor } from ${JSON.stringify(module)};
+    const extractor = await createEmbeddedExtractor(${JSON.stringify({ weights: 'untrained', cacheDirectory, device: 'cpu' })});
+    const exitInHead = ({ event }: { event: string }) => {
+      if (event === 'proposed') setTimeout(() => process.exit(7), 200);
+    };
+    await Array.fromAsync(extractor.extract([{ imgId: 'exit', path: ${JSON.stringify(path)} }], exitInHead));`,
+  );
+  const { status, signal, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
+  t.deepEqual({ status, signal, stderr }, { status: 7, signal: null, stderr: '' });
 });
 
 test('options out of range are refused', async t => {

@@ -4,6 +4,7 @@ import { findSplit } from '../../extraction/splits.ts';
 import { extract, type ExtractOptions, planExtraction } from '../../stages/extract.ts';
 import { formatBytes } from '../../files.ts';
 import { startEmbeddedExtractor } from '../../extractors/embedded/start.ts';
+import { DEFAULT_WEIGHTS } from '../inputs.ts';
 import {
   type CommandSpec,
   integerOption,
@@ -13,7 +14,6 @@ import {
 } from '../command.ts';
 
 const MAX_LISTED = 20;
-const DEFAULT_WEIGHTS = 'detector/resnet101_faster_rcnn_final_iter_320000.caffemodel';
 
 const OPTIONS: readonly OptionSpec[] = [
   {

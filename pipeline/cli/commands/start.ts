@@ -1,22 +1,24 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatRow } from '../../format/format-row.ts';
-import { makeSyntheticRow } from '../../synthetic-rows.ts';
+import { makeDemoImages } from '../../demo-images.ts';
+import { LxmertDataError } from '../../errors.ts';
+import { findSplit } from '../../extraction/splits.ts';
+import { startEmbeddedExtractor } from '../../extractors/embedded/start.ts';
 import { convert, defaultStorePath } from '../../stages/convert.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
+import { extract } from '../../stages/extract.ts';
 import { validate } from '../../stages/validate.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
 import { openStore } from '../../store.ts';
-import type { CommandContext, CommandSpec } from '../command.ts';
-import { resolveInputs } from '../inputs.ts';
-
-const SYNTHETIC_ROWS = 24;
+import { type CommandContext, type CommandSpec, integerOption, textOption } from '../command.ts';
+import { DEFAULT_WEIGHTS, resolveInputs } from '../inputs.ts';
 
 export const startCommand: CommandSpec = {
   name: 'start',
   summary: 'the main job from end to end',
   description:
-    'Takes a feature TSV or zip through validate, convert, verify and a read-back. Without a file it makes a small TSV with made-up content first.',
+    'Takes images to features to a verified store and reads it back: a few images drawn for it, or those of --images. With a feature TSV or zip, takes that through validate, convert, verify and a read-back.',
   argument: {
     name: 'file',
     description: '.tsv or .zip',
@@ -24,34 +26,36 @@ export const startCommand: CommandSpec = {
     many: false,
     looksLike: /\.(tsv|zip)$/,
   },
-  options: [],
-  examples: [
-    ['npm start', 'see it work, on made-up rows'],
-    ['npm start -- train2014_obj36.zip', 'do it with your file'],
+  options: [
+    {
+      name: 'images',
+      value: 'DIR',
+      description: 'folder of images to extract',
+      looksLike: /^[^.]*$|^\.{1,2}(\/|$)|\//,
+    },
+    {
+      name: 'weights',
+      value: 'FILE',
+      description: 'caffemodel, or untrained',
+      looksLike: /\.caffemodel$|^untrained$/,
+    },
+    { name: 'rois', value: 'N', description: 'regions looked at, 36 to 300 (default 300)', integer: true },
   ],
-  async run(words, _options, context) {
+  examples: [
+    ['npm start', 'see it work, on images drawn for it'],
+    ['npm start -- train2014_obj36.zip', 'do it with your feature file'],
+    ['npm start -- --images photos', 'do it with your images'],
+  ],
+  async run(words, options, context) {
     const [given] = resolveInputs(words, context.data);
-    const file = given ?? (await makeSyntheticTsv(context));
-    context.print(`1. validate ${file}`);
-    const checked = await validate({ files: [file] }, context);
-    const rows = checked.sources[0]!.rows;
-    context.print(`   ${rows} sound rows, ${checked.errors} errors, ${checked.warnings} warnings`);
-    if (!checked.ok) return false;
-    const store = defaultStorePath(file);
-    context.print(`2. convert it to ${store}`);
-    const converted = await convert({ files: [file], out: store, force: true }, context);
-    if (converted.store === null) return false;
-    context.print(`   ${converted.rows} images, ${converted.bytes} bytes`);
-    context.print('3. verify every byte of it');
+    const store =
+      given === undefined ? await extractImages(options, context) : await convertFile(given, context);
+    if (store === undefined) return false;
+    context.print('verify every byte of it');
     const verified = await verifyStore(store, context);
-    context.print(`   ${verified.ok ? 'intact' : 'DAMAGED'}`);
-    const same = await readBack(
-      store,
-      converted.sources[0]!,
-      file.endsWith('.tsv') && given === undefined,
-      context,
-    );
-    context.emit({ event: 'result', stage: 'start', ok: verified.ok && same, store, rows: converted.rows });
+    context.print(`  ${verified.ok ? 'intact' : 'DAMAGED'}`);
+    const same = await readBack(store, context);
+    context.emit({ event: 'result', stage: 'start', ok: verified.ok && same, store, rows: verified.rows });
     context.print(
       `\nTrain from it, in Python:  from lxmert_data import FeatureStore; store = FeatureStore("${store}")`,
     );
@@ -59,39 +63,94 @@ export const startCommand: CommandSpec = {
   },
 };
 
-async function makeSyntheticTsv({ data, print }: CommandContext): Promise<string> {
-  const folder = join(data, 'demo');
-  const file = join(folder, 'synthetic_obj36.tsv');
-  await mkdir(folder, { recursive: true });
-  const lines = Array.from({ length: SYNTHETIC_ROWS }, (_, index) => formatRow(makeSyntheticRow(index)));
-  await writeFile(file, lines.join(''));
-  print(
-    `0. make ${file}: ${SYNTHETIC_ROWS} rows of the published form with MADE-UP content, to show the way`,
+async function convertFile(file: string, context: CommandContext): Promise<string | undefined> {
+  context.print(`validate ${file}`);
+  const checked = await validate({ files: [file] }, context);
+  context.print(
+    `  ${checked.sources[0]!.rows} sound rows, ${checked.errors} errors, ${checked.warnings} warnings`,
   );
-  return file;
+  if (!checked.ok) return undefined;
+  const store = defaultStorePath(file);
+  context.print(`convert it to ${store}`);
+  const converted = await convert({ files: [file], out: store, force: true }, context);
+  context.print(`  ${converted.rows} images, ${converted.bytes} bytes`);
+  return converted.store ?? undefined;
 }
 
-/** Reads rows as training would, and for the made-up file proves that the TSV comes back byte for byte. */
-async function readBack(
-  path: string,
-  source: { readonly sha256: string; readonly name: string },
-  exported: boolean,
+async function extractImages(
+  options: Parameters<CommandSpec['run']>[1],
   context: CommandContext,
-): Promise<boolean> {
-  context.print('4. read it back');
+): Promise<string | undefined> {
+  const demo = join(context.data, 'demo');
+  await mkdir(demo, { recursive: true });
+  const images = textOption(options, 'images') ?? (await makeDemoImages(join(demo, 'images')));
+  const weights = chooseWeights(textOption(options, 'weights'), context);
+  context.print(
+    `extract 36-box features of the images in ${images} (about 5 to 15 s an image on two processor cores)`,
+  );
+  const start = startEmbeddedExtractor({
+    weights,
+    cacheDirectory: join(context.data, 'detector', 'converted'),
+    rois: integerOption(options, 'rois'),
+  });
+  const out = join(demo, 'demo_obj36.safetensors');
+  const settings = {
+    split: findSplit('custom'),
+    images,
+    data: context.data,
+    out,
+    starts: [start],
+    force: true,
+  };
+  const result = await extract(settings, context);
+  context.print(
+    `  ${result.rows} of ${result.wanted} images, by ${result.detector?.name ?? 'nothing'} on ${result.device ?? 'nothing'}`,
+  );
+  for (const { img_id: id, reason } of result.missing) context.print(`  no row for ${id}: ${reason}`);
+  return result.out ?? undefined;
+}
+
+/** The trained weights where they are, else those of the formula, said plainly. */
+function chooseWeights(given: string | undefined, { data, print }: CommandContext): string {
+  const trained = given ?? join(data, DEFAULT_WEIGHTS);
+  if (trained === 'untrained' || existsSync(trained)) return trained;
+  if (given !== undefined) {
+    throw new LxmertDataError('ERR_INPUT', {
+      what: 'there is no such file of weights',
+      where: given,
+      hint: 'or give --weights untrained',
+    });
+  }
+  print(
+    `The trained weights are not there (${trained}), so the network runs with weights made by a formula:`,
+  );
+  print(
+    'UNTRAINED. Every step is the real one, but the numbers are those of no detector; train nothing on them.',
+  );
+  return 'untrained';
+}
+
+/** Reads a row as training would, and proves that TSV and store say the same. */
+async function readBack(path: string, context: CommandContext): Promise<boolean> {
+  context.print('read it back');
   const store = await openStore(path);
   const row = await store.row(store.rows - 1);
+  const [source, ...others] = JSON.parse(store.metadata['sources']!) as {
+    sha256: string;
+    rejected: number;
+  }[];
   await store.close();
   const peak = row.features.reduce((most, value) => Math.max(most, value), 0);
   context.print(
-    `   image ${row.img_id} (${row.img_w}x${row.img_h}): 36 boxes, features 36 x 2048, largest ${peak.toFixed(3)}`,
+    `  image ${row.img_id} (${row.img_w}x${row.img_h}): 36 boxes, features 36 x 2048, largest ${peak.toFixed(3)}`,
   );
-  if (!exported) return true;
-  const back = `${path}.back.tsv`;
+  if (others.length > 0 || source!.rejected > 0 || store.rows > 1000) return true;
+  const back = path.replace(/\.safetensors$/, '.back.tsv');
   await exportTsv({ store: path, out: back, force: true }, context);
   const again = await validate({ files: [back] }, context);
-  await rm(back);
-  const same = again.sources[0]!.sha256 === source.sha256;
-  context.print(`   exported as TSV again: ${same ? 'the same bytes' : 'OTHER BYTES'} as ${source.name}`);
+  const same = again.sources[0]!.sha256 === source!.sha256;
+  context.print(
+    `  as TSV again: ${back}, ${same ? 'the same bytes as the rows it came from' : 'OTHER BYTES than the rows it came from'}`,
+  );
   return same;
 }

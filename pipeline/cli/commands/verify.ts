@@ -124,6 +124,9 @@ function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: 
   print(`${result.path}: ${result.rows} images, ${result.dtype}, ${result.ok ? 'intact' : 'DAMAGED'}`);
   const detector = JSON.parse(result.metadata['detector'] ?? '{}') as Record<string, unknown>;
   print(`  detector ${String(detector['name'])}, weights ${String(detector['weights'])}`);
+  if (detector['weights'] === 'untrained') {
+    print('  UNTRAINED weights: the numbers are those of no real detector; train nothing on them');
+  }
   for (const fault of result.faults) print(`  ${fault}`);
   printSome(
     result.damaged,

@@ -1,5 +1,5 @@
-import protobuf from 'protobufjs';
 import { LxmertDataError } from '../../errors.ts';
+import { createProtobufReader, type ProtobufReader } from './protobuf.ts';
 
 /** A run of little-endian values in the file. */
 interface BlobPart {
@@ -42,7 +42,7 @@ export function indexLayer(index: BlobIndex, { form, bytes, offset, path }: Laye
   let name = '';
   const blobs: BlobPlace[] = [];
   try {
-    const reader = protobuf.Reader.create(bytes);
+    const reader = createProtobufReader(bytes);
     while (reader.pos < reader.len) {
       const { number, wireType } = readTag(reader);
       if (number === nameField && wireType === WIRE_LENGTH_DELIMITED) {
@@ -68,7 +68,7 @@ export function indexLayer(index: BlobIndex, { form, bytes, offset, path }: Laye
 }
 
 function indexBlob(bytes: Uint8Array, offset: number): BlobPlace {
-  const reader = protobuf.Reader.create(bytes);
+  const reader = createProtobufReader(bytes);
   const legacy = new Map<number, number>();
   let shape: number[] | undefined;
   const parts: BlobPart[] = [];
@@ -96,7 +96,7 @@ function indexBlob(bytes: Uint8Array, offset: number): BlobPlace {
   };
 }
 
-function readShape(reader: protobuf.Reader): number[] {
+function readShape(reader: ProtobufReader): number[] {
   const end = reader.uint32() + reader.pos;
   const shape: number[] = [];
   while (reader.pos < end) {
@@ -113,7 +113,7 @@ function readShape(reader: protobuf.Reader): number[] {
   return shape;
 }
 
-function readTag(reader: protobuf.Reader): { number: number; wireType: number } {
+function readTag(reader: ProtobufReader): { number: number; wireType: number } {
   const tag = reader.uint32();
   return { number: tag >>> 3, wireType: tag & 7 };
 }

@@ -1,13 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import sharp, { type Sharp } from 'sharp';
+import { sharp, type Sharp } from '../../sharp.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { decodeBmp, isBmp } from './decode-bmp.ts';
 import { convertInvertedCmyk, hasAdobeMarker, invert, swapRedAndBlue } from './pixel-order.ts';
 import type { Bitmap } from './network-input.ts';
-
-// One image is decoded at a time in a thread; libvips' own threads and caches would only take from the network.
-sharp.concurrency(1);
-sharp.cache(false);
 
 /**
  * Decodes an image to the pixels that OpenCV's imread gives: 8 bits, three channels, turned by its EXIF orientation,

@@ -4,6 +4,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { LxmertDataError } from '../../errors.ts';
+import { checkRunning, type GuardState } from './device-guard.ts';
 import { ATTRIBUTE_CLASSES, FEATURE_SIZE, OBJECT_CLASSES } from './network.ts';
 import type { NetworkInput } from './network-input.ts';
 import type { ProposalScores } from './propose-regions.ts';
@@ -20,8 +21,8 @@ export interface DetectorSessionOptions {
   readonly threads?: number | undefined;
   /** Regions that go through the head together. */
   readonly batch?: number | undefined;
-  /** Once its first element is not 0, no further group is begun. */
-  readonly stop?: Int32Array | undefined;
+  /** Where given, no group of regions is begun once it says stop. */
+  readonly guard?: GuardState | undefined;
 }
 
 /** What the head says of n regions. */
@@ -56,19 +57,19 @@ export class DetectorSession {
   readonly #backbone: ort.InferenceSession;
   readonly #head: ort.InferenceSession;
   readonly #batch: number;
-  readonly #stop: Int32Array | undefined;
+  readonly #guard: GuardState | undefined;
 
   private constructor(
     device: Exclude<Device, 'auto'>,
     backbone: ort.InferenceSession,
     head: ort.InferenceSession,
-    { batch, stop }: DetectorSessionOptions,
+    { batch, guard }: DetectorSessionOptions,
   ) {
     this.device = device;
     this.#backbone = backbone;
     this.#head = head;
     this.#batch = batch ?? (device === 'cpu' ? BATCH.cpu : BATCH.gpu);
-    this.#stop = stop;
+    this.#guard = guard;
   }
 
   /** @throws LxmertDataError ERR_INPUT where the wanted device is not to be had. `auto` takes CUDA or else the CPU. */
@@ -88,7 +89,7 @@ export class DetectorSession {
     }
     throw new LxmertDataError('ERR_INPUT', {
       what: `cannot run the detector on the device "${device}"`,
-      got: failure instanceof Error ? failure.message.split('\n')[0] : String(failure),
+      got: describeFailure(failure),
       hint:
         device === 'cpu' ? undefined : 'take --device cpu, or install what onnxruntime needs for this device',
       cause: failure,
@@ -120,9 +121,7 @@ export class DetectorSession {
       predicted: new Int32Array(count),
     };
     for (let first = 0; first < count; first += this.#batch) {
-      if (this.#stop !== undefined && Atomics.load(this.#stop, 0) !== 0) {
-        throw new LxmertDataError('ERR_INTERRUPTED', { what: 'the detector was stopped' });
-      }
+      if (this.#guard !== undefined) checkRunning(this.#guard);
       const group = rois.subarray(5 * first, 5 * Math.min(first + this.#batch, count));
       const regions = new ort.Tensor('float32', group, [group.length / 5, 5]);
       const { pool5_flat, cls_prob, attr_prob, predicted_cls } = await this.#head.run({
@@ -141,6 +140,12 @@ export class DetectorSession {
     await this.#backbone.release();
     await this.#head.release();
   }
+}
+
+/** The first line without the place in onnxruntime's sources. */
+function describeFailure(failure: unknown): string {
+  const message = failure instanceof Error ? failure.message : String(failure);
+  return message.split('\n')[0]!.replace(/^.* was false\. /, '');
 }
 
 /** CUDA where onnxruntime's library for it is installed (its package does not bring it), then the CPU. */

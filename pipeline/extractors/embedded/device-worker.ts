@@ -1,3 +1,4 @@
+import { checkRunning, type GuardState, runGuarded } from './device-guard.ts';
 import type { DetectorSessionOptions, FeatureMap, HeadOutput } from './detector-session.ts';
 import { DetectorSession } from './detector-session.ts';
 import type { NetworkInput } from './network-input.ts';
@@ -5,7 +6,7 @@ import type { ProposalScores } from './propose-regions.ts';
 import { answerInOrder } from './worker-answers.ts';
 
 export type DeviceRequest =
-  | { readonly type: 'open'; readonly options: DetectorSessionOptions }
+  | { readonly type: 'open'; readonly options: DetectorSessionOptions; readonly guard: GuardState }
   | { readonly type: 'backbone'; readonly image: number; readonly input: NetworkInput }
   | { readonly type: 'head'; readonly image: number; readonly rois: Float32Array }
   | { readonly type: 'drop'; readonly image: number }
@@ -14,14 +15,22 @@ export type DeviceRequest =
 // onnxruntime's calls block their thread, so this one does nothing else. The features of an image stay here, on
 // the device, between the two graphs.
 let session: DetectorSession | undefined;
+let state: GuardState | undefined;
 const maps = new Map<number, FeatureMap>();
 
 answerInOrder(async (request: DeviceRequest): Promise<unknown> => {
+  if (request.type === 'open') state = request.guard;
+  return runGuarded(state!, () => handle(request));
+});
+
+async function handle(request: DeviceRequest): Promise<unknown> {
   switch (request.type) {
     case 'open':
-      session = await DetectorSession.open(request.options);
+      checkRunning(request.guard);
+      session = await DetectorSession.open({ ...request.options, guard: request.guard });
       return session.device;
     case 'backbone':
+      checkRunning(state!);
       return runBackbone(session!, request.image, request.input);
     case 'head': {
       const map = maps.get(request.image)!;
@@ -34,7 +43,7 @@ answerInOrder(async (request: DeviceRequest): Promise<unknown> => {
     case 'close':
       return session?.close();
   }
-});
+}
 
 async function runBackbone(
   detector: DetectorSession,

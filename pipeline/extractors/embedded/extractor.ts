@@ -4,10 +4,12 @@ import { BOXES } from '../../format/row-shape.ts';
 import { WorkerPool } from '../../worker-pool.ts';
 import { openCaffemodel } from './caffemodel.ts';
 import { convertModel } from './convert-model.ts';
+import { DeviceGuard } from './device-guard.ts';
 import type { Device, HeadOutput } from './detector-session.ts';
 import type { DeviceRequest } from './device-worker.ts';
 import { FORMULA_WEIGHTS } from './formula-weights.ts';
 import type { ChosenBoxes, ImageRequest, PreparedImage } from './image-worker.ts';
+import { mapInOrder } from './map-in-order.ts';
 import type { ProposalScores } from './propose-regions.ts';
 import type { Answer } from './worker-answers.ts';
 import { ask } from './worker-answers.ts';
@@ -76,7 +78,7 @@ export interface EmbeddedExtractor {
     images: AsyncIterable<ExtractorImage> | Iterable<ExtractorImage>,
     emit?: (event: ExtractorEvent) => void,
   ): AsyncGenerator<ExtractorResult, void, undefined>;
-  /** Stops within a second or so, also in the middle of an image; a process that just exits may crash instead. */
+  /** Stops within a second or so, also in the middle of an image. */
   close(): Promise<void>;
 }
 
@@ -94,22 +96,24 @@ export async function createEmbeddedExtractor(options: EmbeddedExtractorOptions)
 
   const weights = options.weights === 'untrained' ? FORMULA_WEIGHTS : await openCaffemodel(options.weights);
   const model = await convertModel(weights, options.cacheDirectory).finally(() => weights.close());
+  const guard = new DeviceGuard();
   const devicePool = new WorkerPool<DeviceRequest, Answer>(import.meta.url, './device-worker', 1);
   try {
     const { backbone, head } = model;
-    const stop = new Int32Array(new SharedArrayBuffer(4));
     const { device: wanted = 'auto', threads, batch } = options;
     const device = await ask<DeviceRequest, Exclude<Device, 'auto'>>(devicePool, {
       type: 'open',
-      options: { backbone, head, device: wanted, threads, batch, stop },
+      options: { backbone, head, device: wanted, threads, batch },
+      guard: guard.state,
     });
     const imageThreads =
       device === 'cpu' ? 1 : Math.min(MAX_IMAGE_THREADS, Math.max(1, availableParallelism() - 1));
     const imagePool = new WorkerPool<ImageRequest, Answer>(import.meta.url, './image-worker', imageThreads);
     const detector = { name: 'bottom-up-attention (embedded)', weights: weights.id, rois } as const;
-    return new Extractor(detector, device, devicePool, imagePool, imageThreads, stop);
+    return new Extractor(detector, device, devicePool, imagePool, imageThreads, guard);
   } catch (error) {
     await devicePool.close();
+    guard.release();
     throw error;
   }
 }
@@ -120,8 +124,7 @@ class Extractor implements EmbeddedExtractor {
   readonly #devicePool: WorkerPool<DeviceRequest, Answer>;
   readonly #imagePool: WorkerPool<ImageRequest, Answer>;
   readonly #inFlight: number;
-  /** Set to 1 to stop the device between two groups of regions. */
-  readonly #stop: Int32Array<SharedArrayBuffer>;
+  readonly #guard: DeviceGuard;
   readonly #running = new Set<Promise<ExtractorResult>>();
   #images = 0;
 
@@ -131,39 +134,37 @@ class Extractor implements EmbeddedExtractor {
     devicePool: WorkerPool<DeviceRequest, Answer>,
     imagePool: WorkerPool<ImageRequest, Answer>,
     imageThreads: number,
-    stop: Int32Array<SharedArrayBuffer>,
+    guard: DeviceGuard,
   ) {
     this.detector = detector;
     this.device = device;
     this.#devicePool = devicePool;
     this.#imagePool = imagePool;
     this.#inFlight = imageThreads + IMAGES_AHEAD;
-    this.#stop = stop;
+    this.#guard = guard;
   }
 
   async *extract(
     images: AsyncIterable<ExtractorImage> | Iterable<ExtractorImage>,
     emit: (event: ExtractorEvent) => void = () => undefined,
   ): AsyncGenerator<ExtractorResult, void, undefined> {
-    const pending: Promise<ExtractorResult>[] = [];
-    for await (const image of images) {
+    yield* mapInOrder(images, this.#inFlight, async image => {
       const result = this.#extractImage(image, emit);
-      // It is awaited in its turn; until then a failure must not count as unhandled.
       this.#running.add(result);
-      const forget = (): boolean => this.#running.delete(result);
-      result.then(forget, forget);
-      pending.push(result);
-      if (pending.length >= this.#inFlight) yield await pending.shift()!;
-    }
-    for (const result of pending) yield await result;
+      try {
+        return await result;
+      } finally {
+        this.#running.delete(result);
+      }
+    });
   }
 
   async close(): Promise<void> {
-    Atomics.store(this.#stop, 0, 1);
-    // A thread must not be ended inside a call of onnxruntime: that would end the process.
+    this.#guard.stop();
     await Promise.allSettled(this.#running);
     await ask<DeviceRequest, unknown>(this.#devicePool, { type: 'close' });
     await Promise.all([this.#devicePool.close(), this.#imagePool.close()]);
+    this.#guard.release();
   }
 
   async #extractImage(
@@ -214,18 +215,13 @@ class Extractor implements EmbeddedExtractor {
   }
 
   async #onDevice<Result>(request: DeviceRequest): Promise<Result> {
-    this.#checkOpen();
+    this.#guard.checkRunning();
     return ask(this.#devicePool, request);
   }
 
   async #onImage<Result>(request: ImageRequest): Promise<Result> {
-    this.#checkOpen();
+    this.#guard.checkRunning();
     return ask(this.#imagePool, request);
-  }
-
-  #checkOpen(): void {
-    if (Atomics.load(this.#stop, 0) === 0) return;
-    throw new LxmertDataError('ERR_INTERRUPTED', { what: 'the extractor was closed' });
   }
 }
 

@@ -1,7 +1,7 @@
-import protobuf from 'protobufjs';
+import { parseProtobufTypes } from './protobuf.ts';
 
 /** The part of onnx.proto that our graphs need. */
-const { root } = protobuf.parse(
+const root = parseProtobufTypes(
   `
   syntax = "proto3";
   message ModelProto { int64 ir_version = 1; string producer_name = 2; GraphProto graph = 7; repeated OperatorSetIdProto opset_import = 8; }
@@ -17,7 +17,6 @@ const { root } = protobuf.parse(
   message TensorShapeProto { repeated DimensionProto dim = 1; }
   message DimensionProto { oneof value { int64 dim_value = 1; string dim_param = 2; } }
 `,
-  { keepCase: true },
 );
 const MODEL_TYPE = root.lookupType('ModelProto');
 
