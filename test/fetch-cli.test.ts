@@ -73,13 +73,13 @@ test('fetch killed with SIGKILL at any point goes on and ends right', async t =>
       return bytes === undefined ? undefined : { bytes };
     },
     (request): ServerFault =>
-      isSlow && request.path.endsWith('.zip') ? { kind: 'stall', bytes: 800_000 } : { kind: 'none' },
+      isSlow && request.path.endsWith('.zip') ? { kind: 'stall', bytes: 1_600_000 } : { kind: 'none' },
   );
   t.teardown(() => server.close());
   const { words, data } = await makeWords(t, server.url);
   const partial = join(data, '.downloads/unc/lxmert_data/nlvr2_imgfeat/valid_obj36.zip.partial');
   const first = startCli(words);
-  while (!existsSync(partial) || (await stat(partial)).size < 500_000) await sleep(10);
+  while (!existsSync(partial) || (await stat(partial)).size < 1_040_000) await sleep(10);
   first.child.kill('SIGKILL');
   await first.result;
   t.true(existsSync(join(data, 'vqa/train.json')));
