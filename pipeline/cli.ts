@@ -31,15 +31,20 @@ const COMMANDS: readonly CommandSpec[] = [
 
 const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;
 
+/** Ctrl-C reaches us from the terminal and again from npm, which passes it on: within this time it is one signal. */
+const ONE_SIGNAL_MS = 1000;
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(words: readonly string[]): Promise<number> {
   const abort = new AbortController();
   listenToSignals(abort);
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // Whoever read our output has gone, as `| head` does.
-    if (error.code === 'EPIPE') process.exit(EXIT.done);
-  });
+  for (const stream of [process.stdout, process.stderr]) {
+    // Whoever read our output may have gone, as `| head` does; the work goes on and the exit code tells how it ended.
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
   let reporter = createReporter('human', process.stdout, process.stderr);
   try {
     const runByNpm = process.env['npm_lifecycle_event'] !== undefined;
@@ -62,11 +67,16 @@ async function main(words: readonly string[]): Promise<number> {
   }
 }
 
-/** The first signal lets the work clean up behind itself, the second ends it at once. */
+/** The first signal lets the work clean up behind itself, the next one ends it at once. */
 function listenToSignals(abort: AbortController): void {
+  let first = 0;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (abort.signal.aborted) process.exit(EXIT.interrupted);
+      if (abort.signal.aborted) {
+        if (performance.now() - first > ONE_SIGNAL_MS) process.exit(EXIT.interrupted);
+        return;
+      }
+      first = performance.now();
       const hint = 'run the same command again';
       abort.abort(
         new LxmertDataError('ERR_INTERRUPTED', {

@@ -67,6 +67,21 @@ export async function checkOutput(path: string, force: boolean): Promise<void> {
   });
 }
 
+/** Fails where `path` is one of the files that will be read, by whatever name. */
+export async function checkNotInput(path: string, inputs: readonly string[]): Promise<void> {
+  const output = await stat(path).catch(() => undefined);
+  if (output === undefined) return;
+  for (const input of inputs) {
+    const found = await stat(input).catch(() => undefined);
+    if (found?.ino !== output.ino || found.dev !== output.dev) continue;
+    throw new LxmertDataError('ERR_USAGE', {
+      what: 'the output is one of the inputs',
+      where: path,
+      hint: 'give another name',
+    });
+  }
+}
+
 /** Fails where the file system of `path` has less than `needed` bytes left. */
 export async function checkFreeSpace(path: string, needed: number): Promise<void> {
   const { bavail, bsize } = await statfs(dirname(path));

@@ -55,7 +55,7 @@ function preparePython(): string | undefined {
       '--quiet',
       '--disable-pip-version-check',
       '-e',
-      './reader[test]',
+      './reader[test,check]',
     ]) &&
     quiet([python, '-c', `open(${JSON.stringify(stamp)}, 'w').close()`]);
   return made ? python : undefined;
@@ -73,10 +73,18 @@ for (const step of words.length > 0 ? steps.slice(3) : steps) if (!run(step)) fa
 
 if (words.length === 0) {
   const python = preparePython();
-  const name = 'Python reader (pytest)';
-  if (python === undefined)
-    skipped.push(`${name}: no Python >= 3.9 with venv and pip that can install numpy and pytest`);
-  else if (!run({ name, command: [python, '-m', 'pytest', '-q', 'reader/tests'] })) failed.push(name);
+  const config = ['--config', 'reader/pyproject.toml', 'reader', 'bench'];
+  const pythonSteps = [
+    { name: 'Python lint', command: ['-m', 'ruff', 'check', ...config] },
+    { name: 'Python format', command: ['-m', 'ruff', 'format', '--check', ...config] },
+    { name: 'Python types', command: ['-m', 'mypy', '--config-file', 'reader/pyproject.toml', 'reader/src'] },
+    { name: 'Python reader (pytest)', command: ['-m', 'pytest', '-q', 'reader'] },
+  ];
+  for (const { name, command } of pythonSteps) {
+    if (python === undefined)
+      skipped.push(`${name}: no Python >= 3.9 with venv whose pip can install what it needs`);
+    else if (!run({ name, command: [python, ...command] })) failed.push(name);
+  }
 }
 
 process.stdout.write('\n');

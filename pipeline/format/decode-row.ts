@@ -1,7 +1,7 @@
 import { checkColumns, checkFeatures } from './check-row.ts';
 import { type FeatureDtype, narrowFeatures } from './feature-dtype.ts';
 import { literalParts, parseOddRow } from './odd-row.ts';
-import type { RowProblem } from './problem.ts';
+import { type RowProblem, showText } from './problem.ts';
 import {
   imageSize,
   LINE_END,
@@ -22,6 +22,9 @@ const CR = 13;
 /** The three text columns stand within this many bytes of a plain row. */
 const TEXT_REACH = MAX_ID_BYTES + 24;
 const PLAIN_NUMBER = /^[1-9][0-9]{0,6}$/;
+const BLANK = /^[ \t\r]*$/;
+/** Characters of an id that a message shows. */
+const SHOWN_ID_CHARS = 100;
 const ODD_NUMBER = /^0*[1-9][0-9]{0,6}$/;
 
 /** Where a row is decoded to. `features` has the store's dtype; `scratch` is 36 x 2048 float32 and may be the same memory. */
@@ -120,7 +123,7 @@ function checkTexts(
       severity: 'error',
       column: 'num_boxes',
       expected: String(BOXES),
-      got: fields.count === '' ? 'nothing' : fields.count.slice(0, 40),
+      got: fields.count === '' ? 'nothing' : showText(fields.count, 40),
       hint: 'LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
     });
   }
@@ -196,7 +199,7 @@ export function decodeRow(
 ): DecodedRow {
   const kind = lineEndKind(line);
   const end = line.length - kind;
-  if (end < TEXT_REACH && line.toString('latin1', 0, end).trim() === '')
+  if (end < TEXT_REACH && BLANK.test(line.toString('latin1', 0, end)))
     return { status: 'blank', imgId: null };
   let errors = 0;
   const note = (problem: RowProblem): void => {
@@ -229,7 +232,8 @@ export function decodeRow(
       got: 'a row too unusual to keep',
     });
   }
-  if (errors > 0) return { status: 'bad', imgId: fields.id };
+  if (errors > 0)
+    return { status: 'bad', imgId: fields.id === '' ? null : showText(fields.id, SHOWN_ID_CHARS) };
   if (target.dtype !== 'f32') {
     const halves = new Uint16Array(
       target.features.buffer,

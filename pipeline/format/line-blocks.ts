@@ -1,8 +1,11 @@
+import { LxmertDataError } from '../errors.ts';
 import type { ByteSource } from '../sources/byte-source.ts';
 import type { SourceHash } from './source-hash.ts';
 import { type Block, type BlockPool, CARRY_BYTES, READ_BYTES } from './block-pool.ts';
 
 const LF = 10;
+/** A block of feature rows has about twenty lines; whatever has so many is something else. */
+const MAX_LINES = 20_000;
 
 /** A line that is longer than any row could be; its bytes are not kept. */
 export interface OverlongLine {
@@ -26,10 +29,15 @@ export interface LineBlock {
 
 /** Finds lines in blocks that follow each other; remembers the unfinished line in between. */
 class LineCutter {
+  readonly #label: string;
   #line = 1;
   #offset = 0;
   #carry = Buffer.alloc(0);
   #dropping = 0;
+
+  constructor(label: string) {
+    this.#label = label;
+  }
 
   /** `text` holds new bytes from CARRY_BYTES to `end`; the unfinished line is put right before them. */
   cut(text: Buffer, end: number, last: boolean): Omit<LineBlock, 'block' | 'hashed'> {
@@ -48,6 +56,7 @@ class LineCutter {
     const spans: number[] = [];
     const origin = begin;
     for (let stop = indexOfLineFeed(text, search, end); stop >= 0; stop = indexOfLineFeed(text, begin, end)) {
+      if (spans.length >= 2 * MAX_LINES) throw this.#tooManyLines(firstLine);
       spans.push(begin, stop + 1);
       begin = stop + 1;
     }
@@ -68,6 +77,15 @@ class LineCutter {
       firstOffset,
       ...(overlong === undefined ? {} : { overlong }),
     };
+  }
+
+  #tooManyLines(firstLine: number): LxmertDataError {
+    return new LxmertDataError('ERR_INPUT', {
+      what: 'this is no feature TSV',
+      where: this.#label,
+      expected: 'rows of about 395 kB',
+      got: `more than ${MAX_LINES} lines within 8 MB, from line ${firstLine} on`,
+    });
   }
 
   #endOverlong(): OverlongLine {
@@ -120,7 +138,7 @@ export async function* readLineBlocks(
   pool: BlockPool,
   hash: SourceHash,
 ): AsyncGenerator<LineBlock> {
-  const cutter = new LineCutter();
+  const cutter = new LineCutter(source.label);
   let ahead: Promise<FilledBlock> | undefined = fillBlock(source, pool);
   try {
     while (ahead !== undefined) {

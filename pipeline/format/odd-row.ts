@@ -1,7 +1,9 @@
 import { parse } from 'csv-parse/sync';
-import type { RowProblem } from './problem.ts';
+import { type RowProblem, showText } from './problem.ts';
 import type { RowShape } from './row-shape.ts';
 
+/** More columns than a few glued rows have are not worth cutting up. */
+const MAX_COLUMNS = 100;
 /** Literal text that an unusual row may have around its base64, so that a hostile row cannot fill memory. */
 const MAX_LITERAL_CHARS = 4096;
 
@@ -12,17 +14,22 @@ export type OddFields =
 /** Reads a row that is not written plainly (quotes, blanks around fields) with csv-parse, the reference reader. */
 export function parseOddRow(text: string, shape: RowShape): OddFields {
   let records: string[][];
+  const tabs = countTabs(text);
+  if (tabs > MAX_COLUMNS)
+    return { ok: false, problem: structure(`${shape.columns.length} columns`, `${tabs + 1} columns`) };
   try {
     records = parse(text, {
       delimiter: '\t',
       quote: '"',
+      // Not left to guessing: a lone CR ends no row, and what stands behind it must not be lost.
+      record_delimiter: ['\r\n', '\n'],
       trim: true,
       relax_column_count: true,
       skip_empty_lines: false,
     });
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error);
-    return { ok: false, problem: structure('a row on one line whose quotes match', got.slice(0, 200)) };
+    return { ok: false, problem: structure('a row on one line whose quotes match', showText(got, 200)) };
   }
   const fields = records[0] ?? [];
   if (fields.length === shape.columns.length) return { ok: true, fields };
@@ -30,6 +37,12 @@ export function parseOddRow(text: string, shape: RowShape): OddFields {
     ok: false,
     problem: structure(`${shape.columns.length} columns`, ...countColumns(text, fields.length, shape)),
   };
+}
+
+function countTabs(text: string): number {
+  let tabs = 0;
+  for (let at = text.indexOf('\t'); at >= 0; at = text.indexOf('\t', at + 1)) tabs++;
+  return tabs;
 }
 
 function countColumns(text: string, columns: number, shape: RowShape): [string, string] {

@@ -37,6 +37,11 @@ export interface Problem {
 /** What a row check knows; file, line and offset are added by the caller. */
 export type RowProblem = Omit<Problem, 'source' | 'line' | 'offset' | 'img_id'>;
 
+/** Text of a file as a message may show it: hostile text must neither fill memory nor speak to the terminal. */
+export function showText(text: string, chars: number): string {
+  return text.slice(0, chars).replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
+}
+
 export function describeProblem(problem: Problem): string {
   const where =
     problem.line === 0 ? problem.source : `${problem.source}:${problem.line} (byte ${problem.offset})`;

@@ -43,6 +43,11 @@ function defaultThreads(): number {
   return Math.max(1, Math.min(4, availableParallelism() - 1));
 }
 
+/** More threads than cores only take memory, 38 MB each. */
+function boundThreads(threads: number): number {
+  return Math.min(threads, Math.max(4, availableParallelism()));
+}
+
 /** Decodes and checks TSVs on worker threads, in order, with flat memory. */
 export class RowDecoder {
   readonly #dtype: FeatureDtype;
@@ -53,8 +58,9 @@ export class RowDecoder {
 
   constructor({ dtype, threads = defaultThreads(), align }: RowDecoderOptions) {
     this.#dtype = dtype;
-    this.#depth = 2 * threads + 1;
-    this.#workers = new WorkerPool(import.meta.url, './row-worker', threads);
+    const count = boundThreads(threads);
+    this.#depth = 2 * count + 1;
+    this.#workers = new WorkerPool(import.meta.url, './row-worker', count);
     // One block is being read, `depth` wait or are decoded, three are being hashed or written.
     this.#blocks = new BlockPool(this.#depth + 4, dtype, align);
   }
@@ -130,15 +136,22 @@ function asArrayBuffer(memory: SharedArrayBuffer): ArrayBuffer {
   return memory as unknown as ArrayBuffer;
 }
 
-/** Six columns mean the original release, everything else is held against LXMERT's ten. */
+/**
+ * Six columns mean the original release, everything else is held against LXMERT's ten. A torn row may have six columns too, so a
+ * whole row decides where there is one.
+ */
 function detectShape({ block, spans }: LineBlock): RowShape {
   const text = Buffer.from(asArrayBuffer(block.text));
+  let torn: RowShape | undefined;
   for (let index = 0; index < spans.length; index += 2) {
     const line = text.subarray(spans[index], spans[index + 1]);
     const tabs = countTabs(line);
-    if (tabs > 0) return tabs === BUTD36.columns.length - 1 ? BUTD36 : OBJ36;
+    if (tabs === 0) continue;
+    const shape = tabs === BUTD36.columns.length - 1 ? BUTD36 : OBJ36;
+    if (tabs === shape.columns.length - 1 && line.length > shape.restChars) return shape;
+    torn ??= shape;
   }
-  return OBJ36;
+  return torn ?? OBJ36;
 }
 
 function countTabs(line: Buffer): number {

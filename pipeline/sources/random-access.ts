@@ -1,6 +1,5 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { LxmertDataError } from '../errors.ts';
-import { describeOpenFailure } from './tsv-file.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { openFile } from './open-file.ts';
 
 /** Bytes that can be read anywhere: one file, or the parts of a split one, joined without a copy. */
 export interface RandomAccess {
@@ -23,13 +22,9 @@ export async function openRandomAccess(paths: readonly string[]): Promise<Random
   let size = 0;
   try {
     for (const path of paths) {
-      const file = await open(path, 'r').catch((error: unknown) => {
-        throw describeOpenFailure(path, error);
-      });
-      const stat = await file.stat();
+      const { file, stat } = await openFile(path, 'a .tsv or .zip file');
       parts.push({ file, begin: size, end: size + stat.size });
       size += stat.size;
-      if (!stat.isFile()) throw new LxmertDataError('ERR_INPUT', { what: 'this is not a file', where: path });
     }
   } catch (error) {
     await closeAll(parts);

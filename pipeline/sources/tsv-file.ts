@@ -1,31 +1,20 @@
-import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { isErrno, LxmertDataError } from '../errors.ts';
+import { LxmertDataError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
+import { openFile } from './open-file.ts';
 
 /** A TSV on disk. */
 export async function openTsvFile(path: string): Promise<ByteSource> {
-  const file = await open(path, 'r').catch((error: unknown) => {
-    throw describeOpenFailure(path, error);
-  });
-  const stat = await file.stat();
-  if (!stat.isFile()) {
-    await file.close();
-    const got = stat.isDirectory() ? 'a folder' : 'something else';
-    throw new LxmertDataError('ERR_INPUT', {
-      what: 'this is not a file',
-      where: path,
-      expected: 'a .tsv or .zip file',
-      got,
-    });
-  }
+  const { file, stat } = await openFile(path, 'a .tsv or .zip file');
   let position = 0;
   return {
     name: basename(path),
     label: path,
     size: stat.size,
     async read(into) {
-      const { bytesRead } = await file.read(into, 0, into.length, position);
+      // Not further, so that a file that still grows comes to an end and is then refused.
+      const length = Math.min(into.length, stat.size - position);
+      const { bytesRead } = await file.read(into, 0, length, position);
       position += bytesRead;
       return bytesRead;
     },
@@ -47,13 +36,4 @@ export async function openTsvFile(path: string): Promise<ByteSource> {
       await file.close();
     },
   };
-}
-
-export function describeOpenFailure(path: string, cause: unknown): LxmertDataError {
-  const what = isErrno(cause, 'ENOENT')
-    ? 'there is no such file'
-    : isErrno(cause, 'EACCES', 'EPERM')
-      ? 'the file may not be read'
-      : `the file cannot be opened (${cause instanceof Error ? cause.message : String(cause)})`;
-  return new LxmertDataError('ERR_INPUT', { what, where: path, cause });
 }

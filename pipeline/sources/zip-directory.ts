@@ -1,16 +1,10 @@
 import { basename } from 'node:path';
-import { Readable } from 'node:stream';
-import unzipper from 'unzipper';
-import { LxmertDataError } from '../errors.ts';
-import { type RandomAccess, readChunks } from './random-access.ts';
+import yauzl from 'yauzl';
+import { isErrno, LxmertDataError } from '../errors.ts';
+import type { RandomAccess } from './random-access.ts';
 
-const END_SIGNATURE = 0x06054b50;
-const END_RECORD_BYTES = 22;
-/** Longest archive comment plus the end record. */
-const TAIL_BYTES = 65_535 + END_RECORD_BYTES;
-/** Bounds what a hostile directory can make us read. */
-const MAX_DIRECTORY_BYTES = 64 << 20;
-const CHUNK_BYTES = 64 << 10;
+/** Bounds what a hostile directory can make us keep. */
+const MAX_ENTRIES = 100_000;
 
 /** An entry of a zip archive, as its central directory has it. */
 export interface ZipEntry {
@@ -23,77 +17,67 @@ export interface ZipEntry {
   readonly localHeaderOffset: number;
 }
 
-/**
- * Reads the central directory with unzipper's `Open`. Its source is guarded: the streams it gets never fail, are bounded
- * and are destroyed afterwards (an error on one of them would end the process), and it is told where the end record is, since it would
- * take the first four bytes that look like one.
- */
+/** What yauzl reads the archive through; a failed read is passed on as it is. */
+class ArchiveReader extends yauzl.RandomAccessReader {
+  readonly #access: RandomAccess;
+
+  constructor(access: RandomAccess) {
+    super();
+    this.#access = access;
+  }
+
+  override read(
+    into: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    this.#access.read(into.subarray(offset, offset + length), position).then(
+      bytesRead => callback(null, bytesRead),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+}
+
+/** Reads the central directory with yauzl; names are taken as bytes in UTF-8 and sizes are checked later, per member. */
 export async function readZipDirectory(access: RandomAccess): Promise<readonly ZipEntry[]> {
-  const streams: Readable[] = [];
-  let failure: unknown;
-  const guarded = {
-    size: () => Promise.resolve(access.size),
-    stream: (offset: number) => {
-      const begin = Math.min(Math.max(0, offset), access.size);
-      const end = Math.min(access.size, begin + MAX_DIRECTORY_BYTES);
-      const chunks = async function* () {
-        try {
-          yield* readChunks(access, begin, end, CHUNK_BYTES);
-        } catch (error) {
-          failure = error;
-        }
-      };
-      const stream = Readable.from(chunks(), { objectMode: false });
-      streams.push(stream);
-      return stream;
-    },
-  };
   try {
-    const options = { tailSize: await findEndRecord(access) };
-    const open = unzipper.Open.custom as (
-      source: typeof guarded,
-      options: object,
-    ) => Promise<unzipper.CentralDirectory>;
-    const directory = await open(guarded, options);
-    return directory.files.filter(file => file.type === 'File').map(toEntry);
+    const options = { autoClose: false, decodeStrings: false, validateEntrySizes: false };
+    const archive = await yauzl.fromRandomAccessReaderPromise(
+      new ArchiveReader(access),
+      access.size,
+      options,
+    );
+    const entries: ZipEntry[] = [];
+    for await (const entry of archive.eachEntry()) {
+      if (entries.length >= MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} members`);
+      entries.push(toEntry(entry));
+    }
+    return entries.filter(entry => !entry.path.endsWith('/'));
   } catch (error) {
-    if (failure instanceof Error) throw failure;
+    if (isErrno(error, 'EIO', 'EBADF')) throw error;
     throw new LxmertDataError('ERR_ZIP', {
-      what: 'the end of this zip archive cannot be read',
+      what: 'the directory of this zip archive cannot be read',
       where: access.label,
       expected: 'a central directory at the end',
-      got: error instanceof Error ? `${error.message} (${access.size} bytes)` : String(error),
+      got: `${error instanceof Error ? error.message : String(error)} (${access.size} bytes)`,
       hint: 'the download is not complete, or this is no zip archive; download it again',
       cause: error,
     });
-  } finally {
-    for (const stream of streams) stream.destroy();
   }
 }
 
-/**
- * Distance of the end record from the end of the archive. Packed data can hold its signature by chance, so the last one
- * counts whose comment reaches exactly to the end. Without one, the distance lets unzipper fail in its own words.
- */
-async function findEndRecord(access: RandomAccess): Promise<number> {
-  const tail = Buffer.alloc(Math.min(access.size, TAIL_BYTES));
-  const read = await access.read(tail, access.size - tail.length);
-  for (let at = read - END_RECORD_BYTES; at >= 0; at--) {
-    if (tail.readUInt32LE(at) !== END_SIGNATURE) continue;
-    if (at + END_RECORD_BYTES + tail.readUInt16LE(at + 20) === read) return read - at;
-  }
-  return Math.min(access.size, END_RECORD_BYTES);
-}
-
-function toEntry(file: unzipper.File): ZipEntry {
+function toEntry(entry: yauzl.Entry): ZipEntry {
   return {
-    path: file.path,
-    method: file.compressionMethod,
-    encrypted: (file.flags & 1) !== 0,
-    crc32: file.crc32,
-    compressedSize: file.compressedSize,
-    uncompressedSize: file.uncompressedSize,
-    localHeaderOffset: file.offsetToLocalFileHeader,
+    // Names are shown to people; control characters could speak to their terminal.
+    path: entry.fileNameRaw.toString('utf8').replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd'),
+    method: entry.compressionMethod,
+    encrypted: (entry.generalPurposeBitFlag & 1) !== 0,
+    crc32: entry.crc32,
+    compressedSize: entry.compressedSize,
+    uncompressedSize: entry.uncompressedSize,
+    localHeaderOffset: entry.relativeOffsetOfLocalHeader,
   };
 }
 

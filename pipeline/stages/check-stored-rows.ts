@@ -1,5 +1,7 @@
+import type { ErrorCode, ErrorParts } from '../errors.ts';
 import { storedFeatureBytes } from '../format/feature-dtype.ts';
-import { imageIdOf, rowCrc, rowCrcOf } from '../format/row-record.ts';
+import { imageIdOf, MAX_ID_BYTES, rowCrc, rowCrcOf } from '../format/row-record.ts';
+import { showText } from '../format/problem.ts';
 import { StoreFile } from '../format/store/store-reader.ts';
 
 /** Rows read at a time: small enough to stay in the processor's cache until they are summed. */
@@ -23,6 +25,8 @@ export interface DamagedImage {
 
 export interface RangeReply {
   readonly damaged: readonly DamagedImage[];
+  /** Why the range could not be read, where it could not: errors lose their class on the way between threads. */
+  readonly failure?: { readonly code: ErrorCode; readonly parts: ErrorParts };
 }
 
 /** Compares each image of a range with its checksum. */
@@ -48,7 +52,13 @@ export async function checkRows({ path, begin, count }: RowRange): Promise<Range
         const expected = rowCrcOf(record);
         if (got === expected) continue;
         const offset = store.header.dataStart + features.begin + row * featureBytes;
-        damaged.push({ row, img_id: imageIdOf(record), offset, expected: hex(expected), got: hex(got) });
+        damaged.push({
+          row,
+          img_id: showText(imageIdOf(record), MAX_ID_BYTES),
+          offset,
+          expected: hex(expected),
+          got: hex(got),
+        });
       }
     }
     return { damaged };

@@ -1,7 +1,6 @@
-import { writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { StageContext } from '../events.ts';
-import { checkFreeSpace, checkOutput, removeStalePartials } from '../files.ts';
+import { checkFreeSpace, checkNotInput, checkOutput, removeStalePartials } from '../files.ts';
 import type { FeatureDtype } from '../format/feature-dtype.ts';
 import { RowDecoder } from '../format/row-decoder.ts';
 import type { RowShape } from '../format/row-shape.ts';
@@ -16,6 +15,7 @@ import { ProblemLog, type ProblemSummary } from './problem-log.ts';
 import { RowPlacement } from './row-placement.ts';
 import { RowScanner, type SourceSummary, withoutShape } from './scan-rows.ts';
 import { StoreFiller } from './store-filler.ts';
+import { checkReport, writeReport } from './write-report.ts';
 
 /** Typical bytes of a row, for estimates only. */
 const ROW_BYTES = { ten: 395_182, six: 394_016 };
@@ -61,6 +61,8 @@ export function defaultStorePath(input: string): string {
 export async function convert(options: ConvertOptions, context: StageContext): Promise<ConvertResult> {
   const path = options.out ?? defaultStorePath(options.files[0]!);
   await checkOutput(path, options.force === true);
+  await checkNotInput(path, options.files);
+  await checkReport(options.report, [...options.files, path]);
   const first = options.first === undefined ? undefined : await readFirstIds(options.first);
   for (const name of await removeStalePartials(path)) {
     context.emit({ event: 'note', message: `removed ${name}, which an interrupted run had left` });
@@ -70,7 +72,7 @@ export async function convert(options: ConvertOptions, context: StageContext): P
     // All inputs are opened before work starts, so that a wrong name does not show after an hour.
     for (const file of options.files) sources.push(await openRowSource(file, options.member));
     const result = await convertSources(sources, path, { ...options, firstIds: first }, context);
-    if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(result, null, 2)}\n`);
+    await writeReport(options.report, result);
     return result;
   } finally {
     await Promise.all(sources.map(async source => await source.close()));
@@ -93,10 +95,11 @@ export async function convertSources(
   const expectedRows = Math.ceil(sources.reduce((sum, source) => sum + source.size, 0) / ROW_BYTES.ten);
   await checkFreeSpace(path, storeBytesFor(expectedRows, dtype));
   const log = new ProblemLog(context.emit);
-  const dataStart = planDataStart(sources.reduce((sum, source) => sum + 512 + 6 * source.name.length, 0));
+  const dataStart = planDataStart(sources.reduce((sum, source) => sum + 512 + 8 * source.name.length, 0));
   const writer = await StoreWriter.create(path, { dtype, dataStart, expectedRows });
-  const decoder = new RowDecoder({ dtype, threads: options.threads, align: memory => writer.align(memory) });
+  let decoder: RowDecoder | undefined;
   try {
+    decoder = new RowDecoder({ dtype, threads: options.threads, align: memory => writer.align(memory) });
     const placement = new RowPlacement(first?.ids ?? []);
     const filler = new StoreFiller(writer, placement);
     const scanner = new RowScanner(decoder, log, context, 'convert', options.countRows);
@@ -104,8 +107,11 @@ export async function convertSources(
     for (const source of sources) {
       const summary = await scanner.scan(source, (block, accepted) => {
         // Without --skip-bad nothing will be published after the first problem; reading goes on to report all of them.
-        if (log.errors > 0 && options.skipBad !== true) block.release();
-        else filler.take(block, accepted);
+        if (log.errors > 0 && options.skipBad !== true) {
+          for (const [index, line] of block.lines.entries())
+            if (accepted[index] === true) placement.place(line.imgId!);
+          block.release();
+        } else filler.take(block, accepted);
       });
       filler.endSource();
       summaries.push(summary);
@@ -137,7 +143,7 @@ export async function convertSources(
     await writer.abort();
     throw error;
   } finally {
-    await decoder.close();
+    await decoder?.close();
   }
 }
 

@@ -3,6 +3,7 @@ import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import {
   checkFreeSpace,
+  checkNotInput,
   checkOutput,
   describeWriteFailure,
   partialPath,
@@ -38,6 +39,7 @@ export async function exportTsv(options: ExportTsvOptions, context: StageContext
   const store = await StoreFile.open(options.store);
   try {
     await checkOutput(options.out, options.force === true);
+    await checkNotInput(options.out, [options.store]);
     await removeStalePartials(options.out);
     await checkFreeSpace(options.out, store.rows * ROW_BYTES);
     const bytes = await writeRows(store, options.out, context);
@@ -48,9 +50,11 @@ export async function exportTsv(options: ExportTsvOptions, context: StageContext
 }
 
 async function writeRows(store: StoreFile, out: string, context: StageContext): Promise<number> {
-  const form = new RowForm(await store.readSourceForm());
+  const form = new RowForm(await store.readSourceForm(), store.rows);
   const partial = partialPath(out, 'tsv');
-  const file = await open(partial, 'w');
+  const file = await open(partial, 'w').catch(async (error: unknown) => {
+    throw await describeWriteFailure(out, store.rows * ROW_BYTES, error);
+  });
   let written = 0;
   try {
     for await (const rows of store.readRows()) {
@@ -86,14 +90,24 @@ async function writeRows(store: StoreFile, out: string, context: StageContext): 
 class RowForm {
   readonly #form: SourceForm;
   readonly #odd: ReadonlyMap<number, readonly string[]>;
+  readonly #last: number;
   #run = 0;
 
-  constructor(form: SourceForm) {
+  constructor(form: SourceForm, rows: number) {
     this.#form = form;
+    this.#last = rows - 1;
     this.#odd = new Map(form.odd);
   }
 
   parts(row: number, record: RowRecord, shape: RowShape): readonly string[] {
+    const parts = this.#writtenParts(row, record, shape);
+    const end = parts.at(-1)!;
+    // The last row of a source may lack its line end; with other rows behind it here it needs one.
+    if (row === this.#last || end.endsWith('\n')) return parts;
+    return [...parts.slice(0, -1), `${end}\r\n`];
+  }
+
+  #writtenParts(row: number, record: RowRecord, shape: RowShape): readonly string[] {
     const odd = this.#odd.get(row);
     if (odd !== undefined) return odd;
     while ((this.#form.eol_runs[this.#run]?.[1] ?? Infinity) <= row) this.#run++;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
-import { describeOpenFailure } from '../sources/tsv-file.ts';
+import { describeOpenFailure } from '../sources/open-file.ts';
 
 /** Ids whose rows shall lead a store, in their order, each once. */
 export interface FirstIds {
@@ -17,7 +17,7 @@ export async function readFirstIds(path: string): Promise<FirstIds> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw describeOpenFailure(path, error);
   });
-  const listed = /^\s*\[/.test(text) ? parseJsonIds(text, path) : text.split(/\r?\n/);
+  const listed = /^\s*[[{]/.test(text) ? parseJsonIds(text, path) : text.split(/\r?\n/);
   const ids = [...new Set(listed.map(id => id.trim()).filter(id => id !== ''))];
   if (ids.length === 0) {
     throw new LxmertDataError('ERR_INPUT', {

@@ -1,3 +1,4 @@
+import { LxmertDataError } from '../errors.ts';
 import type { DecodedBlock, StreamedLine } from '../format/row-decoder.ts';
 import { imageIdBytes, imageSize, lineEndOf, LINE_END, type RowRecord } from '../format/row-record.ts';
 import type { RowShape } from '../format/row-shape.ts';
@@ -28,7 +29,7 @@ export class StoreFiller {
     this.#throwFailure();
     const runs: { row: number; slot: number; count: number }[] = [];
     for (const [index, line] of block.lines.entries()) {
-      if (line.blank !== undefined) this.#blank = (this.#blank + line.blank).slice(0, MAX_BLANK_CHARS);
+      if (line.blank !== undefined) this.#blank = this.#keepBlank(line.blank);
       if (accepted[index] !== true) continue;
       const row = this.#placement.place(line.imgId!);
       this.#keepForm(row, line, block);
@@ -64,6 +65,16 @@ export class StoreFiller {
   async settle(): Promise<void> {
     await Promise.all(this.#pending);
     this.#throwFailure();
+  }
+
+  #keepBlank(blank: string): string {
+    const kept = this.#blank + blank;
+    if (kept.length <= MAX_BLANK_CHARS) return kept;
+    throw new LxmertDataError('ERR_INPUT', {
+      what: 'there are too many blank lines between rows',
+      expected: `at most ${MAX_BLANK_CHARS} bytes of them`,
+      hint: 'remove the blank lines',
+    });
   }
 
   #throwFailure(): void {

@@ -1,9 +1,9 @@
-import { writeFile } from 'node:fs/promises';
 import type { StageContext } from '../events.ts';
 import { RowDecoder } from '../format/row-decoder.ts';
 import { openRowSource } from '../sources/open-source.ts';
 import { ProblemLog, type ProblemSummary } from './problem-log.ts';
 import { RowScanner, type SourceSummary, withoutShape } from './scan-rows.ts';
+import { checkReport, writeReport } from './write-report.ts';
 
 export interface ValidateOptions {
   /** .tsv or .zip files. */
@@ -22,6 +22,7 @@ export interface ValidateResult extends ProblemSummary {
 
 /** Checks every row of TSVs and zips of TSVs and reports all problems. Throws only where a file cannot be read at all. */
 export async function validate(options: ValidateOptions, context: StageContext): Promise<ValidateResult> {
+  await checkReport(options.report, options.files);
   const log = new ProblemLog(context.emit);
   const decoder = new RowDecoder({ dtype: 'f32', threads: options.threads });
   const sources: Omit<SourceSummary, 'shape'>[] = [];
@@ -41,6 +42,6 @@ export async function validate(options: ValidateOptions, context: StageContext):
   }
   const summary = log.summary();
   const result = { ok: summary.errors === 0, sources, ...summary };
-  if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(result, null, 2)}\n`);
+  await writeReport(options.report, result);
   return result;
 }

@@ -1,6 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { crc32 } from 'node:zlib';
+import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
+import { showText } from '../format/problem.ts';
+import { MAX_ID_BYTES } from '../format/row-record.ts';
 import type { StoreMetadata } from '../format/store/store-header.ts';
 import { hexCrc } from '../format/store/store-header.ts';
 import { StoreFile } from '../format/store/store-reader.ts';
@@ -58,11 +61,18 @@ async function checkTables(store: StoreFile): Promise<string[]> {
       `${tensors} have the checksum ${hexCrc(table)}, not ${metadata['crc32_table'] ?? '(none)'}: the table is damaged`,
     );
   }
+  if (place !== undefined) {
+    await store.readSourceForm().catch((error: unknown) => {
+      if (!(error instanceof LxmertDataError)) throw error;
+      faults.push(`${error.parts.what}: expected ${error.parts.expected ?? 'JSON'}`);
+    });
+  }
   const seen = new Map<string, number>();
   for (const [row, id] of (await store.readImageIds()).entries()) {
     const first = seen.get(id);
-    if (first !== undefined) faults.push(`rows ${first} and ${row} have the same img_id ${id}`);
-    else if (id === '') faults.push(`row ${row} has no img_id`);
+    if (id === '') faults.push(`row ${row} has no img_id`);
+    else if (first !== undefined)
+      faults.push(`rows ${first} and ${row} have the same img_id ${showText(id, MAX_ID_BYTES)}`);
     seen.set(id, row);
   }
   return faults;
@@ -81,6 +91,7 @@ async function checkAllRows(
       const count = Math.min(RANGE_ROWS, store.rows - begin);
       const reply = await workers.run({ path: store.path, begin, count });
       context.signal.throwIfAborted();
+      if (reply.failure !== undefined) throw new LxmertDataError(reply.failure.code, reply.failure.parts);
       done += count;
       context.emit({
         event: 'progress',

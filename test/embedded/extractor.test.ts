@@ -165,6 +165,7 @@ test.serial('an extractor that is closed early ends', async t => {
     break;
   }
   await extractor.close();
+  await extractor.close();
   t.true(taken.length <= 12, `${taken.length} images were taken`);
 });
 

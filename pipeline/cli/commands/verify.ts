@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { LxmertDataError } from '../../errors.ts';
 import { loadManifest } from '../../manifest.ts';
 import type { Manifest } from '../../manifest.ts';
@@ -14,6 +13,7 @@ import {
   type OptionValues,
   textOption,
 } from '../command.ts';
+import { checkReport, writeReport } from '../../stages/write-report.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 const MAX_LISTED = 20;
@@ -56,6 +56,8 @@ export const verifyCommand: CommandSpec = {
   ],
   async run(words, options, context) {
     if (!words.some(word => word.endsWith('.safetensors'))) return await verifyData(words, options, context);
+    const report = textOption(options, 'report');
+    await checkReport(report, resolveInputs(words, context.data));
     const outcomes: unknown[] = [];
     let ok = true;
     for (const path of resolveInputs(words, context.data)) {
@@ -77,8 +79,7 @@ export const verifyCommand: CommandSpec = {
       printStore(store, context);
       if (source !== undefined) printComparison(source, context);
     }
-    const report = textOption(options, 'report');
-    if (report !== undefined) await writeFile(report, `${JSON.stringify(outcomes, null, 2)}\n`);
+    await writeReport(report, outcomes);
     return ok;
   },
 };
@@ -104,7 +105,7 @@ async function verifyData(
   context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
   for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
   const report = textOption(options, 'report');
-  if (report !== undefined) await writeFile(report, `${JSON.stringify(reports, null, 2)}\n`);
+  await writeReport(report, reports);
   return ok;
 }
 
@@ -127,7 +128,7 @@ function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: 
   if (detector['weights'] === 'untrained') {
     print('  UNTRAINED weights: the numbers are those of no real detector; train nothing on them');
   }
-  for (const fault of result.faults) print(`  ${fault}`);
+  printSome(result.faults, fault => `  ${fault}`, print);
   printSome(
     result.damaged,
     image =>

@@ -127,6 +127,7 @@ class Extractor implements EmbeddedExtractor {
   readonly #guard: DeviceGuard;
   readonly #running = new Set<Promise<ExtractorResult>>();
   #images = 0;
+  #closed: Promise<void> | undefined;
 
   constructor(
     detector: EmbeddedDetector,
@@ -160,9 +161,15 @@ class Extractor implements EmbeddedExtractor {
   }
 
   async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  async #close(): Promise<void> {
     this.#guard.stop();
     await Promise.allSettled(this.#running);
-    await ask<DeviceRequest, unknown>(this.#devicePool, { type: 'close' });
+    // A device whose thread has failed has nothing left to release; that failure was reported where it happened.
+    await ask<DeviceRequest, unknown>(this.#devicePool, { type: 'close' }).catch(() => undefined);
     await Promise.all([this.#devicePool.close(), this.#imagePool.close()]);
     this.#guard.release();
   }

@@ -5,6 +5,7 @@ import { MAX_ID_BYTES } from '../row-record.ts';
 import { type RowShape, rowShapeOf } from '../row-shape.ts';
 import { checkMetadata } from './check-metadata.ts';
 import { findDuplicateKey } from './duplicate-key.ts';
+import { MAX_FORM_BYTES } from './source-form.ts';
 import {
   FORMAT_NAME,
   FORMAT_VERSION,
@@ -148,6 +149,8 @@ function readTensors(
   const formBytes = rawTensor(entries['source_form'])?.shape[0] ?? 0;
   if (idBytes < 1 || idBytes > MAX_ID_BYTES)
     fail('the width of img_id is impossible', `1 to ${MAX_ID_BYTES}`, String(idBytes));
+  if (formBytes > MAX_FORM_BYTES)
+    fail('source_form is too long', `at most ${MAX_FORM_BYTES} bytes`, `${formBytes} bytes`);
   const expected = tensorShapes({ ...store, idBytes, formBytes });
   const names = Object.keys(entries).filter(name => name !== '__metadata__');
   const unknown = names.filter(name => !expected.some(tensor => tensor.name === name));

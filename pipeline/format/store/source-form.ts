@@ -1,4 +1,10 @@
+import { LxmertDataError } from '../../errors.ts';
 import { LINE_END } from '../row-record.ts';
+
+/** A million rows in quotes need half of it. */
+const MAX_ODD_CHARS = 50_000_000;
+/** What readers take; JSON of the largest form that is written stays below. */
+export const MAX_FORM_BYTES = 400_000_000;
 
 const TEXT = { [LINE_END.none]: '', [LINE_END.lf]: '\n', [LINE_END.crlf]: '\r\n' } as const;
 
@@ -11,10 +17,38 @@ export interface SourceForm {
 
 export const PLAIN_FORM: SourceForm = { eol: '\r\n', eol_runs: [], odd: [] };
 
+/** Reads `source_form` of a store of `rows` rows whose rows have `parts` literal texts each; undefined where it is something else. */
+export function parseSourceForm(json: string, rows: number, parts: number): SourceForm | undefined {
+  let form: unknown;
+  try {
+    form = JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+  if (typeof form !== 'object' || form === null) return undefined;
+  const { eol, eol_runs: runs, odd } = form as Partial<Record<keyof SourceForm, unknown>>;
+  const isRow = (value: unknown): value is number =>
+    Number.isInteger(value) && (value as number) >= 0 && (value as number) <= rows;
+  const isEnd = (value: unknown): boolean => Object.values<unknown>(TEXT).includes(value);
+  const isRun = (run: unknown): boolean =>
+    Array.isArray(run) && run.length === 3 && isRow(run[0]) && isRow(run[1]) && isEnd(run[2]);
+  const isOdd = (entry: unknown): boolean =>
+    Array.isArray(entry) &&
+    entry.length === 2 &&
+    isRow(entry[0]) &&
+    Array.isArray(entry[1]) &&
+    entry[1].length === parts &&
+    entry[1].every(part => typeof part === 'string');
+  const sound =
+    isEnd(eol) && Array.isArray(runs) && runs.every(isRun) && Array.isArray(odd) && odd.every(isOdd);
+  return sound ? (form as SourceForm) : undefined;
+}
+
 /** Collects the forms of rows by their place in the store; a byte a row and the odd ones are kept. */
 export class SourceFormBuilder {
   #ends = new Uint8Array(1024);
   readonly #odd = new Map<number, readonly string[]>();
+  #oddChars = 0;
 
   setLineEnd(row: number, end: number): void {
     if (row >= this.#ends.length) {
@@ -26,6 +60,15 @@ export class SourceFormBuilder {
   }
 
   setOdd(row: number, parts: readonly string[]): void {
+    this.#oddChars += parts.reduce((sum, part) => sum + part.length, 0);
+    if (this.#oddChars > MAX_ODD_CHARS) {
+      throw new LxmertDataError('ERR_INPUT', {
+        what: 'the rows are written too unusually to keep how',
+        expected: `at most ${MAX_ODD_CHARS} characters around the base64 of such rows`,
+        got: `more than that by row ${row}`,
+        hint: 'write the TSV anew without quotes and blanks',
+      });
+    }
     this.#odd.set(row, parts);
   }
 

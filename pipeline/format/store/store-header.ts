@@ -57,5 +57,12 @@ function crcPlace(header: Buffer): number | undefined {
 /** Start of the data section, chosen before the header's content is known. `textBytes` bounds the part that varies. */
 export function planDataStart(textBytes: number): number {
   const needed = LENGTH_BYTES + 4096 + textBytes;
-  return Math.ceil(needed / DATA_ALIGNMENT) * DATA_ALIGNMENT;
+  const dataStart = Math.ceil(needed / DATA_ALIGNMENT) * DATA_ALIGNMENT;
+  if (dataStart - LENGTH_BYTES <= MAX_HEADER_BYTES) return dataStart;
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'a store cannot name so many inputs in its header',
+    expected: `about ${MAX_HEADER_BYTES} bytes of names and sums`,
+    got: `${needed} bytes`,
+    hint: 'join the inputs first: cat a.tsv b.tsv > all.tsv',
+  });
 }

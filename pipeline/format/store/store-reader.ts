@@ -1,11 +1,11 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { LxmertDataError } from '../../errors.ts';
-import { describeOpenFailure } from '../../sources/tsv-file.ts';
+import { openFile } from '../../sources/open-file.ts';
 import { type FeatureDtype, storedFeatureBytes } from '../feature-dtype.ts';
 import { RECORD_BYTES, recordColumnPlace, type RowRecord, rowRecordAt, setImageId } from '../row-record.ts';
 import type { RowShape } from '../row-shape.ts';
 import { headerLength, parseHeader, type StoreHeader } from './parse-header.ts';
-import { PLAIN_FORM, type SourceForm } from './source-form.ts';
+import { parseSourceForm, PLAIN_FORM, type SourceForm } from './source-form.ts';
 import type { StoreMetadata } from './store-header.ts';
 import { LENGTH_BYTES, type TensorName } from './store-layout.ts';
 
@@ -31,18 +31,8 @@ export class StoreFile {
 
   /** Opens a store and checks header and size; fails with ERR_STORE where they are not those of docs/format.md. */
   static async open(path: string): Promise<StoreFile> {
-    const file = await open(path, 'r').catch((error: unknown) => {
-      throw describeOpenFailure(path, error);
-    });
+    const { file, stat } = await openFile(path, 'a .safetensors file');
     try {
-      const stat = await file.stat();
-      if (!stat.isFile()) {
-        throw new LxmertDataError('ERR_INPUT', {
-          what: 'this is not a file',
-          where: path,
-          expected: 'a .safetensors file',
-        });
-      }
       const start = Buffer.alloc(LENGTH_BYTES);
       await file.read(start, 0, LENGTH_BYTES, 0);
       const head = Buffer.alloc(LENGTH_BYTES + headerLength(path, start, stat.size));
@@ -84,7 +74,11 @@ export class StoreFile {
     const bytes = into?.subarray(0, count * rowBytes) ?? Buffer.allocUnsafeSlow(count * rowBytes);
     const position = this.header.dataStart + place.begin + begin * rowBytes;
     for (let done = 0; done < bytes.length;) {
-      const { bytesRead } = await this.#file.read(bytes, done, bytes.length - done, position + done);
+      const { bytesRead } = await this.#file
+        .read(bytes, done, bytes.length - done, position + done)
+        .catch((error: unknown) => {
+          throw describeReadFailure(this.path, position + done, error);
+        });
       if (bytesRead === 0) {
         throw new LxmertDataError('ERR_STORE', {
           what: 'the file was cut short while it was read',
@@ -140,17 +134,22 @@ export class StoreFile {
     const place = this.header.tensors.get('source_form');
     if (place === undefined) return PLAIN_FORM;
     const bytes = await this.readTensor('source_form', 0, place.shape[0]!);
-    try {
-      return JSON.parse(bytes.toString('utf8')) as SourceForm;
-    } catch (cause) {
-      throw new LxmertDataError('ERR_STORE', {
-        what: 'source_form cannot be read',
-        where: this.path,
-        expected: 'JSON',
-        cause,
-      });
-    }
+    const form = parseSourceForm(bytes.toString('utf8'), this.rows, this.shape.binary.length + 1);
+    if (form !== undefined) return form;
+    throw new LxmertDataError('ERR_STORE', {
+      what: 'source_form cannot be read',
+      where: this.path,
+      expected: 'JSON with eol, eol_runs and odd',
+    });
   }
+}
+
+function describeReadFailure(path: string, position: number, cause: unknown): LxmertDataError {
+  return new LxmertDataError('ERR_IO', {
+    what: `reading failed at byte ${position} (${cause instanceof Error ? cause.message : String(cause)})`,
+    where: path,
+    cause,
+  });
 }
 
 /** An id without its padding. Bytes behind the first zero byte are kept, so that damage there shows. */

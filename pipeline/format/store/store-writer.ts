@@ -55,19 +55,30 @@ export class StoreWriter {
     path: string,
     options: { readonly dtype: FeatureDtype; readonly dataStart: number; readonly expectedRows: number },
   ): Promise<StoreWriter> {
-    const store = await open(partialPath(path, 'store'), 'w+');
-    const records = await open(partialPath(path, 'records'), 'w+');
-    const direct = await openForDirectWrites(partialPath(path, 'store'));
-    return new StoreWriter(path, options.dtype, options.dataStart, options.expectedRows, [
-      store,
-      records,
-      direct,
-    ]);
+    const files: FileHandle[] = [];
+    try {
+      const store = await open(partialPath(path, 'store'), 'w+');
+      files.push(store);
+      const records = await open(partialPath(path, 'records'), 'w+');
+      files.push(records);
+      const direct = await openForDirectWrites(partialPath(path, 'store'));
+      const { dtype, dataStart, expectedRows } = options;
+      return new StoreWriter(path, dtype, dataStart, expectedRows, [store, records, direct]);
+    } catch (error) {
+      await Promise.all(files.map(async file => await file.close()));
+      for (const kind of ['store', 'records']) await rm(partialPath(path, kind), { force: true });
+      throw await describeWriteFailure(path, storeBytesFor(options.expectedRows, options.dtype), error);
+    }
   }
 
   /** Where features should begin in a block of memory so that they can be written directly: see `RowDecoderOptions.align`. */
   align(memory: SharedArrayBuffer): number {
-    return this.#direct === undefined ? 0 : findDirectOffset(this.#direct, memory);
+    // What stands in the way of writing is told by the first write.
+    try {
+      return this.#direct === undefined ? 0 : findDirectOffset(this.#direct, memory);
+    } catch {
+      return 0;
+    }
   }
 
   /** Writes consecutive rows from `row` on. The buffers may be reused when the promise is fulfilled. */
@@ -148,8 +159,9 @@ export class StoreWriter {
     await this.#direct?.close();
     await this.#store.close();
     await this.#records.close();
-    await publish(partialPath(this.path, 'store'), this.path);
+    // Before the store gets its name: a run killed in between leaves nothing that the next one would not remove.
     await rm(partialPath(this.path, 'records'), { force: true });
+    await publish(partialPath(this.path, 'store'), this.path);
     return size;
   }
 

@@ -1,0 +1,30 @@
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { isErrno, LxmertDataError } from '../errors.ts';
+
+/** A pipe without a writer would make a plain open wait for ever. Not there on Windows, whatever its type declaration says. */
+const NO_WAIT = (constants.O_NONBLOCK as number | undefined) ?? 0;
+
+/** Opens a file for reading; fails with ERR_INPUT where there is none or it is something else, `expected` says what it should be. */
+export async function openFile(
+  path: string,
+  expected: string,
+): Promise<{ readonly file: FileHandle; readonly stat: Stats }> {
+  const file = await open(path, constants.O_RDONLY | NO_WAIT).catch((error: unknown) => {
+    throw describeOpenFailure(path, error);
+  });
+  const stat = await file.stat();
+  if (stat.isFile()) return { file, stat };
+  await file.close();
+  const got = stat.isDirectory() ? 'a folder' : 'something else';
+  throw new LxmertDataError('ERR_INPUT', { what: 'this is not a file', where: path, expected, got });
+}
+
+export function describeOpenFailure(path: string, cause: unknown): LxmertDataError {
+  const what = isErrno(cause, 'ENOENT')
+    ? 'there is no such file'
+    : isErrno(cause, 'EACCES', 'EPERM')
+      ? 'the file may not be read'
+      : `the file cannot be opened (${cause instanceof Error ? cause.message : String(cause)})`;
+  return new LxmertDataError('ERR_INPUT', { what, where: path, cause });
+}

@@ -1,0 +1,22 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { checkNotInput, checkOutput, describeWriteFailure, partialPath } from '../files.ts';
+
+/** Fails before the work starts where the report could not be written after it, or would replace one of `files`. */
+export async function checkReport(path: string | undefined, files: readonly string[]): Promise<void> {
+  if (path === undefined) return;
+  await checkOutput(path, true);
+  await checkNotInput(path, files);
+}
+
+/** Writes an outcome as JSON, whole or not at all; nothing where no report was asked for. */
+export async function writeReport(path: string | undefined, outcome: unknown): Promise<void> {
+  if (path === undefined) return;
+  const partial = partialPath(path, 'report');
+  try {
+    await writeFile(partial, `${JSON.stringify(outcome, null, 2)}\n`);
+    await rename(partial, path);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw await describeWriteFailure(path, 0, error);
+  }
+}
