@@ -4,7 +4,10 @@ import { compareCommand } from './cli/commands/compare.ts';
 import { convertCommand } from './cli/commands/convert.ts';
 import { extractCommand } from './cli/commands/extract.ts';
 import { exportCommand } from './cli/commands/export.ts';
+import { fetchCommand } from './cli/commands/fetch.ts';
+import { makeJsonCommand } from './cli/commands/make-json.ts';
 import { startCommand } from './cli/commands/start.ts';
+import { statusCommand } from './cli/commands/status.ts';
 import { validateCommand } from './cli/commands/validate.ts';
 import { verifyCommand } from './cli/commands/verify.ts';
 import { type CommandSpec, textOption } from './cli/command.ts';
@@ -15,6 +18,9 @@ import { LxmertDataError } from './errors.ts';
 
 const COMMANDS: readonly CommandSpec[] = [
   startCommand,
+  fetchCommand,
+  makeJsonCommand,
+  statusCommand,
   validateCommand,
   convertCommand,
   verifyCommand,

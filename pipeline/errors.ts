@@ -10,6 +10,8 @@ export type ErrorCode =
   | 'ERR_IO'
   | 'ERR_INTERRUPTED'
   | 'ERR_MANIFEST'
+  | 'ERR_FETCH'
+  | 'ERR_LOCK'
   | 'ERR_IMAGE'
   | 'ERR_EXTRACTOR'
   | 'ERR_INTERNAL';

@@ -25,12 +25,14 @@ const LAYERS: readonly RegExp[] = [
   /^cli\//,
   /^index\.ts$/,
   /^stages\//,
+  /^fetch\//,
   /^extraction\//,
   /^extractors\//,
   /^(store|synthetic-rows|demo-images)\.ts$/,
   /^format\//,
   /^sources\//,
-  /^(worker-pool|sharp|files|events|expected-rows|tool-version)\.ts$/,
+  /^(json\/|manifest\/|manifest\.ts$)/,
+  /^(worker-pool|sharp|files|events|schema|expected-rows|tool-version)\.ts$/,
   /^errors\.ts$/,
 ];
 

@@ -1,22 +1,34 @@
+import { LxmertDataError } from '../../errors.ts';
+import { loadManifest } from '../../manifest.ts';
+import type { Manifest } from '../../manifest.ts';
+import { readStatus } from '../../stages/status.ts';
+import { verifyDatasets } from '../../stages/verify-dataset.ts';
+import { describeDatasetReport } from '../dataset-report.ts';
 import { compareWithSource } from '../../stages/compare-source.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
+import {
+  type CommandContext,
+  type CommandSpec,
+  integerOption,
+  type OptionValues,
+  textOption,
+} from '../command.ts';
 import { checkReport, writeReport } from '../../stages/write-report.ts';
-import { type CommandContext, type CommandSpec, integerOption, textOption } from '../command.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 const MAX_LISTED = 20;
 
 export const verifyCommand: CommandSpec = {
   name: 'verify',
-  summary: 'prove that stores are intact',
+  summary: 'prove that data sets and stores are intact',
   description:
-    'Re-reads stores against the checksum of every image and of the header, and names every damaged image.',
+    'Verifies data sets (files, hashes, records, answers, images with features), or re-reads stores against the checksum of every image and of the header, and names every damaged image.',
   argument: {
-    name: 'store',
-    description: '.safetensors stores',
-    required: true,
+    name: 'what',
+    description: 'data sets (default: all that have a file here), or .safetensors stores',
+    required: false,
     many: true,
-    looksLike: /\.safetensors$/,
+    looksLike: /\.safetensors$|^(vqa|gqa|nlvr2|pretrain|weights|detector)$/,
   },
   options: [
     {
@@ -33,12 +45,17 @@ export const verifyCommand: CommandSpec = {
     },
     { name: 'report', value: 'FILE', description: 'write the outcome as JSON', looksLike: /\.json$/ },
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
+    { name: 'split', value: 'S,…', description: 'of data sets: splits, or all', looksLike: /^[a-z0-9_,-]+$/ },
+    { name: 'quick', description: 'of data sets: files, sizes and headers only' },
+    { name: 'manifest', value: 'FILE', description: 'your own mirrors and files', looksLike: /\.json$/ },
   ],
   examples: [
+    ['lxmert-data verify vqa', 'everything that training on VQA reads'],
     ['lxmert-data verify train2014_obj36.safetensors', 'every byte against its checksum'],
     ['lxmert-data verify x.safetensors --against x.zip', 'every row against the archive it came from'],
   ],
   async run(words, options, context) {
+    if (!words.some(word => word.endsWith('.safetensors'))) return await verifyData(words, options, context);
     const report = textOption(options, 'report');
     await checkReport(report, resolveInputs(words, context.data));
     const outcomes: unknown[] = [];
@@ -66,6 +83,43 @@ export const verifyCommand: CommandSpec = {
     return ok;
   },
 };
+
+async function verifyData(
+  words: readonly string[],
+  options: OptionValues,
+  context: CommandContext,
+): Promise<boolean> {
+  const manifest = await loadManifest({ files: textOption(options, 'manifest')?.split(',') });
+  const reports = await verifyDatasets(
+    {
+      manifest,
+      dataRoot: context.data,
+      datasets: words.length > 0 ? words : await findPresentDatasets(manifest, context.data),
+      splits: textOption(options, 'split')?.split(','),
+      quick: options['quick'] === true,
+      verifyStore,
+    },
+    context,
+  );
+  const ok = reports.every(report => report.ok);
+  context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
+  for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
+  const report = textOption(options, 'report');
+  await writeReport(report, reports);
+  return ok;
+}
+
+/** Data sets of which at least one file of their own is there. */
+async function findPresentDatasets(manifest: Manifest, data: string): Promise<readonly string[]> {
+  const { datasets } = await readStatus(manifest, data);
+  const present = datasets.filter(({ artefacts }) => artefacts.some(({ state }) => state !== 'missing'));
+  if (present.length > 0) return present.map(({ dataset }) => dataset);
+  throw new LxmertDataError('ERR_USAGE', {
+    what: 'there is no data set here to verify',
+    where: data,
+    hint: 'fetch one first, name one, or give a store: lxmert-data verify X.safetensors',
+  });
+}
 
 function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: CommandContext): void {
   print(`${result.path}: ${result.rows} images, ${result.dtype}, ${result.ok ? 'intact' : 'DAMAGED'}`);

@@ -1,0 +1,86 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createHttpClient } from '../pipeline/sources/http/client.ts';
+import { downloadFile } from '../pipeline/sources/http/download-file.ts';
+import { makeZipLike } from '../test/helpers/downloads.ts';
+import { hasNginx, startNginx } from '../test/helpers/nginx.ts';
+import { measure } from './measure.ts';
+
+/*
+ * Throughput of a download from a local nginx, beside aria2c with the same number of connections: node bench/fetch-throughput.ts [GB] [rounds].
+ * Ours ends with the file on the disk and its sha256 known, so aria2c is followed by `sync` of its file. Both are whole processes, rounds take
+ * turns. TMPDIR=/dev/shm leaves the disk out.
+ */
+
+const [mode, ...words] = process.argv.slice(2);
+if (mode === 'download') await download(words[0]!, words[1]!, Number(words[2]));
+else await compare(Number(mode ?? 2), Number(words[0] ?? 3));
+
+async function download(url: string, path: string, connections: number): Promise<void> {
+  const client = createHttpClient({ environment: {} });
+  await downloadFile(
+    {
+      identity: url,
+      place: url,
+      shape: 'zip',
+      maxConnections: 8,
+      open: ({ headers, signal }) => client.request({ url, headers, signal, allowHttp: true }),
+    },
+    { path, connections, signal: new AbortController().signal },
+  );
+  client.close();
+}
+
+async function compare(gigabytes: number, rounds: number): Promise<void> {
+  if (!hasNginx || spawnSync('aria2c', ['--version']).status !== 0) {
+    process.stdout.write('needs nginx and aria2c (Debian packages nginx-light and aria2)\n');
+    return;
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'lxmert-throughput-'));
+  const nginx = await startNginx(folder);
+  try {
+    const bytes = writeFileOf(join(nginx.root, 'a.zip'), gigabytes * 1000);
+    const url = `${nginx.url}a.zip`;
+    for (const connections of [1, 4]) {
+      const rates: Record<'ours' | 'aria2c', number[]> = { ours: [], aria2c: [] };
+      let peak = 0;
+      for (let round = 0; round < rounds; round++) {
+        const name = `${connections}-${round}`;
+        const ours = await measure(process.execPath, [
+          ...[import.meta.filename, 'download', url, join(folder, `ours-${name}`), String(connections)],
+        ]);
+        peak = Math.max(peak, ours.peak);
+        rates.ours.push(bytes / ours.seconds / 1e6);
+        await rm(join(folder, `ours-${name}`));
+        const flags = ['-q', '--file-allocation=none', '-x', String(connections), '-s', String(connections)];
+        const words = ['aria2c', ...flags, '-d', folder, '-o', `aria2-${name}`, url];
+        const aria2 = await measure('sh', ['-c', `"$@" && sync -d ${folder}/aria2-${name}`, 'sh', ...words]);
+        rates.aria2c.push(bytes / aria2.seconds / 1e6);
+        await rm(join(folder, `aria2-${name}`));
+      }
+      const [ours, aria2c] = [median(rates.ours), median(rates.aria2c)];
+      process.stdout.write(
+        `${connections} connection(s), ${gigabytes} GB: ours ${ours.toFixed(0)} MB/s, aria2c ${aria2c.toFixed(0)} MB/s, ` +
+          `ratio ${(ours / aria2c).toFixed(2)}, our peak ${(peak / 1e6).toFixed(0)} MB\n`,
+      );
+    }
+  } finally {
+    await nginx.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function writeFileOf(path: string, megabytes: number): number {
+  const block = makeZipLike(1_000_000);
+  const file = openSync(path, 'w');
+  for (let number = 0; number < megabytes; number++) writeSync(file, block);
+  closeSync(file);
+  return megabytes * block.length;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}

@@ -1,0 +1,184 @@
+import { LxmertDataError } from '../../errors.ts';
+import { formatBytes } from '../../files.ts';
+import { loadManifest } from '../../manifest.ts';
+import type { ArtefactKind, Manifest } from '../../manifest.ts';
+import { convert } from '../../stages/convert.ts';
+import { exportTsv } from '../../stages/export-tsv.ts';
+import { fetchData, previewFetch } from '../../stages/fetch.ts';
+import type { FetchOptions, FetchPreview } from '../../stages/fetch.ts';
+import { verifyStore } from '../../stages/verify-store.ts';
+import { type CommandContext, type CommandSpec, integerOption, textOption } from '../command.ts';
+import type { OptionValues } from '../command.ts';
+
+const KINDS: readonly ArtefactKind[] = ['json', 'features', 'weights'];
+const KEEPS = ['zip', 'tsv', 'none'] as const;
+const NAME_LIST = /^[a-z0-9_-]+(,[a-z0-9_-]+)*$/;
+
+export const fetchCommand: CommandSpec = {
+  name: 'fetch',
+  summary: 'download data sets, check them and make stores',
+  description:
+    'Brings every file of the named data sets from whichever mirror has it, checks it, and makes stores of the image features. Goes on where an earlier run stopped.',
+  argument: {
+    name: 'dataset',
+    description: 'vqa, gqa, nlvr2, pretrain, weights, detector',
+    required: false,
+    many: true,
+    looksLike: /^(vqa|gqa|nlvr2|pretrain|weights|detector)$/,
+  },
+  options: [
+    {
+      name: 'split',
+      value: 'S,…',
+      description: 'splits, or all (default: those that training needs)',
+      looksLike: NAME_LIST,
+    },
+    {
+      name: 'mirror',
+      value: 'NAME,…',
+      description: 'only these mirrors, in this order',
+      looksLike: NAME_LIST,
+    },
+    { name: 'kind', value: 'KIND', description: 'only this kind of file', choices: KINDS },
+    {
+      name: 'keep',
+      value: 'WHAT',
+      description: 'what to keep beside the stores (default none)',
+      choices: KEEPS,
+    },
+    {
+      name: 'connections',
+      value: 'N',
+      description: 'requests at a time where the server bears it',
+      integer: true,
+    },
+    {
+      name: 'from',
+      value: 'DIR',
+      description: 'take files downloaded by hand from this folder',
+      looksLike: /[/.]/,
+    },
+    { name: 'manifest', value: 'FILE', description: 'your own mirrors and files', looksLike: /\.json$/ },
+    {
+      name: 'base-url',
+      value: 'NAME=URL,…',
+      description: 'another address for a mirror',
+      looksLike: /^[a-z0-9-]+=https?:/,
+    },
+    { name: 'frozen', description: 'take only what the lock file names' },
+    { name: 'dry-run', description: 'print the plan and do nothing' },
+    { name: 'list', description: 'show data sets, splits and mirrors' },
+  ],
+  examples: [
+    ['lxmert-data fetch vqa', 'everything that fine-tuning on VQA needs'],
+    ['lxmert-data fetch vqa --split test --dry-run', 'what that would be'],
+    ['lxmert-data fetch --from ~/Downloads', 'put in place what a browser brought'],
+    ['lxmert-data fetch nlvr2 --kind json', 'questions only'],
+  ],
+  async run(words, values, context) {
+    const manifest = await loadManifest({
+      files: splitList(textOption(values, 'manifest')),
+      baseUrls: parseBaseUrls(textOption(values, 'base-url')),
+    });
+    if (values['list'] === true) {
+      printList(manifest, context);
+      return true;
+    }
+    const options = readOptions(words, values, manifest, context);
+    if (values['dry-run'] === true) {
+      const plan = await previewFetch(options);
+      context.emit({ event: 'result', stage: 'fetch', ok: true, plan });
+      printPlan(plan, context);
+      return true;
+    }
+    const result = await fetchData(options, context);
+    const { ok, ...details } = result;
+    context.emit({ event: 'result', stage: 'fetch', ok, ...details });
+    const counts = `${result.fetched.length} fetched, ${result.present.length} in place before`;
+    context.print(ok ? counts : `${counts}, ${result.failed.length} could not be had (reasons above)`);
+    return ok;
+  },
+};
+
+function readOptions(
+  words: readonly string[],
+  values: OptionValues,
+  manifest: Manifest,
+  context: CommandContext,
+): FetchOptions {
+  const mirrors = splitList(textOption(values, 'mirror'));
+  for (const name of mirrors ?? []) {
+    if (Object.hasOwn(manifest.mirrors, name)) continue;
+    const expected = Object.keys(manifest.mirrors).join(', ');
+    throw new LxmertDataError('ERR_USAGE', { what: `unknown mirror "${name}"`, expected });
+  }
+  const kind = KINDS.find(known => known === values['kind']);
+  return {
+    datasets: words,
+    splits: splitList(textOption(values, 'split')),
+    kinds: kind === undefined ? undefined : [kind],
+    dataRoot: context.data,
+    manifest,
+    mirrors,
+    keep: KEEPS.find(known => known === values['keep']),
+    connections: integerOption(values, 'connections'),
+    frozen: values['frozen'] === true,
+    from: textOption(values, 'from'),
+    steps: { convert, verifyStore, exportTsv },
+  };
+}
+
+function splitList(text: string | undefined): readonly string[] | undefined {
+  return text?.split(',').filter(part => part !== '');
+}
+
+function parseBaseUrls(text: string | undefined): Record<string, string> {
+  return Object.fromEntries(
+    (text?.split(',') ?? []).map(pair => {
+      const at = pair.indexOf('=');
+      if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)];
+      throw new LxmertDataError('ERR_USAGE', { what: '--base-url needs NAME=URL', got: pair });
+    }),
+  );
+}
+
+function printList(manifest: Manifest, { print, emit }: CommandContext): void {
+  for (const [name, dataset] of Object.entries(manifest.datasets)) {
+    print(`${name}: ${dataset.title}`);
+    for (const [split, artefacts] of Object.entries(dataset.splits)) {
+      const mark = dataset.default_splits.includes(split) ? '*' : ' ';
+      print(`  ${mark} ${split}: ${artefacts.join(', ')}`);
+    }
+  }
+  print('* fetched without --split');
+  print('mirrors, in the order in which they are tried:');
+  for (const [name, mirror] of Object.entries(manifest.mirrors)) {
+    const state =
+      mirror.dead === undefined ? '' : ` (gone since ${mirror.dead.since}: ${mirror.dead.evidence})`;
+    print(`  ${name}: ${mirror.title}${mirror.experimental === true ? ', experimental' : ''}${state}`);
+  }
+  emit({ event: 'result', stage: 'fetch', ok: true, datasets: manifest.datasets, mirrors: manifest.mirrors });
+}
+
+function printPlan(plan: FetchPreview, { print }: CommandContext): void {
+  const words = {
+    keep: 'in place',
+    adopt: 'to check',
+    fetch: 'to fetch',
+    conflict: 'NOT AS LOCKED',
+  } as const;
+  for (const { file, action, downloadBytes, sources } of plan.artefacts) {
+    const size = downloadBytes === undefined ? 'size unknown' : `about ${formatBytes(downloadBytes)}`;
+    const mirrors = [...new Set(sources.map(({ mirror, dead }) => (dead ? `${mirror} (gone)` : mirror)))];
+    print(
+      action === 'fetch'
+        ? `${words[action]}  ${file}, ${size}: ${mirrors.join(', ')}`
+        : `${words[action]}  ${file}`,
+    );
+  }
+  const unknown = plan.unknownSizes === 0 ? '' : `, ${plan.unknownSizes} of them of unknown size`;
+  print(`${plan.files} files to fetch${unknown}, about ${formatBytes(plan.downloadBytes)}`);
+  print(
+    `disk: about ${formatBytes(plan.diskPeakBytes)} needed at the peak, ${formatBytes(plan.diskFreeBytes)} free`,
+  );
+}

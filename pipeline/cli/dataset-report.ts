@@ -1,0 +1,18 @@
+import type { DatasetReport } from '../stages/verify-dataset.ts';
+
+const MAX_LISTED = 20;
+
+/** A table of each data set's files, then every problem with what to do. */
+export function describeDatasetReport(report: DatasetReport): string[] {
+  const lines = [
+    `${report.dataset}: ${report.ok ? 'complete and sound' : `${report.problems.length} problem(s)`}`,
+  ];
+  const width = Math.max(...report.artefacts.map(({ file }) => file.length), 0);
+  for (const { file, ok } of report.artefacts) lines.push(`  ${file.padEnd(width)}  ${ok ? 'ok' : 'NOT OK'}`);
+  for (const { artefact, what, hint } of report.problems.slice(0, MAX_LISTED)) {
+    lines.push(`  ${artefact}: ${what}`, `    what to do: ${hint}`);
+  }
+  const hidden = report.problems.length - MAX_LISTED;
+  if (hidden > 0) lines.push(`  … and ${hidden} more; --report FILE.json writes all of them`);
+  return lines;
+}

@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readFile, stat } from 'node:fs/promises';
+import { LxmertDataError } from '../errors.ts';
+import { parseElement, parseEntry, readTopLevel } from '../json/top-level.ts';
+import type { Artefact } from '../manifest.ts';
+import { checkFirstBytes, SHAPE_BYTES } from '../sources/http/file-shape.ts';
+import { MirrorFault } from '../sources/http/mirror-fault.ts';
+import { openRandomAccess } from '../sources/random-access.ts';
+import { readZipDirectory } from '../sources/zip-directory.ts';
+
+export interface FileDigest {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
+export async function digestFile(path: string, signal?: AbortSignal): Promise<FileDigest> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  for await (const chunk of createReadStream(path, {
+    highWaterMark: 1 << 20,
+    signal,
+  }) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    sizeBytes += chunk.length;
+  }
+  return { sizeBytes, sha256: hash.digest('hex') };
+}
+
+type Plain = Exclude<Artefact, { kind: 'features' }>;
+
+/**
+ * Whether a file is what the manifest expects of the artefact: size, hash, first bytes, and every record of a JSON.
+ * Throws MirrorFault `wrong-content` or `wrong-hash`.
+ */
+export async function checkContent(path: string, artefact: Plain, digest: FileDigest): Promise<void> {
+  if (artefact.size !== undefined && artefact.size !== digest.sizeBytes) {
+    throw wrong(`${digest.sizeBytes} bytes, expected ${artefact.size}`);
+  }
+  if (artefact.sha256 !== undefined && artefact.sha256 !== digest.sha256) {
+    throw new MirrorFault('wrong-hash', `sha256 ${digest.sha256}, expected ${artefact.sha256}`);
+  }
+  if (artefact.kind === 'weights') {
+    await checkWeights(path, artefact.format);
+    return;
+  }
+  const records = await countRecords(path, artefact.schema).catch((error: unknown) => {
+    if (error instanceof LxmertDataError && error.code === 'ERR_INPUT') throw wrong(error.message, error);
+    throw error;
+  });
+  if (artefact.records !== undefined && records !== artefact.records) {
+    throw wrong(`${records} records, expected ${artefact.records}`);
+  }
+}
+
+type Schema = Extract<Plain, { schema: unknown }>['schema'];
+
+/** Fields without which LXMERT cannot load a record; it takes questions without a label too. */
+const FIELDS: Readonly<Record<string, readonly string[]>> = {
+  vqa: ['img_id', 'question_id', 'sent'],
+  'vqa-test': ['img_id', 'question_id', 'sent'],
+  gqa: ['img_id', 'question_id', 'sent'],
+  'gqa-test': ['img_id', 'question_id', 'sent'],
+  nlvr2: ['identifier', 'img0', 'img1', 'label', 'sent', 'uid'],
+  pretrain: ['img_id', 'sentf'],
+  'all-ans': ['ans', 'dsets'],
+};
+
+async function countRecords(path: string, schema: Schema): Promise<number> {
+  if (schema === 'lines') {
+    const text = await readFile(path, 'utf8');
+    return text.split('\n').filter(line => line.trim() !== '').length;
+  }
+  let count = 0;
+  if (schema === 'ans2label') {
+    for await (const elements of readTopLevel(path, 'object')) {
+      for (const element of elements) parseEntry(path, element);
+      count += elements.length;
+    }
+    return count;
+  }
+  const fields = FIELDS[schema] ?? [];
+  for await (const elements of readTopLevel(path, 'array')) {
+    for (const element of elements) {
+      const record = parseElement(path, element);
+      const isFit = schema === 'label2ans' ? typeof record === 'string' : hasFields(record, fields);
+      if (!isFit) {
+        const got = element.text.trim().slice(0, 200);
+        throw wrong(`record ${count + 1} is no ${schema} record (${fields.join(', ')}): ${got}`);
+      }
+      count++;
+    }
+  }
+  return count;
+}
+
+function hasFields(record: unknown, fields: readonly string[]): boolean {
+  return typeof record === 'object' && record !== null && fields.every(field => Object.hasOwn(record, field));
+}
+
+async function checkWeights(path: string, format: 'torch' | 'caffe'): Promise<void> {
+  const file = await open(path, 'r');
+  const bytes = Buffer.alloc(SHAPE_BYTES);
+  try {
+    const { bytesRead } = await file.read(bytes, 0, SHAPE_BYTES, 0);
+    checkFirstBytes(bytes.subarray(0, bytesRead), format);
+  } finally {
+    await file.close();
+  }
+  if (bytes.toString('latin1', 0, 2) !== 'PK') return;
+  // A cut zip has no directory at its end.
+  const access = await openRandomAccess([path]);
+  try {
+    await readZipDirectory(access);
+  } catch (error) {
+    throw wrong(error instanceof Error ? error.message : String(error), error);
+  } finally {
+    await access.close();
+  }
+}
+
+export async function sizeOf(path: string): Promise<number | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFile() === true ? found.size : undefined;
+}
+
+function wrong(message: string, cause?: unknown): MirrorFault {
+  return new MirrorFault('wrong-content', message, { cause });
+}

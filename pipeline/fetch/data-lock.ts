@@ -1,0 +1,76 @@
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { v } from '../schema.ts';
+import { isErrno, LxmertDataError } from '../errors.ts';
+import { partialPath, publish } from '../files.ts';
+
+export const LOCK_NAME = 'lxmert-data.lock.json';
+
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const size = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+const entrySchema = v.strictObject({
+  file: v.string(),
+  /** Of the file; for features, of the TSV inside, which is the same whichever way it came. */
+  size,
+  sha256,
+  mirror: v.string(),
+  place: v.string(),
+  date: v.string(),
+});
+const lockSchema = v.strictObject({
+  lock_version: v.literal(1),
+  artefacts: v.record(v.string(), entrySchema),
+});
+
+export type LockEntry = v.InferOutput<typeof entrySchema>;
+export type LockEntries = Readonly<Record<string, LockEntry>>;
+
+/** What the first good copy of each artefact was; empty where there is no lock file yet. */
+export async function readLock(dataRoot: string): Promise<LockEntries> {
+  const path = join(dataRoot, LOCK_NAME);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return {};
+    throw error;
+  }
+  try {
+    return v.parse(lockSchema, JSON.parse(text)).artefacts;
+  } catch (cause) {
+    throw new LxmertDataError('ERR_LOCK', {
+      what: 'the lock file is damaged',
+      where: path,
+      got: cause instanceof Error ? cause.message : String(cause),
+      hint: 'take it from where it was shared, or delete it to trust the next downloads anew',
+      cause,
+    });
+  }
+}
+
+/** Adds or replaces one entry; the file is whole at any moment. */
+export async function addToLock(dataRoot: string, name: string, entry: LockEntry): Promise<void> {
+  const entries = { ...(await readLock(dataRoot)), [name]: entry };
+  const sorted = Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const path = join(dataRoot, LOCK_NAME);
+  const partial = partialPath(path, 'lock');
+  const file = await open(partial, 'w');
+  try {
+    await file.writeFile(`${JSON.stringify({ lock_version: 1, artefacts: sorted }, null, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await publish(partial, path);
+}
+
+/** Where the copy at hand is not the locked one: in words; undefined where it is, or where nothing is locked. */
+export function describeLockMismatch(
+  entry: LockEntry | undefined,
+  found: { readonly sizeBytes: number; readonly sha256: string },
+): string | undefined {
+  if (entry === undefined || (entry.size === found.sizeBytes && entry.sha256 === found.sha256))
+    return undefined;
+  return `${found.sizeBytes} bytes with sha256 ${found.sha256}; the lock (from ${entry.mirror}, ${entry.date}) has ${entry.size} bytes with ${entry.sha256}`;
+}

@@ -1,0 +1,171 @@
+import { access, mkdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import pLimit from 'p-limit';
+import type { StageContext } from '../events.ts';
+import { getMirror } from '../manifest.ts';
+import type { Artefact, Manifest, Source } from '../manifest.ts';
+import { createHttpClient } from '../sources/http/client.ts';
+import type { HttpClient } from '../sources/http/client.ts';
+import { downloadFile } from '../sources/http/download-file.ts';
+import type { DownloadOptions } from '../sources/http/download-file.ts';
+import { MirrorFault } from '../sources/http/mirror-fault.ts';
+import type { RemoteFile } from '../sources/http/remote-file.ts';
+import { calculateRetryDelay, DEFAULT_RETRY } from '../sources/http/retry-delay.ts';
+import { createMirror } from '../sources/mirrors/create-mirror.ts';
+import type { MirrorProvider } from '../sources/mirrors/mirror.ts';
+import { downloadPath, sourceShape } from './artefact-files.ts';
+import { digestFile, sizeOf } from './check-content.ts';
+import type { FileDigest } from './check-content.ts';
+import type { LockEntry } from './data-lock.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface DownloaderOptions {
+  readonly dataRoot: string;
+  readonly manifest: Manifest;
+  readonly connections?: number | undefined;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly context: StageContext;
+  /** Retry and watchdog, for tests with other clocks. */
+  readonly transfer?: Pick<DownloadOptions, 'retry' | 'watchdog'> | undefined;
+}
+
+export interface Downloaded {
+  readonly paths: readonly string[];
+  /** Of the only file. */
+  readonly digest: FileDigest | undefined;
+}
+
+/** Brings the files of manifest sources below `.downloads`, one provider and one limit of requests a mirror. */
+export class Downloader {
+  readonly #options: DownloaderOptions;
+  readonly #client: HttpClient;
+  readonly #mirrors = new Map<string, { provider: MirrorProvider; limit: ReturnType<typeof pLimit> }>();
+
+  constructor(options: DownloaderOptions) {
+    this.#options = options;
+    this.#client = createHttpClient({ environment: options.environment });
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  /** Throws MirrorFault where the mirror cannot give the files; what came so far stays for the next run. */
+  async download(name: string, artefact: Artefact, source: Source, locked?: LockEntry): Promise<Downloaded> {
+    const { provider } = this.#mirror(source.mirror);
+    const path = join(this.#options.dataRoot, downloadPath(artefact, source));
+    const shape = sourceShape(artefact, source);
+    if (source.get === 'parts-member') {
+      const { locateParts } = provider;
+      if (locateParts === undefined) throw new MirrorFault('unsupported', 'this kind of mirror has no parts');
+      const remotes = await this.#retry(() => locateParts(source.parts, shape));
+      const paths: string[] = [];
+      for (const remote of remotes) {
+        const part = join(path, basename(remote.place));
+        await this.#obtain(name, source.mirror, remote, part);
+        paths.push(part);
+      }
+      return { paths, digest: undefined };
+    }
+    const { path: place, id, link } = source;
+    const found = await this.#retry(() => provider.locate({ place: { path: place, id, link }, shape }));
+    const remote = withKnownFacts(found, artefact, source, locked);
+    return { paths: [path], digest: await this.#obtain(name, source.mirror, remote, path) };
+  }
+
+  /** Removes what `download` brought. */
+  async discard(downloaded: Downloaded): Promise<void> {
+    for (const path of downloaded.paths) await rm(path, { force: true });
+  }
+
+  /** A download that was complete before, but not yet in place, is not fetched again. */
+  async #obtain(name: string, mirror: string, remote: RemoteFile, path: string): Promise<FileDigest> {
+    const { context, transfer, connections } = this.#options;
+    if ((await sizeOf(path)) !== undefined) {
+      const digest = await digestFile(path, context.signal);
+      const isSame =
+        (remote.sizeBytes ?? digest.sizeBytes) === digest.sizeBytes &&
+        (remote.sha256 ?? digest.sha256) === digest.sha256;
+      if (isSame) return digest;
+      await rm(path);
+    }
+    await mkdir(join(path, '..'), { recursive: true });
+    await access(join(path, '..'));
+    context.emit({ event: 'note', message: `${name}: from ${mirror}, ${remote.place}` });
+    const { limit } = this.#mirror(mirror);
+    return downloadFile(remote, {
+      path,
+      connections,
+      signal: context.signal,
+      ...transfer,
+      limit: task => limit(task),
+      onNote: message => context.emit({ event: 'note', message: `${name}: ${message}` }),
+      onProgress: (done, total) =>
+        context.emit({
+          event: 'progress',
+          stage: 'fetch',
+          input: name,
+          done,
+          total: total ?? done,
+          unit: 'bytes',
+        }),
+    });
+  }
+
+  /** Listings are small and asked for whole: a failed one is simply asked for again. */
+  async #retry<T>(ask: () => Promise<T>): Promise<T> {
+    const policy = this.#options.transfer?.retry ?? DEFAULT_RETRY;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await ask();
+      } catch (error) {
+        const delayMs =
+          error instanceof MirrorFault
+            ? calculateRetryDelay(error, attempt, policy, Math.random())
+            : undefined;
+        if (delayMs === undefined) throw error;
+        await sleep(delayMs, undefined, { signal: this.#options.context.signal });
+      }
+    }
+  }
+
+  #mirror(name: string): { provider: MirrorProvider; limit: ReturnType<typeof pLimit> } {
+    const known = this.#mirrors.get(name);
+    if (known !== undefined) return known;
+    const { manifest, environment, context } = this.#options;
+    const mirror = getMirror(manifest, name);
+    const provider = createMirror(name, mirror, {
+      client: this.#client,
+      environment,
+      signal: context.signal,
+    });
+    const made = { provider, limit: pLimit(mirror.max_connections ?? 8) };
+    this.#mirrors.set(name, made);
+    return made;
+  }
+}
+
+/** What manifest and lock know of the file as it is downloaded; both hold, so the download is refused at once where it differs. */
+function withKnownFacts(
+  remote: RemoteFile,
+  artefact: Artefact,
+  source: Source,
+  locked?: LockEntry,
+): RemoteFile {
+  const isArtefact = source.get === 'file';
+  const own = isArtefact && artefact.kind !== 'features' ? artefact : undefined;
+  const facts = [
+    { size: source.size, sha256: source.sha256 },
+    { size: own?.size, sha256: own?.sha256 },
+    ...(isArtefact ? [{ size: locked?.size, sha256: locked?.sha256 }] : []),
+  ];
+  const size = facts.find(fact => fact.size !== undefined)?.size;
+  const sha256 = facts.find(fact => fact.sha256 !== undefined)?.sha256;
+  if (size !== undefined && remote.sizeBytes !== undefined && size !== remote.sizeBytes) {
+    throw new MirrorFault(
+      'wrong-size',
+      `the mirror has a file of ${remote.sizeBytes} bytes, expected ${size}`,
+    );
+  }
+  return { ...remote, sizeBytes: size ?? remote.sizeBytes, sha256: sha256 ?? remote.sha256 };
+}

@@ -1,0 +1,133 @@
+import type { Artefact, Manifest, Source } from '../manifest.ts';
+import { orderSources } from '../manifest.ts';
+import { downloadPath, describePlace, targetPath } from './artefact-files.ts';
+import type { LockEntry } from './data-lock.ts';
+
+/** Bytes of an image in an f32 store; the header is nothing beside it. */
+const STORE_ROW_BYTES = 297_216;
+
+/** What is in place already. */
+export interface TargetState {
+  readonly sizeBytes?: number | undefined;
+  /** For stores: sha256 of the TSV they were made from, as their header has it. */
+  readonly contentSha256?: string | undefined;
+  /** Of a download that was begun. */
+  readonly partialBytes: number;
+}
+
+export type FetchAction = 'keep' | 'adopt' | 'fetch' | 'conflict';
+
+export interface PlannedSource {
+  readonly mirror: string;
+  readonly place: string;
+  readonly dead: boolean;
+  readonly experimental: boolean;
+}
+
+export interface PlannedArtefact {
+  readonly name: string;
+  readonly kind: Artefact['kind'];
+  readonly file: string;
+  readonly action: FetchAction;
+  /** Estimated where nobody published a size; absent where there is not even an estimate. */
+  readonly downloadBytes?: number | undefined;
+  readonly finalBytes?: number | undefined;
+  readonly sources: readonly PlannedSource[];
+}
+
+export interface FetchPlan {
+  readonly artefacts: readonly PlannedArtefact[];
+  readonly files: number;
+  readonly downloadBytes: number;
+  /** Beyond what lies on the disk now. */
+  readonly diskPeakBytes: number;
+  /** Files of unknown size, which the sums leave out. */
+  readonly unknownSizes: number;
+}
+
+export interface PlanOptions {
+  readonly names: readonly string[];
+  readonly mirrors?: readonly string[] | undefined;
+  readonly keep: 'zip' | 'tsv' | 'none';
+  readonly lock: Readonly<Record<string, LockEntry>>;
+  readonly states: Readonly<Record<string, TargetState>>;
+}
+
+/** What a fetch will do, from what the manifest says and what is there. Pure. */
+export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
+  const artefacts = options.names.map(name => planArtefact(manifest, name, options));
+  const toFetch = artefacts.filter(({ action }) => action === 'fetch');
+  const downloads = new Map<string, number>();
+  let kept = 0;
+  let peak = 0;
+  for (const planned of toFetch) {
+    const artefact = manifest.artefacts[planned.name]!;
+    const source = orderedSources(manifest, artefact, options)[0];
+    const size = planned.downloadBytes ?? 0;
+    if (source !== undefined) downloads.set(downloadPath(artefact, source), size);
+    const isMoved = artefact.kind !== 'features';
+    const final = planned.finalBytes ?? 0;
+    peak = Math.max(peak, kept + size + (isMoved ? 0 : final) - options.states[planned.name]!.partialBytes);
+    kept += isMoved ? Math.max(size, final) : final;
+    if (!isMoved && options.keep === 'zip') kept += size;
+    if (!isMoved && options.keep === 'tsv') kept += artefact.estimate?.tsv_bytes ?? 0;
+    peak = Math.max(peak, kept);
+  }
+  return {
+    artefacts,
+    files: toFetch.length,
+    downloadBytes: [...downloads.values()].reduce((sum, bytes) => sum + bytes, 0),
+    diskPeakBytes: Math.max(peak, 0),
+    unknownSizes: toFetch.filter(({ downloadBytes }) => downloadBytes === undefined).length,
+  };
+}
+
+export function orderedSources(
+  manifest: Manifest,
+  artefact: Artefact,
+  { mirrors }: Pick<PlanOptions, 'mirrors'>,
+): readonly Source[] {
+  return orderSources(manifest, artefact, mirrors);
+}
+
+function planArtefact(manifest: Manifest, name: string, options: PlanOptions): PlannedArtefact {
+  const artefact = manifest.artefacts[name]!;
+  const sources = orderedSources(manifest, artefact, options);
+  const action = decideAction(options.states[name]!, options.lock[name]);
+  return {
+    name,
+    kind: artefact.kind,
+    file: targetPath(artefact),
+    action,
+    downloadBytes: sources[0] === undefined ? undefined : estimateDownload(artefact, sources[0]),
+    finalBytes: estimateFinal(artefact),
+    sources: sources.map(source => ({
+      mirror: source.mirror,
+      place: describePlace(source),
+      dead: manifest.mirrors[source.mirror]!.dead !== undefined,
+      experimental: manifest.mirrors[source.mirror]!.experimental === true,
+    })),
+  };
+}
+
+/** A file in place is kept where the lock knows it, taken on where it does not, and never replaced by itself. */
+export function decideAction(state: TargetState, entry: LockEntry | undefined): FetchAction {
+  if (state.sizeBytes === undefined) return 'fetch';
+  if (entry === undefined) return 'adopt';
+  if (state.contentSha256 !== undefined) return state.contentSha256 === entry.sha256 ? 'keep' : 'conflict';
+  return state.sizeBytes === entry.size ? 'keep' : 'conflict';
+}
+
+function estimateDownload(artefact: Artefact, source: Source): number | undefined {
+  if (source.size !== undefined) return source.size;
+  const { estimate } = artefact;
+  if (source.get === 'zip-member' || source.get === 'parts-member') return estimate?.zip_bytes;
+  if (artefact.kind === 'features') return estimate?.tsv_bytes;
+  return artefact.size ?? estimate?.bytes;
+}
+
+function estimateFinal(artefact: Artefact): number | undefined {
+  if (artefact.kind !== 'features') return artefact.size ?? artefact.estimate?.bytes;
+  const rows = artefact.rows ?? artefact.estimate?.rows;
+  return rows === undefined ? undefined : rows * STORE_ROW_BYTES;
+}

@@ -1,0 +1,147 @@
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { StageContext } from '../events.ts';
+import type { Artefact, Manifest, Source } from '../manifest.ts';
+import { MirrorFault } from '../sources/http/mirror-fault.ts';
+import { comparePartNames, wholeNameOf } from '../sources/part-names.ts';
+import { openRandomAccess } from '../sources/random-access.ts';
+import { readZipDirectory } from '../sources/zip-directory.ts';
+import { checkContent, digestFile } from './check-content.ts';
+
+/** Files of the user that hold an artefact, and how. */
+export interface Recognised {
+  readonly get: Source['get'];
+  readonly member?: string | undefined;
+  readonly split?: 'train' | 'valid' | 'test' | undefined;
+  /** The file, or the parts of a zip in their order. */
+  readonly paths: readonly string[];
+}
+
+const MAX_DEPTH = 6;
+
+/**
+ * Finds out which artefacts the files of a folder hold: feature rows and zips by base name of the TSV (parts of a zip
+ * joined without a copy), JSON by folder name or, where that does not tell, by its content. Nothing is changed.
+ */
+export async function recogniseFolder(
+  folder: string,
+  manifest: Manifest,
+  context: StageContext,
+): Promise<ReadonlyMap<string, Recognised>> {
+  const paths = await listFiles(folder, 0);
+  const found = new Map<string, Recognised>();
+  const add = (name: string, recognised: Recognised): void => {
+    const other = found.get(name);
+    if (other === undefined) found.set(name, recognised);
+    else
+      context.emit({
+        event: 'note',
+        message: `${name}: taken from ${other.paths[0]!}, not from ${recognised.paths[0]!}`,
+      });
+  };
+  const features = new Map(
+    Object.entries(manifest.artefacts)
+      .filter(([, artefact]) => artefact.kind === 'features')
+      .map(([name, artefact]) => [`${basename(artefact.target)}.tsv`, name]),
+  );
+  for (const path of paths.filter(isTsv)) {
+    const name = features.get(basename(path));
+    if (name !== undefined) add(name, { get: 'file', paths: [path] });
+  }
+  for (const archive of groupArchives(paths)) {
+    for (const member of await listMembers(archive, context)) {
+      const name = features.get(member);
+      const get = archive.length === 1 ? 'zip-member' : 'parts-member';
+      if (name !== undefined) add(name, { get, member, paths: archive });
+    }
+  }
+  for (const path of paths.filter(path => !isTsv(path) && !isArchive(path))) {
+    const name = await recognisePlain(path, manifest);
+    if (name !== undefined) add(name, { get: 'file', paths: [path] });
+  }
+  const used = new Set([...found.values()].flatMap(recognised => recognised.paths));
+  const unused = paths.filter(path => !used.has(path));
+  if (unused.length > 0) {
+    const shown = `${unused.slice(0, 10).join(', ')}${unused.length > 10 ? ', …' : ''}`;
+    context.emit({ event: 'note', message: `not needed or not recognised: ${shown}` });
+  }
+  return found;
+}
+
+const isTsv = (path: string): boolean => path.endsWith('.tsv');
+const isArchive = (path: string): boolean =>
+  path.endsWith('.zip') || wholeNameOf(basename(path)) !== undefined;
+
+/** Files below the folder; links to folders are not followed, so that nothing turns in circles. */
+async function listFiles(folder: string, depth: number): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const paths: string[] = [];
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && depth < MAX_DEPTH) paths.push(...(await listFiles(path, depth + 1)));
+    else if (entry.isFile() || entry.isSymbolicLink()) paths.push(path);
+  }
+  return paths;
+}
+
+/** Whole zips, and the parts of cut ones in the order in which they were cut. */
+function groupArchives(paths: readonly string[]): string[][] {
+  const wholes = paths.filter(path => path.endsWith('.zip')).map(path => [path]);
+  const parts = new Map<string, string[]>();
+  for (const path of paths) {
+    const whole = wholeNameOf(basename(path));
+    if (whole === undefined) continue;
+    const key = join(dirname(path), whole);
+    parts.set(key, [...(parts.get(key) ?? []), path]);
+  }
+  return [
+    ...wholes,
+    ...[...parts.values()].map(group => group.sort((a, b) => comparePartNames(basename(a), basename(b)))),
+  ];
+}
+
+async function listMembers(archive: readonly string[], context: StageContext): Promise<string[]> {
+  try {
+    const access = await openRandomAccess(archive);
+    try {
+      const entries = await readZipDirectory(access);
+      return entries.map(entry => basename(entry.path));
+    } finally {
+      await access.close();
+    }
+  } catch (error) {
+    const names =
+      archive.length === 1 ? archive[0]! : `${archive[0]!} and its ${archive.length - 1} other parts`;
+    const hint = archive.length === 1 ? '' : ' (are all parts there and complete?)';
+    const reason = error instanceof Error ? error.message : String(error);
+    context.emit({ event: 'warning', message: `${names} cannot be read as a zip${hint}: ${reason}` });
+    return [];
+  }
+}
+
+type Plain = Exclude<Artefact, { kind: 'features' }>;
+
+async function recognisePlain(path: string, manifest: Manifest): Promise<string | undefined> {
+  const candidates = Object.entries(manifest.artefacts).filter(
+    (entry): entry is [string, Plain] =>
+      entry[1].kind !== 'features' && basename(entry[1].target) === basename(path),
+  );
+  const folder = basename(dirname(path));
+  const inFolder = candidates.filter(([, { target }]) => basename(dirname(target)) === folder);
+  if (inFolder.length === 1) return inFolder[0]![0];
+  if (candidates.length === 1) return candidates[0]![0];
+  // train.json is VQA's, GQA's or NLVR2's: the records tell.
+  if (candidates.length === 0) return undefined;
+  const digest = await digestFile(path);
+  const fitting: string[] = [];
+  for (const [name, artefact] of candidates) {
+    if (artefact.kind === 'weights') continue;
+    try {
+      await checkContent(path, artefact, digest);
+      fitting.push(name);
+    } catch (error) {
+      if (!(error instanceof MirrorFault)) throw error;
+    }
+  }
+  return fitting.length === 1 ? fitting[0] : undefined;
+}

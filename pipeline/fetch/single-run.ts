@@ -1,0 +1,67 @@
+import { open, readFile, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { isErrno, LxmertDataError } from '../errors.ts';
+
+const NAME = '.fetch-running';
+/** Process numbers come again, in containers often the same one: our own in a file is an earlier run's. */
+const CLAIMED = new Set<string>();
+
+/** Keeps two fetches from writing the same partial files. Returns the function that ends the claim. */
+export async function claimDataRoot(dataRoot: string): Promise<() => Promise<void>> {
+  const path = join(dataRoot, NAME);
+  if (CLAIMED.has(path)) throw busy(dataRoot, 'this process');
+  CLAIMED.add(path);
+  try {
+    const release = await claimFile(path, dataRoot);
+    return async () => {
+      CLAIMED.delete(path);
+      await release();
+    };
+  } catch (error) {
+    CLAIMED.delete(path);
+    throw error;
+  }
+}
+
+async function claimFile(path: string, dataRoot: string): Promise<() => Promise<void>> {
+  const own = `${hostname()} ${process.pid}\n`;
+  for (let attempt = 0; attempt < 2; attempt++) {
+    try {
+      const file = await open(path, 'wx');
+      await file.writeFile(own);
+      await file.close();
+      return async () => rm(path, { force: true });
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw error;
+    }
+    const holder = (await readFile(path, 'utf8').catch(() => '')).trim();
+    const [host, pid] = holder.split(' ');
+    if (holder !== '' && (host !== hostname() || isAlive(Number(pid)))) {
+      throw busy(dataRoot, `process ${pid ?? '?'} on ${host ?? '?'}`);
+    }
+    // Left by a process that was killed.
+    await rm(path, { force: true });
+  }
+  throw busy(dataRoot, 'one that began at this moment');
+}
+
+function busy(dataRoot: string, got: string): LxmertDataError {
+  const hint = `wait for it; if it is certain that none runs, delete ${join(dataRoot, NAME)}`;
+  return new LxmertDataError('ERR_IO', {
+    what: 'another fetch is at work on this data folder',
+    where: dataRoot,
+    got,
+    hint,
+  });
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return isErrno(error, 'EPERM');
+  }
+}

@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { StoreFile } from '../format/store/store-reader.ts';
+import type { Manifest } from '../manifest.ts';
+import { partialDownloadPath } from '../sources/http/download-file.ts';
+import { downloadPath, targetPath } from './artefact-files.ts';
+import { sizeOf } from './check-content.ts';
+import type { LockEntry } from './data-lock.ts';
+import { orderedSources } from './plan-fetch.ts';
+import type { TargetState } from './plan-fetch.ts';
+
+export interface StateOptions {
+  readonly manifest: Manifest;
+  readonly dataRoot: string;
+  readonly mirrors?: readonly string[] | undefined;
+}
+
+/** What stands and lies at the places of artefacts; reads headers of stores and nothing else. */
+export async function readTargetStates(
+  options: StateOptions,
+  names: readonly string[],
+): Promise<Record<string, TargetState>> {
+  const { manifest, dataRoot } = options;
+  const states: Record<string, TargetState> = {};
+  for (const name of names) {
+    const artefact = manifest.artefacts[name]!;
+    const path = join(dataRoot, targetPath(artefact));
+    const sizeBytes = await sizeOf(path);
+    const isStore = artefact.kind === 'features' && sizeBytes !== undefined;
+    const contentSha256 = isStore ? (await readStoreSource(path).catch(() => undefined))?.sha256 : undefined;
+    let partialBytes = 0;
+    for (const source of orderedSources(manifest, artefact, options)) {
+      const download = join(dataRoot, downloadPath(artefact, source));
+      partialBytes += (await sizeOf(partialDownloadPath(download))) ?? (await sizeOf(download)) ?? 0;
+    }
+    states[name] = {
+      sizeBytes,
+      contentSha256: isStore ? (contentSha256 ?? 'unreadable') : undefined,
+      partialBytes,
+    };
+  }
+  return states;
+}
+
+/** Size and sha256 of the TSV that a store was made from, as its header has them. */
+export async function readStoreSource(
+  path: string,
+): Promise<Pick<LockEntry, 'size' | 'sha256'> & { rows: number }> {
+  const store = await StoreFile.open(path);
+  try {
+    const sources = JSON.parse(store.metadata['sources'] ?? '[]') as { size: number; sha256: string }[];
+    return { size: sources[0]?.size ?? 0, sha256: sources[0]?.sha256 ?? '', rows: store.rows };
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,41 @@
+/** Why a mirror did not hand out a file. */
+export type FaultKind =
+  | 'network'
+  | 'stalled'
+  | 'busy'
+  | 'expired'
+  | 'gone'
+  | 'forbidden'
+  | 'quota'
+  | 'sign-in'
+  | 'not-the-file'
+  | 'wrong-size'
+  | 'wrong-hash'
+  | 'wrong-content'
+  | 'insecure'
+  | 'changed'
+  | 'unsupported';
+
+const TRANSIENT: readonly FaultKind[] = ['network', 'stalled', 'busy', 'expired'];
+
+/** A mirror's failure. Transient ones are worth another try, the others mean: next mirror. */
+export class MirrorFault extends Error {
+  readonly kind: FaultKind;
+  /** The server's own wish for how long to wait. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    kind: FaultKind,
+    message: string,
+    options: { retryAfterMs?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'MirrorFault';
+    this.kind = kind;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get isTransient(): boolean {
+    return TRANSIENT.includes(this.kind);
+  }
+}

@@ -1,0 +1,241 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LxmertDataError } from '../errors.ts';
+import type { StageContext } from '../events.ts';
+import { targetPath } from '../fetch/artefact-files.ts';
+import { checkContent, digestFile, sizeOf } from '../fetch/check-content.ts';
+import { describeLockMismatch, readLock } from '../fetch/data-lock.ts';
+import type { LockEntries } from '../fetch/data-lock.ts';
+import { selectArtefacts } from '../fetch/select-artefacts.ts';
+import { readStoreIds } from '../fetch/store-ids.ts';
+import { readStoreSource } from '../fetch/target-states.ts';
+import { readAnswers, verifyRecords } from '../fetch/verify-records.ts';
+import type { RecordFindings } from '../fetch/verify-records.ts';
+import type { Artefact, Dataset, Manifest } from '../manifest.ts';
+import { MirrorFault } from '../sources/http/mirror-fault.ts';
+
+export interface VerifyDatasetOptions {
+  readonly manifest: Manifest;
+  readonly dataRoot: string;
+  readonly datasets: readonly string[];
+  readonly splits?: readonly string[] | undefined;
+  /** Files, sizes and headers only. */
+  readonly quick?: boolean | undefined;
+  readonly verifyStore: (path: string, context: StageContext) => Promise<{ readonly ok: boolean }>;
+}
+
+export interface DatasetProblem {
+  readonly artefact: string;
+  readonly what: string;
+  readonly hint: string;
+}
+
+export interface DatasetReport {
+  readonly dataset: string;
+  readonly ok: boolean;
+  readonly artefacts: readonly { readonly name: string; readonly file: string; readonly ok: boolean }[];
+  readonly problems: readonly DatasetProblem[];
+}
+
+/** Verifies whole data sets: files, hashes, records, answers, images, and how they fit together. */
+export async function verifyDatasets(
+  options: VerifyDatasetOptions,
+  context: StageContext,
+): Promise<readonly DatasetReport[]> {
+  const lock = await readLock(options.dataRoot);
+  const run = new Verification(options, lock, context);
+  const reports: DatasetReport[] = [];
+  for (const name of options.datasets) reports.push(await run.verify(name));
+  return reports;
+}
+
+class Verification {
+  readonly #options: VerifyDatasetOptions;
+  readonly #lock: LockEntries;
+  readonly #context: StageContext;
+  /** Artefacts are shared by data sets and looked at once. */
+  readonly #checked = new Map<string, Promise<readonly DatasetProblem[]>>();
+  readonly #records = new Map<string, number>();
+  readonly #ids = new Map<string, Promise<readonly string[] | undefined>>();
+
+  constructor(options: VerifyDatasetOptions, lock: LockEntries, context: StageContext) {
+    this.#options = options;
+    this.#lock = lock;
+    this.#context = context;
+  }
+
+  async verify(name: string): Promise<DatasetReport> {
+    const { manifest, splits } = this.#options;
+    const names = selectArtefacts(manifest, { datasets: [name], splits });
+    const dataset = manifest.datasets[name]!;
+    const problems: DatasetProblem[] = [];
+    const artefacts: DatasetReport['artefacts'][number][] = [];
+    for (const artefact of names) {
+      this.#context.signal.throwIfAborted();
+      this.#context.emit({ event: 'note', message: `checking ${artefact}` });
+      const found = [...(await this.#checkOnce(artefact))];
+      if (found.length === 0 && this.#options.quick !== true) {
+        found.push(...(await this.#checkTogether(artefact, dataset)));
+      }
+      problems.push(...found);
+      artefacts.push({
+        name: artefact,
+        file: targetPath(manifest.artefacts[artefact]!),
+        ok: found.length === 0,
+      });
+    }
+    for (const total of dataset.totals ?? []) {
+      const counts = total.artefacts.map(artefact => this.#records.get(artefact));
+      if (counts.includes(undefined)) continue;
+      const sum = counts.reduce<number>((a, b) => a + (b ?? 0), 0);
+      if (sum === total.records) continue;
+      const what = `${sum} records together, expected ${total.records}`;
+      problems.push({
+        artefact: total.artefacts.join(' + '),
+        what,
+        hint: 'delete them and fetch them again',
+      });
+    }
+    return { dataset: name, ok: problems.length === 0, artefacts, problems };
+  }
+
+  #checkOnce(name: string): Promise<readonly DatasetProblem[]> {
+    const checked = this.#checked.get(name) ?? this.#checkAlone(name);
+    this.#checked.set(name, checked);
+    return checked;
+  }
+
+  /** The file by itself: there, as locked, as the manifest says. */
+  async #checkAlone(name: string): Promise<DatasetProblem[]> {
+    const { manifest, dataRoot, quick } = this.#options;
+    const artefact = manifest.artefacts[name]!;
+    const path = join(dataRoot, targetPath(artefact));
+    const problem = (what: string, hint = `move ${path} away and fetch it again`): DatasetProblem[] => [
+      { artefact: name, what, hint },
+    ];
+    const sizeBytes = await sizeOf(path);
+    if (sizeBytes === undefined)
+      return problem('missing', `fetch it: lxmert-data fetch ${this.#datasetOf(name)}`);
+    try {
+      if (artefact.kind === 'features') return await this.#checkStore(path, artefact, problem, name);
+      const entry = this.#lock[name];
+      if (quick === true) {
+        return entry !== undefined && entry.size !== sizeBytes
+          ? problem(`${sizeBytes} bytes, the lock has ${entry.size}`)
+          : [];
+      }
+      const digest = await digestFile(path, this.#context.signal);
+      const mismatch = describeLockMismatch(entry, digest);
+      if (mismatch !== undefined) return problem(`not the locked copy: ${mismatch}`);
+      await checkContent(path, artefact, digest);
+      return [];
+    } catch (error) {
+      if (error instanceof MirrorFault || error instanceof LxmertDataError) return problem(error.message);
+      throw error;
+    }
+  }
+
+  async #checkStore(
+    path: string,
+    artefact: Extract<Artefact, { kind: 'features' }>,
+    problem: (what: string, hint?: string) => DatasetProblem[],
+    name: string,
+  ): Promise<DatasetProblem[]> {
+    const store = await readStoreSource(path);
+    if (artefact.rows !== undefined && store.rows !== artefact.rows) {
+      return problem(`${store.rows} images, expected ${artefact.rows}`);
+    }
+    const entry = this.#lock[name];
+    if (entry !== undefined && entry.sha256 !== store.sha256) {
+      return problem(`made from other rows (sha256 ${store.sha256}) than the locked ones (${entry.sha256})`);
+    }
+    if (this.#options.quick === true) return [];
+    const { ok } = await this.#options.verifyStore(path, this.#context);
+    return ok
+      ? []
+      : problem('the store is damaged', `lxmert-data verify ${path} names the images; make it again`);
+  }
+
+  /** The records against the answer table and the features that the data set uses with them. */
+  async #checkTogether(name: string, dataset: Dataset): Promise<DatasetProblem[]> {
+    const { manifest, dataRoot } = this.#options;
+    const artefact = manifest.artefacts[name]!;
+    if (artefact.kind !== 'json') return [];
+    const features = Object.values(dataset.splits)
+      .filter(names => names.includes(name))
+      .flat()
+      .filter(other => manifest.artefacts[other]!.kind === 'features');
+    const rows = features[0] === undefined ? undefined : await this.#idsOf(features[0]);
+    const answers = await this.#answersOf(dataset);
+    const findings = await verifyRecords(join(dataRoot, targetPath(artefact)), {
+      schema: artefact.schema,
+      answers,
+      images: rows === undefined ? undefined : new Set(rows),
+      signal: this.#context.signal,
+    });
+    this.#records.set(name, findings.records);
+    const problems = describeFindings(name, findings, features[0]);
+    const { first_rows } = artefact;
+    if (first_rows !== undefined && rows !== undefined) {
+      problems.push(...checkFirstRows(name, findings, rows.slice(0, first_rows), features[0]!));
+    }
+    return problems;
+  }
+
+  #idsOf(features: string): Promise<readonly string[] | undefined> {
+    const path = join(this.#options.dataRoot, targetPath(this.#options.manifest.artefacts[features]!));
+    const ids = this.#ids.get(features) ?? readStoreIds(path).catch(() => undefined);
+    this.#ids.set(features, ids);
+    return ids;
+  }
+
+  async #answersOf(dataset: Dataset): Promise<ReadonlySet<string> | undefined> {
+    const { manifest, dataRoot } = this.#options;
+    for (const name of dataset.common) {
+      const artefact = manifest.artefacts[name]!;
+      if (artefact.kind !== 'table' || artefact.schema === 'lines') continue;
+      const path = join(dataRoot, artefact.target);
+      const text = await readFile(path, 'utf8').catch(() => undefined);
+      if (text !== undefined) return readAnswers(text, path);
+    }
+    return undefined;
+  }
+
+  #datasetOf(name: string): string {
+    const { datasets } = this.#options.manifest;
+    return (
+      Object.keys(datasets).find(key => Object.values(datasets[key]!.splits).flat().includes(name)) ??
+      'DATASET'
+    );
+  }
+}
+
+function describeFindings(
+  name: string,
+  findings: RecordFindings,
+  features: string | undefined,
+): DatasetProblem[] {
+  return [...findings.problems].map(([kind, { count, examples }]) => ({
+    artefact: name,
+    what: `${kind}: ${count} of ${findings.records} records; ${examples.join('; ')}`,
+    hint:
+      kind === 'image without features'
+        ? `LXMERT would leave these out without a word; fetch or extract ${features ?? 'the features'} again`
+        : 'move the file away and fetch it again',
+  }));
+}
+
+/** LXMERT's loaders read only the first rows of val2014 for minival, and leave the rest out without a word. */
+function checkFirstRows(
+  name: string,
+  findings: RecordFindings,
+  rows: readonly string[],
+  features: string,
+): DatasetProblem[] {
+  const first = new Set(rows);
+  const outside = [...findings.images].filter(image => !first.has(image));
+  if (outside.length === 0) return [];
+  const shown = outside.slice(0, 3).join(', ');
+  const what = `${outside.length} of its ${findings.images.size} images are not among the first ${rows.length} rows of ${features} (${shown})`;
+  return [{ artefact: name, what, hint: `convert ${features} again with --first and this JSON` }];
+}
