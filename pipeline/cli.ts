@@ -80,7 +80,7 @@ function listenToSignals(abort: AbortController): void {
       const hint = 'run the same command again';
       abort.abort(
         new LxmertDataError('ERR_INTERRUPTED', {
-          what: `interrupted by ${signal}; nothing unfinished was kept`,
+          what: `interrupted by ${signal}; nothing unfinished has a final name`,
           hint,
         }),
       );

@@ -131,7 +131,7 @@ test(
   2,
   /expected: --out with a name that ends in \.tsv/,
 );
-test('a store that is none', exits, ['verify', 'good.tsv'], 1, /the header length is impossible/);
+test('neither a store nor a data set', exits, ['verify', 'good.tsv'], 2, /there is no data set "good\.tsv"/);
 
 test('help of every command has examples', async t => {
   for (const command of ['start', 'validate', 'convert', 'verify', 'export', 'extract', 'compare']) {
@@ -198,7 +198,8 @@ test('Ctrl-C in the middle: exit code 130 and nothing left', async t => {
   t.is(code, 130);
   t.like(JSON.parse(stdout.trimEnd().split('\n').at(-1)!), {
     code: 'ERR_INTERRUPTED',
-    message: 'interrupted by SIGINT; nothing unfinished was kept\n  what to do: run the same command again',
+    message:
+      'interrupted by SIGINT; nothing unfinished has a final name\n  what to do: run the same command again',
   });
   t.deepEqual(await readdir(folder), ['x.tsv']);
 });

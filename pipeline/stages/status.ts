@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { statfs } from 'node:fs/promises';
 import { downloadPath, targetPath } from '../fetch/artefact-files.ts';
 import { sizeOf } from '../fetch/check-content.ts';
@@ -57,10 +57,20 @@ export async function readStatus(manifest: Manifest, dataRoot: string): Promise<
       known.get(name)!,
     ),
   }));
-  const disk = await statfs(dataRoot).catch(() => undefined);
+  const disk = await statOfDisk(dataRoot);
   return {
     datasets,
     usedBytes: [...known.values()].reduce((sum, { bytes }) => sum + bytes, 0),
     freeBytes: disk === undefined ? 0 : disk.bavail * disk.bsize,
   };
+}
+
+/** The disk that a folder lies on, or would lie on. */
+async function statOfDisk(
+  folder: string,
+): Promise<{ readonly bavail: number; readonly bsize: number } | undefined> {
+  for (let path = resolve(folder); ; path = dirname(path)) {
+    const disk = await statfs(path).catch(() => undefined);
+    if (disk !== undefined || dirname(path) === path) return disk;
+  }
 }

@@ -202,11 +202,10 @@ class Verification {
   }
 
   #datasetOf(name: string): string {
-    const { datasets } = this.#options.manifest;
-    return (
-      Object.keys(datasets).find(key => Object.values(datasets[key]!.splits).flat().includes(name)) ??
-      'DATASET'
-    );
+    const { manifest } = this.#options;
+    const has = (dataset: string): boolean =>
+      selectArtefacts(manifest, { datasets: [dataset], splits: ['all'] }).includes(name);
+    return Object.keys(manifest.datasets).find(has) ?? 'DATASET';
   }
 }
 

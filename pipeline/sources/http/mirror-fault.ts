@@ -35,6 +35,13 @@ export class MirrorFault extends Error {
     this.retryAfterMs = options.retryAfterMs;
   }
 
+  /** There is no such host, or it answers to nothing: waiting long will hardly help. */
+  get isUnreachable(): boolean {
+    const { cause } = this;
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+    return ['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH'].includes(code);
+  }
+
   get isTransient(): boolean {
     return TRANSIENT.includes(this.kind);
   }

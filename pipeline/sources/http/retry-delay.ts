@@ -9,6 +9,9 @@ export interface RetryPolicy {
   readonly maxRetryAfterMs: number;
 }
 
+/** Tries of a host that cannot be reached at all; other mirrors wait. */
+const UNREACHABLE_ATTEMPTS = 3;
+
 export const DEFAULT_RETRY: RetryPolicy = {
   attempts: 6,
   firstDelayMs: 1000,
@@ -23,7 +26,8 @@ export function calculateRetryDelay(
   policy: RetryPolicy,
   random: number,
 ): number | undefined {
-  if (!fault.isTransient || attempt >= policy.attempts) return undefined;
+  const attempts = fault.isUnreachable ? Math.min(policy.attempts, UNREACHABLE_ATTEMPTS) : policy.attempts;
+  if (!fault.isTransient || attempt >= attempts) return undefined;
   if (fault.retryAfterMs !== undefined) {
     return fault.retryAfterMs > policy.maxRetryAfterMs ? undefined : fault.retryAfterMs;
   }
