@@ -5,7 +5,7 @@ import { BOXES } from './format/row-shape.ts';
 import type { StoreMetadata } from './format/store/store-header.ts';
 import { StoreFile } from './format/store/store-reader.ts';
 
-/** One image, with the names of LXMERT's rows. Arrays are views of memory that belongs to this row alone. */
+/** One image, with the names of LXMERT's rows. Arrays stay as they are; rows of a sequence share one piece of memory, so copy what you keep. */
 export interface StoreRow {
   readonly img_id: string;
   /** Height and width of the image in pixels. */

@@ -3,6 +3,7 @@ import type { StageContext } from '../events.ts';
 import { checkFreeSpace, checkNotInput, checkOutput, removeStalePartials } from '../files.ts';
 import type { FeatureDtype } from '../format/feature-dtype.ts';
 import { RowDecoder } from '../format/row-decoder.ts';
+import { RECORD_BYTES } from '../format/row-record.ts';
 import type { RowShape } from '../format/row-shape.ts';
 import { planDataStart, type StoreMetadata } from '../format/store/store-header.ts';
 import { storeBytesFor } from '../format/store/store-layout.ts';
@@ -93,7 +94,8 @@ export async function convertSources(
   const first = options.firstIds;
   const dtype = options.dtype ?? 'f32';
   const expectedRows = Math.ceil(sources.reduce((sum, source) => sum + source.size, 0) / ROW_BYTES.ten);
-  await checkFreeSpace(path, storeBytesFor(expectedRows, dtype));
+  // Records stand on the disk twice for a while: in their own file and in the store.
+  await checkFreeSpace(path, storeBytesFor(expectedRows, dtype) + expectedRows * RECORD_BYTES);
   const log = new ProblemLog(context.emit);
   const dataStart = planDataStart(sources.reduce((sum, source) => sum + 512 + 8 * source.name.length, 0));
   const writer = await StoreWriter.create(path, { dtype, dataStart, expectedRows });
@@ -129,6 +131,8 @@ export async function convertSources(
       for (let row = 0; row < move.count; row++) filler.form.move(move.from + row, move.to + row);
     }
     context.signal.throwIfAborted();
+    // Somebody else may have made it in the meantime.
+    await checkOutput(path, options.force === true);
     const metadata = describeOrigin(summaries, first, options);
     const bytes = await writer.finish({ rows: placement.rows, shape, form: filler.form, metadata });
     return {
