@@ -325,7 +325,7 @@ diskTest(
     });
     t.regex(
       before.message,
-      /^.*disk: not enough disk space\n {2}expected: 8\.89 MB free\n {2}got: {6}6\.29 MB free\n {2}what to do: free 2\.60 MB more, or choose another disk with --out$/,
+      /^.*disk: not enough disk space\n {2}expected: 8\.94 MB free\n {2}got: {6}6\.29 MB free\n {2}what to do: free 2\.65 MB more, or choose another disk with --out$/,
     );
     t.deepEqual(await readdir(disk), []);
     // Room at first, taken by something else while it works.
