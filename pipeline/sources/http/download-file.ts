@@ -287,6 +287,9 @@ class Download {
 
   #noteProgress(size: number, journal: PartJournal): void {
     this.#options.onProgress?.(this.#doneBytes(), this.#total);
+    // Segments follow each other without holes, so the first unfinished one ends what is there from the start.
+    const unfinished = journal.segments.find(({ done, end }) => done < end);
+    this.#data.advanceTo(unfinished?.done ?? journal.head.total);
     this.#unsyncedBytes += size;
     if (this.#unsyncedBytes < SYNC_EVERY_BYTES || this.#syncing !== undefined) return;
     this.#unsyncedBytes = 0;

@@ -2,20 +2,19 @@ import { createHash } from 'node:crypto';
 import { open, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { describeWriteFailure } from '../../files.ts';
+import { type FileDigests, FileHasher } from './file-hasher.ts';
 
 const READ_BYTES = 4 << 20;
 
-/**
- * The partial file of a download. Bytes that arrive in order from the start are hashed as they pass; what came out of
- * order or from an earlier run is hashed from the disk at the end.
- */
+/** Files shorter than this are hashed when they are whole; a thread would cost more than it saves. */
+const THREAD_BYTES = 64 << 20;
+
+/** The partial file of a download. It is hashed behind the back of whoever writes it, as far as it is there from the start. */
 export class PartialFile {
   readonly path: string;
   readonly #file: FileHandle;
-  #sha256 = createHash('sha256');
-  #md5 = createHash('md5');
   readonly #wantsMd5: boolean;
-  #hashedBytes = 0;
+  #hasher: FileHasher | undefined;
 
   private constructor(path: string, file: FileHandle, wantsMd5: boolean) {
     this.path = path;
@@ -49,11 +48,13 @@ export class PartialFile {
     } catch (error) {
       throw await describeWriteFailure(this.path, 0, error);
     }
-    let at = position;
-    for (const chunk of chunks) {
-      if (at === this.#hashedBytes) this.#hash(chunk);
-      at += chunk.length;
-    }
+  }
+
+  /** Tells that all bytes before `end` are written and will stay. */
+  advanceTo(end: number): void {
+    if (this.#hasher === undefined && end < THREAD_BYTES) return;
+    this.#hasher ??= new FileHasher(this.path, this.#wantsMd5);
+    this.#hasher.advanceTo(end);
   }
 
   async read(start: number, end: number): Promise<Buffer> {
@@ -64,36 +65,35 @@ export class PartialFile {
 
   async startOver(): Promise<void> {
     await this.#file.truncate(0);
-    this.#sha256 = createHash('sha256');
-    this.#md5 = createHash('md5');
-    this.#hashedBytes = 0;
+    await this.#hasher?.close();
+    this.#hasher = undefined;
   }
 
   /** Digests of bytes 0 to `total`. */
-  async digest(total: number, signal: AbortSignal): Promise<{ sha256: string; md5: string | undefined }> {
+  async digest(total: number, signal: AbortSignal): Promise<FileDigests> {
+    if (this.#hasher !== undefined) return await this.#hasher.digest(total);
+    const sha256 = createHash('sha256');
+    const md5 = this.#wantsMd5 ? createHash('md5') : undefined;
     const bytes = Buffer.alloc(READ_BYTES);
-    while (this.#hashedBytes < total) {
+    for (let position = 0; position < total;) {
       signal.throwIfAborted();
-      const length = Math.min(bytes.length, total - this.#hashedBytes);
-      const { bytesRead } = await this.#file.read(bytes, 0, length, this.#hashedBytes);
-      if (bytesRead === 0) throw new Error(`${this.path} ends at ${this.#hashedBytes} of ${total} bytes`);
-      this.#hash(bytes.subarray(0, bytesRead));
+      const length = Math.min(bytes.length, total - position);
+      const { bytesRead } = await this.#file.read(bytes, 0, length, position);
+      if (bytesRead === 0) throw new Error(`${this.path} ends at ${position} of ${total} bytes`);
+      sha256.update(bytes.subarray(0, bytesRead));
+      md5?.update(bytes.subarray(0, bytesRead));
+      position += bytesRead;
     }
-    return { sha256: this.#sha256.digest('hex'), md5: this.#wantsMd5 ? this.#md5.digest('hex') : undefined };
+    return { sha256: sha256.digest('hex'), md5: md5?.digest('hex') };
   }
 
   async close(): Promise<void> {
+    await this.#hasher?.close();
     await this.#file.close();
   }
 
   async remove(): Promise<void> {
     await rm(this.path, { force: true });
-  }
-
-  #hash(bytes: Buffer): void {
-    this.#sha256.update(bytes);
-    if (this.#wantsMd5) this.#md5.update(bytes);
-    this.#hashedBytes += bytes.length;
   }
 }
 
