@@ -184,6 +184,19 @@ testWithEngine(
       ...['-e', script],
     ]).result;
     t.is(stderr, '');
-    t.deepEqual(JSON.parse(stdout), { node: `v${dependencies!['node']!}`, uid: 65_534, missing: [], extra: [] });
+    const inspect = [
+      'image',
+      'inspect',
+      '--format',
+      '{{index .Config.Labels "lxmert-data.extractor"}}',
+      image,
+    ];
+    t.is((await startProgram('docker', inspect).result).stdout.trim(), 'embedded');
+    t.deepEqual(JSON.parse(stdout), {
+      node: `v${dependencies!['node']!}`,
+      uid: 65_534,
+      missing: [],
+      extra: [],
+    });
   },
 );
