@@ -14,6 +14,7 @@ const words = process.argv.slice(2);
 interface Step {
   readonly name: string;
   readonly command: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 function bin(name: string): string {
@@ -21,9 +22,13 @@ function bin(name: string): string {
 }
 
 /** Runs a step in the open; true if it passed. */
-function run({ name, command }: Step): boolean {
+function run({ name, command, env }: Step): boolean {
   process.stdout.write(`\n== ${name}\n`);
-  const { status, error } = spawnSync(command[0]!, command.slice(1), { cwd: root, stdio: 'inherit' });
+  const { status, error } = spawnSync(command[0]!, command.slice(1), {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  });
   if (error !== undefined) process.stdout.write(`${error.message}\n`);
   return status === 0;
 }
@@ -84,6 +89,15 @@ if (words.length === 0) {
     if (python === undefined)
       skipped.push(`${name}: no Python >= 3.9 with venv whose pip can install what it needs`);
     else if (!run({ name, command: [python, ...command] })) failed.push(name);
+  }
+  const torchPython = process.env['TORCH_PYTHON'];
+  const name = 'Python reader with PyTorch (pytest)';
+  if (torchPython === undefined)
+    skipped.push(`${name}: TORCH_PYTHON does not name a Python with torch and pytest`);
+  else {
+    const words = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'reader/tests/test_torch.py'];
+    const env = { PYTHONPATH: join(root, 'reader', 'src') };
+    if (!run({ name, command: [torchPython, ...words], env })) failed.push(name);
   }
 }
 
