@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'ERR_FETCH'
   | 'ERR_LOCK'
   | 'ERR_IMAGE'
+  | 'ERR_DEVICE'
   | 'ERR_EXTRACTOR'
   | 'ERR_INTERNAL';
 

@@ -218,6 +218,6 @@ test('a device that is not there is refused with its name', async t => {
   const { cacheDirectory } = t.context;
   await t.throwsAsync(
     createEmbeddedExtractor({ weights: 'untrained', cacheDirectory, device: 'coreml' as 'cpu' }),
-    { code: 'ERR_INPUT', message: /cannot run the detector on the device "coreml"/ },
+    { code: 'ERR_DEVICE', message: /cannot run the detector on the device "coreml"/ },
   );
 });

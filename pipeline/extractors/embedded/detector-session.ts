@@ -72,7 +72,7 @@ export class DetectorSession {
     this.#guard = guard;
   }
 
-  /** @throws LxmertDataError ERR_INPUT where the wanted device is not to be had. `auto` takes CUDA or else the CPU. */
+  /** @throws LxmertDataError ERR_DEVICE where the wanted device is not to be had. `auto` takes CUDA or else the CPU. */
   static async open(options: DetectorSessionOptions): Promise<DetectorSession> {
     const { device, threads } = options;
     const wanted = device === 'auto' ? listAutomaticDevices() : [device];
@@ -87,7 +87,7 @@ export class DetectorSession {
         failure = error;
       }
     }
-    throw new LxmertDataError('ERR_INPUT', {
+    throw new LxmertDataError('ERR_DEVICE', {
       what: `cannot run the detector on the device "${device}"`,
       got: describeFailure(failure),
       hint:

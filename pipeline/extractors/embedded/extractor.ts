@@ -85,7 +85,7 @@ export interface EmbeddedExtractor {
 /**
  * The detector of the published features, without Caffe: same network, same weights, same choice of boxes.
  *
- * @throws LxmertDataError ERR_INPUT for weights or a device that cannot be used, ERR_USAGE for options out of range.
+ * @throws LxmertDataError ERR_INPUT for weights and ERR_DEVICE for a device that cannot be used, ERR_USAGE for options out of range.
  */
 export async function createEmbeddedExtractor(options: EmbeddedExtractorOptions): Promise<EmbeddedExtractor> {
   const rois = checkCount('rois', options.rois ?? REGIONS, BOXES, REGIONS);

@@ -20,10 +20,8 @@ function tell(event: ExtractorEvent): void {
 }
 
 async function main(): Promise<number> {
-  const text = { type: 'string' } as const;
-  const { values } = parseArgs({
-    options: { weights: text, cache: text, device: text, rois: text, batch: text, threads: text },
-  });
+  const values = parseWords();
+  if (values === undefined) return EXTRACTOR_EXIT.usage;
   const number = (value: string | undefined): number | undefined =>
     value === undefined ? undefined : Number(value);
   let extractor: EmbeddedExtractor;
@@ -39,7 +37,8 @@ async function main(): Promise<number> {
   } catch (error) {
     if (!(error instanceof LxmertDataError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    return error.code === 'ERR_USAGE' ? EXTRACTOR_EXIT.usage : EXTRACTOR_EXIT.weights;
+    if (error.code === 'ERR_USAGE') return EXTRACTOR_EXIT.usage;
+    return error.code === 'ERR_DEVICE' ? EXTRACTOR_EXIT.device : EXTRACTOR_EXIT.weights;
   }
   const { name, weights, rois } = extractor.detector;
   tell({
@@ -53,6 +52,18 @@ async function main(): Promise<number> {
     await extractor.close();
   }
   return EXTRACTOR_EXIT.done;
+}
+
+function parseWords():
+  Partial<Record<'weights' | 'cache' | 'device' | 'rois' | 'batch' | 'threads', string>> | undefined {
+  const text = { type: 'string' } as const;
+  const options = { weights: text, cache: text, device: text, rois: text, batch: text, threads: text };
+  try {
+    return parseArgs({ options }).values;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return undefined;
+  }
 }
 
 /** Results come in the order of the images, so each lot is finished before the next one's first result. */
