@@ -1,33 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { compareCommand } from './cli/commands/compare.ts';
-import { convertCommand } from './cli/commands/convert.ts';
-import { extractCommand } from './cli/commands/extract.ts';
-import { exportCommand } from './cli/commands/export.ts';
-import { fetchCommand } from './cli/commands/fetch.ts';
-import { makeJsonCommand } from './cli/commands/make-json.ts';
-import { startCommand } from './cli/commands/start.ts';
-import { statusCommand } from './cli/commands/status.ts';
-import { validateCommand } from './cli/commands/validate.ts';
-import { verifyCommand } from './cli/commands/verify.ts';
 import { type CommandSpec, textOption } from './cli/command.ts';
+import { COMMANDS } from './cli/commands.ts';
 import { restoreNpmArguments } from './cli/npm-arguments.ts';
-import { parseCommandLine, UsageExit } from './cli/program.ts';
+import { type ParsedCommand, parseCommandLine, UsageExit } from './cli/program.ts';
 import { createReporter } from './cli/reporter.ts';
 import { LxmertDataError } from './errors.ts';
 
-const COMMANDS: readonly CommandSpec[] = [
-  startCommand,
-  fetchCommand,
-  makeJsonCommand,
-  statusCommand,
-  validateCommand,
-  convertCommand,
-  verifyCommand,
-  exportCommand,
-  extractCommand,
-  compareCommand,
-];
+// Starting is most of the time of a short command; compiled modules are kept for the next one.
+enableCompileCache();
 
 const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;
 
@@ -49,7 +31,7 @@ async function main(words: readonly string[]): Promise<number> {
   try {
     const runByNpm = process.env['npm_lifecycle_event'] !== undefined;
     if (runByNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
-    const { command, words: rest, options } = parseCommandLine(COMMANDS, restoreWords(words));
+    const { command, words: rest, options } = await readCommandLine(words);
     const mode = options['json'] === true ? 'json' : options['quiet'] === true ? 'quiet' : 'human';
     reporter = createReporter(mode, process.stdout, process.stderr);
     const data =
@@ -88,9 +70,13 @@ function listenToSignals(abort: AbortController): void {
   }
 }
 
-function restoreWords(words: readonly string[]): readonly string[] {
-  const command = COMMANDS.find(({ name }) => name === words[0]);
-  if (command === undefined) return words;
+/** Only the command that is called is loaded. */
+async function readCommandLine(words: readonly string[]): Promise<ParsedCommand> {
+  const called = await COMMANDS.find(({ name }) => name === words[0])?.load();
+  return parseCommandLine(COMMANDS, called, called === undefined ? words : restoreWords(called, words));
+}
+
+function restoreWords(command: CommandSpec, words: readonly string[]): readonly string[] {
   const order = readEnvironmentOrder();
   const call = { words: words.slice(1), env: process.env, ...(order === undefined ? {} : { order }) };
   return [command.name, ...restoreNpmArguments(command, call)];

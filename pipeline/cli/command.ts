@@ -32,8 +32,7 @@ export interface CommandContext extends StageContext {
 
 export interface CommandSpec {
   readonly name: string;
-  readonly summary: string;
-  readonly description?: string;
+  readonly description: string;
   readonly argument?: ArgumentSpec;
   readonly options: readonly OptionSpec[];
   readonly examples: readonly (readonly [command: string, meaning: string])[];

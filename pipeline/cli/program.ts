@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { TOOL_VERSION } from '../tool-version.ts';
+import type { CommandEntry } from './commands.ts';
 import { type CommandSpec, COMMON_OPTIONS, type OptionSpec, type OptionValues } from './command.ts';
 
 export interface ParsedCommand {
@@ -19,32 +20,23 @@ export class UsageExit extends Error {
 }
 
 /** Parses a command line; help, suggestions and messages about wrong words are commander's. */
-export function parseCommandLine(commands: readonly CommandSpec[], words: readonly string[]): ParsedCommand {
+export function parseCommandLine(
+  entries: readonly CommandEntry[],
+  called: CommandSpec | undefined,
+  words: readonly string[],
+): ParsedCommand {
   let parsed: ParsedCommand | undefined;
   const program = new Command('lxmert-data')
     .description('Gets training-ready 36-box image features for LXMERT.')
     .version(TOOL_VERSION)
     .exitOverride()
     .showHelpAfterError('(--help shows what there is)');
-  for (const command of commands) {
-    const sub = program
-      .command(command.name)
-      .summary(command.summary)
-      .description(command.description ?? command.summary)
-      .allowExcessArguments(false)
-      .exitOverride()
-      .showHelpAfterError(`(lxmert-data ${command.name} --help shows what there is)`);
-    const { argument } = command;
-    if (argument !== undefined) {
-      const name = `${argument.name}${argument.many ? '...' : ''}`;
-      sub.argument(argument.required ? `<${name}>` : `[${name}]`, argument.description);
-    }
-    for (const option of [...command.options, ...COMMON_OPTIONS]) sub.addOption(createOption(option));
-    const width = Math.max(...command.examples.map(([line]) => line.length));
-    const examples = command.examples.map(([line, meaning]) => `  ${line.padEnd(width)}  ${meaning}`);
-    sub.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
+  for (const { name, summary } of entries) {
+    const sub = program.command(name).summary(summary).exitOverride();
+    if (called?.name !== name) continue;
+    declare(sub, called);
     sub.action(() => {
-      parsed = { command, words: sub.args, options: dashedOptions(sub) };
+      parsed = { command: called, words: sub.args, options: dashedOptions(sub) };
     });
   }
   try {
@@ -58,6 +50,22 @@ export function parseCommandLine(commands: readonly CommandSpec[], words: readon
   }
   if (parsed === undefined) throw new UsageExit(2);
   return parsed;
+}
+
+function declare(sub: Command, command: CommandSpec): void {
+  sub
+    .description(command.description)
+    .allowExcessArguments(false)
+    .showHelpAfterError(`(lxmert-data ${command.name} --help shows what there is)`);
+  const { argument } = command;
+  if (argument !== undefined) {
+    const name = `${argument.name}${argument.many ? '...' : ''}`;
+    sub.argument(argument.required ? `<${name}>` : `[${name}]`, argument.description);
+  }
+  for (const option of [...command.options, ...COMMON_OPTIONS]) sub.addOption(createOption(option));
+  const width = Math.max(...command.examples.map(([line]) => line.length));
+  const examples = command.examples.map(([line, meaning]) => `  ${line.padEnd(width)}  ${meaning}`);
+  sub.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
 }
 
 function createOption(spec: OptionSpec): Option {

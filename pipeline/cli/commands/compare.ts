@@ -8,7 +8,6 @@ const MAX_LISTED = 10;
 
 export const compareCommand: CommandSpec = {
   name: 'compare',
-  summary: 'how alike two stores are',
   description:
     'Compares two stores image by image: overlap of boxes, agreement of classes, cosine of features. So one sees whether a detector gives what the published rows have.',
   argument: {

@@ -6,7 +6,6 @@ import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 export const convertCommand: CommandSpec = {
   name: 'convert',
-  summary: 'turn feature TSVs into one store',
   description:
     'Turns obj36 TSVs, or the TSV inside zip archives, into one store that training maps into memory, checking every row on the way. With a bad row nothing is published.',
   argument: {

@@ -6,7 +6,6 @@ import { resolveInputs } from '../inputs.ts';
 
 export const exportCommand: CommandSpec = {
   name: 'export',
-  summary: 'give a store back as TSV',
   description:
     'Writes the rows of a store as TSV. From an f32 store that is the TSV it was converted from, byte for byte.',
   argument: {

@@ -88,7 +88,6 @@ const OPTIONS: readonly OptionSpec[] = [
 
 export const extractCommand: CommandSpec = {
   name: 'extract',
-  summary: 'compute the 36-box features of images',
   description:
     'Computes the 36-box features of images with the bottom-up-attention detector and makes a verified store of them. Run it again to go on after an interruption.',
   argument: {

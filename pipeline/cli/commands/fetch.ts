@@ -16,7 +16,6 @@ const NAME_LIST = /^[a-z0-9_-]+(,[a-z0-9_-]+)*$/;
 
 export const fetchCommand: CommandSpec = {
   name: 'fetch',
-  summary: 'download data sets, check them and make stores',
   description:
     'Brings every file of the named data sets from whichever mirror has it, checks it, and makes stores of the image features. Goes on where an earlier run stopped.',
   argument: {

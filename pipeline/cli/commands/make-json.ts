@@ -6,7 +6,6 @@ import { type CommandSpec, textOption } from '../command.ts';
 
 export const makeJsonCommand: CommandSpec = {
   name: 'make-json',
-  summary: "turn the official GQA or NLVR2 files into LXMERT's JSON",
   description:
     "Turns whichever files of the official set are there into LXMERT's JSON, byte for byte as the scripts in LXMERT's data folder do.",
   argument: {

@@ -16,7 +16,6 @@ import { DEFAULT_WEIGHTS, resolveInputs } from '../inputs.ts';
 
 export const startCommand: CommandSpec = {
   name: 'start',
-  summary: 'the main job from end to end',
   description:
     'Takes images to features to a verified store and reads it back: a few images drawn for it, or those of --images. With a feature TSV or zip, takes that through validate, convert, verify and a read-back.',
   argument: {

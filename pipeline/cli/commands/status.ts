@@ -13,7 +13,6 @@ const WORDS = {
 
 export const statusCommand: CommandSpec = {
   name: 'status',
-  summary: 'show what of the data sets is there',
   description:
     'Shows which files of each data set are there, begun or missing, and the disk they use. Reads no contents.',
   options: [

@@ -5,7 +5,6 @@ import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 export const validateCommand: CommandSpec = {
   name: 'validate',
-  summary: 'check every row of feature TSVs',
   description: 'Checks every row of obj36 TSVs, or of the TSV inside zip archives, and reports all problems.',
   argument: {
     name: 'file',

@@ -20,7 +20,6 @@ const MAX_LISTED = 20;
 
 export const verifyCommand: CommandSpec = {
   name: 'verify',
-  summary: 'prove that data sets and stores are intact',
   description:
     'Verifies data sets (files, hashes, records, answers, images with features), or re-reads stores against the checksum of every image and of the header, and names every damaged image.',
   argument: {
