@@ -1,4 +1,4 @@
-"""docker/extract.py: which Pythons run it, its choice of boxes, and what it says and writes with a stand-in for /opt/butd."""
+"""docker/extract.py: which Pythons run it, its choice of boxes, and its conversation, with a stand-in for /opt/butd."""
 
 import glob
 import hashlib
@@ -40,7 +40,7 @@ def python27():
 
 def test_the_script_needs_nothing_newer_than_python_2_7():
     pytest.importorskip("vermin")
-    command = [sys.executable, "-m", "vermin", "--target=2.7-", "--target=3.4-", str(SCRIPT)]
+    command = [sys.executable, "-c", "import vermin; vermin.main()", "--target=2.7-", "--target=3.4-", str(SCRIPT)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
@@ -124,7 +124,8 @@ def make_lots(folder):
     (folder / "é.gif").write_bytes(b"GIF89a...")
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.jpg").write_bytes(b"no image")
-    images += [{"img_id": name.split(".")[0], "path": str(folder / name)} for name in ("é.gif", "empty.jpg", "text.jpg", "no.jpg")]
+    names = ("é.gif", "empty.jpg", "text.jpg", "no.jpg")
+    images += [{"img_id": name.split(".")[0], "path": str(folder / name)} for name in names]
     rows = [str(folder / f"rows-{n}.tsv") for n in range(2)]
     return [
         {"lot": n, "rows": rows[n], "images": part} for n, part in enumerate((images[:5], images[5:]))
