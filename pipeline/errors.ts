@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'ERR_MANIFEST'
   | 'ERR_IMAGE'
   | 'ERR_EXTRACTOR'
+  | 'ERR_ENGINE'
   | 'ERR_INTERNAL';
 
 export interface ErrorParts {

@@ -143,7 +143,8 @@ function describeProgress(event: Progress, seconds: number): string {
       ? `${formatBytes(Math.round(rate))}/s`
       : `${rate.toFixed(rate < 10 ? 1 : 0)} ${event.unit}/s`;
   const rows = event.rows === undefined ? '' : `, ${event.rows} rows`;
-  return `${event.stage} ${event.input}: ${percent} %${rows}, ${speed}, ${left} left`;
+  const detail = event.detail === undefined ? '' : ` (${event.detail})`;
+  return `${event.stage} ${event.input}: ${percent} %${rows}, ${speed}${detail}, ${left} left`;
 }
 
 export function formatDuration(seconds: number): string {

@@ -113,9 +113,7 @@ def converse(folder, lots, python=sys.executable, words=()):
     weights = folder / "w.caffemodel"
     weights.write_bytes(b"weights" * 1000)
     command = [python, str(SCRIPT), "--weights", str(weights), "--device", "cpu", "--butd", str(BUTD), *words]
-    done = subprocess.run(
-        command, input="".join(json.dumps(lot) + "\n" for lot in lots).encode(), capture_output=True
-    )
+    done = subprocess.run(command, input="".join(json.dumps(lot) + "\n" for lot in lots).encode(), capture_output=True)
     return done, [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -127,9 +125,7 @@ def make_lots(folder):
     names = ("é.gif", "empty.jpg", "text.jpg", "no.jpg")
     images += [{"img_id": name.split(".")[0], "path": str(folder / name)} for name in names]
     rows = [str(folder / f"rows-{n}.tsv") for n in range(2)]
-    return [
-        {"lot": n, "rows": rows[n], "images": part} for n, part in enumerate((images[:5], images[5:]))
-    ], rows
+    return [{"lot": n, "rows": rows[n], "images": part} for n, part in enumerate((images[:5], images[5:]))], rows
 
 
 def test_every_image_gets_a_row_or_a_reason(tmp_path):
