@@ -34,9 +34,10 @@ export function dockerTest(
   found: DockerTools | string,
   name: string,
   body: (t: ExecutionContext, tools: DockerTools) => Promise<void>,
+  run: typeof test | typeof test.serial = test,
 ): void {
   if (typeof found === 'string') test.skip(`${name} (${found})`, t => t.pass());
-  else test(name, async t => await body(t, found));
+  else run(name, async t => await body(t, found));
 }
 
 export interface DockerPlace {

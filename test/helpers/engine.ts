@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -131,6 +131,7 @@ export async function startPrivateEngine(
     ],
   ];
   const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+  await writeFile(join(folder, 'none.json'), '{}');
   const child = spawn('dockerd', words, { env, stdio: 'ignore', detached: true });
   child.unref();
   for (let attempt = 0; attempt < 100; attempt++) {
@@ -139,4 +140,14 @@ export async function startPrivateEngine(
     await delay(200);
   }
   throw new Error('the private engine does not answer');
+}
+
+/** Ends an engine, and the containerd that it started, as a crash would. */
+export async function crashEngine(folder: string, pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL');
+  process.kill(
+    Number(await readFile(join(folder, 'exec', 'containerd', 'containerd.pid'), 'utf8')),
+    'SIGKILL',
+  );
+  await rm(join(folder, 'pid'), { force: true });
 }

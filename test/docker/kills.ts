@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
+import { found } from './found.ts';
 import { runCli, startCli } from '../helpers/cli.ts';
 import {
   commandWords,
@@ -11,13 +12,11 @@ import {
   type DockerPlace,
   dockerTest,
   extractInDocker,
-  findDocker,
   makeDockerPlace,
   waitForRows,
 } from '../helpers/docker-run.ts';
-import { ensureStandIn, findTestEngine, startPrivateEngine } from '../helpers/engine.ts';
+import { crashEngine, ensureStandIn, findTestEngine, startPrivateEngine } from '../helpers/engine.ts';
 
-const found = await findDocker();
 const IMAGES = 40;
 const MS = 60;
 
@@ -54,27 +53,34 @@ dockerTest(
     t.deepEqual(await containersOf(docker, place), []);
     t.is(await sha256(place.out), await undisturbed(place, image));
   },
+  test.serial,
 );
 
-dockerTest(found, 'without its command a container ends by itself', async (t, { docker, image }) => {
-  const place = await makeDockerPlace(t, IMAGES, MS);
-  const running = startCli(commandWords(place, image));
-  await waitForRows(place, 2);
-  running.child.kill('SIGKILL');
-  await running.result;
-  let state = '';
-  for (let attempt = 0; attempt < 100 && state !== 'exited'; attempt++) {
-    await delay(100);
-    state = (await containersOf(docker, place))[0]!.State;
-  }
-  t.is(state, 'exited');
-  await rm(place.folder, { recursive: true });
-});
+dockerTest(
+  found,
+  'without its command a container ends by itself',
+  async (t, { docker, image }) => {
+    const place = await makeDockerPlace(t, IMAGES, MS);
+    const running = startCli(commandWords(place, image));
+    await waitForRows(place, 2);
+    running.child.kill('SIGKILL');
+    await running.result;
+    let state = '';
+    for (let attempt = 0; attempt < 100 && state !== 'exited'; attempt++) {
+      await delay(100);
+      state = (await containersOf(docker, place))[0]!.State;
+    }
+    t.is(state, 'exited');
+    await rm(place.folder, { recursive: true });
+  },
+  test.serial,
+);
 
 dockerTest(found, 'kill -9 of a container, and its removal, cost nothing', async (t, { docker, image }) => {
   const place = await makeDockerPlace(t, IMAGES, MS);
   const running = startCli(commandWords(place, image, '--per-gpu', '2'));
   await waitForRows(place, 6);
+  while ((await containersOf(docker, place)).length < 2) await delay(50);
   const [first, second] = await containersOf(docker, place);
   await docker.getContainer(first!.Id).kill();
   await delay(500);
@@ -132,11 +138,10 @@ if (!canRunEngine || typeof found === 'string') {
       const env = { DOCKER_HOST: `unix://${engine.socket}` };
       const running = startCli(commandWords(place, image), { env });
       await waitForRows(place, 6);
-      process.kill(engine.pid, 'SIGKILL');
+      await crashEngine(folder, engine.pid);
       const killed = await running.result;
       t.is(killed.code, 1);
       t.regex(killed.stderr, /no Docker engine answers here|the Docker engine went away/);
-      await rm(join(folder, 'pid'), { force: true });
       engine = await startPrivateEngine(folder);
       const again = await runCli(commandWords(place, image), { env });
       t.is(again.code, 0, again.stderr);
