@@ -15,7 +15,7 @@ import {
   makeDockerPlace,
   waitForRows,
 } from '../helpers/docker-run.ts';
-import { crashEngine, ensureStandIn, findTestEngine, startPrivateEngine } from '../helpers/engine.ts';
+import { crashEngine, ensureStandIn, startPrivateEngine, stopPrivateEngine } from '../helpers/engine.ts';
 
 const IMAGES = 40;
 const MS = 60;
@@ -148,16 +148,13 @@ if (!canRunEngine || typeof found === 'string') {
       t.deepEqual(await containersOf(engine.docker, place), []);
       const hash = await sha256(place.out);
       const whole = await runCli(
-        commandWords({ ...place, out: join(place.folder, 'y.safetensors') }, image),
+        commandWords({ ...place, out: join(place.folder, 'whole', 'x.safetensors') }, image),
         { env },
       );
       t.is(whole.code, 0, whole.stderr);
-      t.is(hash, await sha256(join(place.folder, 'y.safetensors')));
+      t.is(hash, await sha256(join(place.folder, 'whole', 'x.safetensors')));
     } finally {
-      process.kill(engine.pid, 'SIGTERM');
-      for (let attempt = 0; attempt < 100 && (await findTestEngine(engine.socket)) !== undefined; attempt++)
-        await delay(100);
-      await delay(500);
+      await stopPrivateEngine(folder, engine.pid);
     }
   });
 

@@ -34,11 +34,16 @@ export function startContainerExtractor(
       lines.on('line', line => onEvent(parseExtractorEvent(line)));
       // After the close every line has been handed on.
       const read = once(lines, 'close');
-      const ended = engine.waitForEnd(id);
-      ended.catch(() => undefined);
       await pipeline(stream, output);
       await read;
-      const state = await ended;
+      const state = await engine.readEnd(id);
+      if (state === undefined)
+        return {
+          code: null,
+          signal: null,
+          why: 'the engine lost its connection',
+          lastWords: lastWords.trim(),
+        };
       return explainEnd({ ...state, lastWords: lastWords.trim(), memoryBytes: body.HostConfig?.Memory ?? 0 });
     } finally {
       killed.signal.removeEventListener('abort', remove);

@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import type { EngineAddress } from './engine-address.ts';
 import { explainEngineError } from './engine-errors.ts';
@@ -39,6 +39,9 @@ export interface ContainerState {
   /** What the engine says of a start or an end that went wrong. */
   readonly error: string;
 }
+
+const END_ATTEMPTS = 100;
+const END_INTERVAL_MS = 100;
 
 interface PullEvent {
   readonly status?: string;
@@ -99,7 +102,7 @@ export class Engine {
     await this.#explained(async () => {
       const stream = await this.#docker.pull(name, { abortSignal: signal });
       const layers = new Map<string, { done: number; total: number }>();
-      for await (const line of createInterface({ input: stream })) {
+      for await (const line of readLines(stream)) {
         if (line.trim() === '') continue;
         const event = JSON.parse(line) as PullEvent;
         // A failed pull is told in the stream; the request itself has succeeded by then.
@@ -140,13 +143,17 @@ export class Engine {
     });
   }
 
-  /** Waits for the end of a container. Asked after the start, so an end that came before is seen too. */
-  async waitForEnd(id: string): Promise<ContainerState> {
+  /** How a container ended whose output has ended; undefined where it still runs after a while. */
+  async readEnd(id: string): Promise<ContainerState | undefined> {
     return await this.#explained(async () => {
-      const container = this.#docker.getContainer(id);
-      await container.wait({ condition: 'not-running' });
-      const { State: state } = await container.inspect();
-      return { exitCode: state.ExitCode, oomKilled: state.OOMKilled, error: state.Error };
+      // The engine's own way to wait is an answer that comes late; dockerode never tells when the engine dies before.
+      for (let attempt = 0; attempt < END_ATTEMPTS; attempt++) {
+        const { State: state } = await this.#docker.getContainer(id).inspect();
+        if (!state.Running)
+          return { exitCode: state.ExitCode, oomKilled: state.OOMKilled, error: state.Error };
+        await delay(END_INTERVAL_MS);
+      }
+      return undefined;
     });
   }
 
@@ -176,6 +183,18 @@ export class Engine {
       throw explainEngineError(error, this.address.label);
     }
   }
+}
+
+/** Lines of an answer; fails where it breaks off, which readline does not tell. */
+async function* readLines(stream: NodeJS.ReadableStream): AsyncGenerator<string> {
+  let rest = '';
+  stream.setEncoding('utf8');
+  for await (const text of stream as AsyncIterable<string>) {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop()!;
+    yield* lines;
+  }
+  yield rest;
 }
 
 function statusOf(error: unknown): number | undefined {
