@@ -62,7 +62,7 @@ dockerTest(
 
 dockerTest(
   found,
-  '--gpus all takes the GPUs that containers see, and the old way works too',
+  '--gpus all takes the GPUs that containers see, each as often as asked',
   async (t, { image }) => {
     const place = await makeDockerPlace(t, 20, 20);
     const result = await extractInDocker(place, { image, gpus: 'all', perGpu: 2 }, { keepRows: true });
