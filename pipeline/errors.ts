@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'ERR_IMAGE'
   | 'ERR_DEVICE'
   | 'ERR_EXTRACTOR'
+  | 'ERR_ENGINE'
   | 'ERR_INTERNAL';
 
 export interface ErrorParts {

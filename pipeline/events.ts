@@ -12,6 +12,8 @@ export type PipelineEvent =
       /** What `done` and `total` count. */
       readonly unit: 'bytes' | 'rows' | 'images' | 'files';
       readonly rows?: number;
+      /** More for people, such as the speed of each worker. */
+      readonly detail?: string;
     }
   | ({ readonly event: 'problem' } & Problem)
   | { readonly event: 'note'; readonly message: string }

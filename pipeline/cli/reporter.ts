@@ -140,7 +140,8 @@ function describeProgress(event: Progress, seconds: number): string {
   const left = rate > 0 ? formatDuration((event.total - event.done) / rate) : '?';
   const speed = describeSpeed(event.unit, rate);
   const rows = event.rows === undefined ? '' : `, ${event.rows} rows`;
-  return `${event.stage} ${event.input}: ${percent} %${rows}, ${speed}, ${left} left`;
+  const detail = event.detail === undefined ? '' : ` (${event.detail})`;
+  return `${event.stage} ${event.input}: ${percent} %${rows}, ${speed}${detail}, ${left} left`;
 }
 
 function describeSpeed(unit: Progress['unit'], rate: number): string {

@@ -24,7 +24,8 @@ export interface RunExtractorsOptions {
   readonly seenAs?: ((path: string) => string) | undefined;
   /** Seconds without a sign of life after which an extractor is ended. */
   readonly stallSeconds: number;
-  readonly onDone: () => void;
+  /** Called for each image that has its row or its reason, with the number of the entry of `starts` that did it. */
+  readonly onDone: (worker: number) => void;
 }
 
 export interface RunExtractorsResult {
@@ -45,8 +46,20 @@ export async function runExtractors(
   options: RunExtractorsOptions,
   context: StageContext,
 ): Promise<RunExtractorsResult> {
-  const run = new Run(options, context);
-  await Promise.all(options.starts.map(async start => await run.drive(start)));
+  // When one cannot go on the others are ended too, and waited for, so that nobody writes rows any more.
+  const failed = new AbortController();
+  const signal = AbortSignal.any([context.signal, failed.signal]);
+  const run = new Run(options, { ...context, signal });
+  const drives = options.starts.map(async (start, worker) => {
+    try {
+      await run.drive(start, worker);
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  });
+  await Promise.allSettled(drives);
+  signal.throwIfAborted();
   return run.result;
 }
 
@@ -72,18 +85,18 @@ class Run {
   }
 
   /** Keeps one extractor at work; starts it again when it dies. */
-  async drive(start: StartExtractor): Promise<void> {
+  async drive(start: StartExtractor, worker: number): Promise<void> {
     while (this.#queue.length > 0) {
       const { signal } = this.#context;
       signal.throwIfAborted();
-      const end = await this.#runOne(start);
+      const end = await this.#runOne(start, worker);
       signal.throwIfAborted();
       if (end !== undefined) this.#noteDeath(end);
     }
   }
 
   /** Runs one extractor to its end; undefined where it ended as it should. */
-  async #runOne(start: StartExtractor): Promise<ExtractorEnd | undefined> {
+  async #runOne(start: StartExtractor, worker: number): Promise<ExtractorEnd | undefined> {
     const lots: OpenLot[] = [];
     let work: Promise<void> = Promise.resolve();
     const state: { failure?: Error; heard: number; stalled: boolean } = { heard: Date.now(), stalled: false };
@@ -91,7 +104,7 @@ class Run {
       state.heard = Date.now();
       // Events are taken in one after the other, each after the rows before it.
       work = work
-        .then(async () => await this.#take(event, extractor, lots))
+        .then(async () => await this.#take(event, extractor, lots, worker))
         .catch((error: unknown) => {
           state.failure ??= error instanceof Error ? error : new Error(String(error));
           extractor.kill();
@@ -112,7 +125,7 @@ class Run {
       for (const lot of lots.reverse()) await this.#closeLot(lot);
       if (end.code === EXTRACTOR_EXIT.done && suspect === undefined) return undefined;
       const why = state.stalled ? `no sign of life for ${this.#options.stallSeconds} s` : describeEnd(end);
-      if (suspect !== undefined && !this.#context.signal.aborted) this.#blame(suspect, why);
+      if (suspect !== undefined && !this.#context.signal.aborted) this.#blame(suspect, why, worker);
       return { ...end, lastWords: state.stalled ? why : end.lastWords };
     } finally {
       clearInterval(watch);
@@ -120,7 +133,12 @@ class Run {
     }
   }
 
-  async #take(event: ExtractorEvent, extractor: RunningExtractor, lots: OpenLot[]): Promise<void> {
+  async #take(
+    event: ExtractorEvent,
+    extractor: RunningExtractor,
+    lots: OpenLot[],
+    worker: number,
+  ): Promise<void> {
     switch (event.event) {
       case 'ready':
         this.#checkDetector(event.detector);
@@ -136,7 +154,7 @@ class Run {
         else await this.#takeRow(lot, event.img_id);
         lot.waiting.delete(event.img_id);
         this.#deathsWithoutProgress = 0;
-        this.#options.onDone();
+        this.#options.onDone(worker);
         break;
       }
       case 'lot': {
@@ -206,7 +224,7 @@ class Run {
     this.#context.emit({ event: 'warning', message: `${imgId}: ${reason}` });
   }
 
-  #blame(image: ListedImage, why: string): void {
+  #blame(image: ListedImage, why: string, worker: number): void {
     const deaths = (this.#deaths.get(image.img_id) ?? 0) + 1;
     this.#deaths.set(image.img_id, deaths);
     if (deaths < MAX_DEATHS_OF_IMAGE) return;
@@ -217,7 +235,7 @@ class Run {
       image.img_id,
       `the extractor died ${deaths} times while it was at work on this image (${why})`,
     );
-    this.#options.onDone();
+    this.#options.onDone(worker);
     this.#deathsWithoutProgress = 0;
   }
 
@@ -241,6 +259,7 @@ class Run {
   }
 }
 
-function describeEnd({ code, signal }: ExtractorEnd): string {
+function describeEnd({ code, signal, why }: ExtractorEnd): string {
+  if (why !== undefined) return why;
   return signal === null ? `exit code ${String(code)}` : `signal ${signal}`;
 }

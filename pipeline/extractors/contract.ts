@@ -22,6 +22,8 @@ export interface DetectorName {
   readonly weights: string;
   /** Regions looked at where not the network's own 300. */
   readonly rois?: number;
+  /** Digest of the container image that the network ran in; added by the host. */
+  readonly image?: string;
 }
 
 export type ExtractorEvent =

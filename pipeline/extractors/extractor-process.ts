@@ -6,6 +6,8 @@ import { type ExtractorEvent, type Lot, parseExtractorEvent } from './contract.t
 export interface ExtractorEnd {
   readonly code: number | null;
   readonly signal: string | null;
+  /** What that means, where it is known. */
+  readonly why?: string;
   /** Last lines it wrote to standard error. */
   readonly lastWords: string;
 }

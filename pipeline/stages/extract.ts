@@ -28,9 +28,8 @@ export interface ExtractOptions {
   readonly shard?: { readonly index: number; readonly count: number } | undefined;
   /** Only the first so many images. */
   readonly limit?: number | undefined;
-  /** One entry an extractor that runs at the same time. */
-  readonly starts: readonly StartExtractor[];
-  readonly seenAs?: (path: string) => string;
+  /** One entry an extractor that runs at the same time; or what makes them ready once it is known what to do. */
+  readonly starts: readonly StartExtractor[] | ((plan: ExtractPlan) => Promise<Extractors>);
   readonly stallSeconds?: number | undefined;
   /** Publishes what there is even if images have no row. */
   readonly skipBad?: boolean | undefined;
@@ -38,6 +37,12 @@ export interface ExtractOptions {
   readonly keepRows?: boolean | undefined;
   readonly force?: boolean | undefined;
   readonly report?: string | undefined;
+}
+
+/** Extractors, and how they see a path of this machine. */
+export interface Extractors {
+  readonly starts: readonly StartExtractor[];
+  readonly seenAs?: (path: string) => string;
 }
 
 export interface ExtractResult {
@@ -92,6 +97,9 @@ export async function planExtraction(
 /** Extracts the features of a split's images and publishes them; what an earlier run did is not done again. */
 export async function extract(options: ExtractOptions, context: StageContext): Promise<ExtractResult> {
   const plan = await planExtraction(options, context);
+  // Before rows are looked at: extractors that a killed run has left may still be writing some.
+  const extractors: Extractors =
+    typeof options.starts === 'function' ? await options.starts(plan) : { starts: options.starts };
   const folder = await RowFolder.open(plan.rowFolder, message => context.emit({ event: 'note', message }));
   try {
     const left = plan.images.filter(({ img_id: id }) => !folder.rows.has(id));
@@ -100,8 +108,12 @@ export async function extract(options: ExtractOptions, context: StageContext): P
       context.emit({ event: 'note', message: `${resumed} of ${plan.images.length} images are done already` });
     await checkFreeSpace(plan.out, left.length * BYTES_PER_IMAGE + resumed * 296_400);
     let done = resumed;
+    const doneBy = extractors.starts.map(() => 0);
+    const began = Date.now();
     const progress = (): void => {
       const total = plan.images.length;
+      const seconds = (Date.now() - began) / 1000;
+      const rates = doneBy.map(count => (count / seconds).toPrecision(2));
       context.emit({
         event: 'progress',
         stage: 'extract',
@@ -109,15 +121,17 @@ export async function extract(options: ExtractOptions, context: StageContext): P
         done,
         total,
         unit: 'images',
+        ...(rates.length > 1 && seconds > 1 ? { detail: `workers ${rates.join(' + ')} images/s` } : {}),
       });
     };
     progress();
-    const { starts, seenAs, stallSeconds = 600 } = options;
-    const onDone = (): void => {
+    const { stallSeconds = 600 } = options;
+    const onDone = (worker: number): void => {
       done++;
+      doneBy[worker]!++;
       progress();
     };
-    const run = await runExtractors({ images: left, folder, starts, seenAs, stallSeconds, onDone }, context);
+    const run = await runExtractors({ images: left, folder, ...extractors, stallSeconds, onDone }, context);
     const missing = plan.images
       .filter(({ img_id: id }) => !folder.rows.has(id))
       .map(image => ({ ...image, reason: run.failures.get(image.img_id) ?? 'no row' }));

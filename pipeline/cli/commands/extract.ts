@@ -1,17 +1,9 @@
-import { join } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
 import { findSplit } from '../../extraction/splits.ts';
 import { extract, type ExtractOptions, planExtraction } from '../../stages/extract.ts';
 import { formatBytes } from '../../files.ts';
-import { startEmbeddedExtractor } from '../../extractors/embedded/start.ts';
-import { DEFAULT_WEIGHTS } from '../inputs.ts';
-import {
-  type CommandSpec,
-  integerOption,
-  type OptionSpec,
-  type OptionValues,
-  textOption,
-} from '../command.ts';
+import { type CommandSpec, integerOption, type OptionSpec, textOption } from '../command.ts';
+import { BACKEND_OPTIONS, chooseBackend } from '../extract-backend.ts';
 
 const MAX_LISTED = 20;
 
@@ -40,32 +32,7 @@ const OPTIONS: readonly OptionSpec[] = [
     description: 'X.safetensors or X.tsv (default: what LXMERT opens, below --data)',
     looksLike: /\.(safetensors|tsv)$/,
   },
-  { name: 'backend', value: 'NAME', description: 'what runs the detector', choices: ['embedded'] },
-  {
-    name: 'weights',
-    value: 'FILE',
-    description: `caffemodel, or untrained (default: ${DEFAULT_WEIGHTS} below --data)`,
-    looksLike: /\.caffemodel$|^untrained$/,
-  },
-  {
-    name: 'device',
-    value: 'NAME',
-    description: 'auto, cpu, cuda or webgpu (default auto)',
-    choices: ['auto', 'cpu', 'cuda', 'webgpu'],
-  },
-  {
-    name: 'rois',
-    value: 'N',
-    description: 'regions looked at, 36 to 300; fewer are faster and give other boxes (default 300)',
-    integer: true,
-  },
-  { name: 'batch', value: 'N', description: 'regions in the network at a time', integer: true },
-  {
-    name: 'threads',
-    value: 'N',
-    description: 'threads of the network on a CPU (default: all cores)',
-    integer: true,
-  },
+  ...BACKEND_OPTIONS,
   {
     name: 'shard',
     value: 'I/N',
@@ -101,6 +68,7 @@ export const extractCommand: CommandSpec = {
   examples: [
     ['lxmert-data extract custom --images photos --out photos.safetensors', 'any folder of images'],
     ['lxmert-data extract nlvr2/train --images images/train', 'a split under the name that LXMERT opens'],
+    ['lxmert-data extract gqa --images images --backend docker --gpus 0,1', "in LXMERT's image, on two GPUs"],
     [
       'lxmert-data extract custom --images photos --weights untrained --out try.safetensors',
       'try it without the weights',
@@ -130,6 +98,8 @@ export const extractCommand: CommandSpec = {
       force: options['force'] === true,
       report: textOption(options, 'report'),
     };
+    const backend = await chooseBackend(options, context);
+    context.emit({ event: 'note', message: `backend ${backend.name}: ${backend.why}` });
     if (options['dry-run'] === true) {
       const plan = await planExtraction(settings, context);
       context.emit({
@@ -143,9 +113,10 @@ export const extractCommand: CommandSpec = {
       context.print(
         `${plan.images.length} images -> ${plan.out}; rows meanwhile in ${plan.rowFolder}; up to ${formatBytes(plan.bytes)} of disk`,
       );
+      for (const line of await backend.describe(plan)) context.print(line);
       return true;
     }
-    const result = await extract({ ...settings, starts: [startEmbedded(options, context.data)] }, context);
+    const result = await extract({ ...settings, starts: backend.starts }, context);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'extract', ok, ...details });
     if (result.out !== null)
@@ -164,17 +135,6 @@ export const extractCommand: CommandSpec = {
     return ok;
   },
 };
-
-function startEmbedded(options: OptionValues, data: string): ExtractOptions['starts'][number] {
-  return startEmbeddedExtractor({
-    weights: textOption(options, 'weights') ?? join(data, DEFAULT_WEIGHTS),
-    cacheDirectory: join(data, 'detector', 'converted'),
-    device: textOption(options, 'device'),
-    rois: integerOption(options, 'rois'),
-    batch: integerOption(options, 'batch'),
-    threads: integerOption(options, 'threads'),
-  });
-}
 
 function checkOut(out: string | undefined): string | undefined {
   if (out === undefined || /\.(safetensors|tsv)$/.test(out)) return out;

@@ -1,0 +1,144 @@
+import type { ContainerBody } from './engine.ts';
+
+/** How a container is given its GPU: by a request (Docker 19.03 and newer) or by NVIDIA's runtime. */
+export type GpuWay = 'request' | 'runtime';
+
+/** Folders of the engine's machine, by what they hold. */
+export interface MountedFolders {
+  readonly images: string;
+  readonly rows: string;
+  readonly weights: string;
+  readonly script: string;
+  /** For what CUDA compiles for a GPU that the image was not made for: minutes, once. */
+  readonly cache?: string | undefined;
+}
+
+export interface WorkerSpec {
+  readonly image: string;
+  /** GPU as the engine's machine numbers it; undefined for a CPU. */
+  readonly gpu: string | undefined;
+  readonly gpuWay: GpuWay;
+  /** Below the folder of weights. */
+  readonly weightsFile: string;
+  readonly folders: MountedFolders;
+  /** `uid:gid`; undefined where the system has none. */
+  readonly user: string | undefined;
+  readonly groups: readonly string[];
+  readonly memoryBytes: number;
+  readonly selinux: boolean;
+  /** The image brings an extractor of its own. */
+  readonly ownExtractor: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+const SHM_BYTES = 1 << 30;
+const MAX_PROCESSES = 2048;
+const SCRIPT = '/lxmert-data/extract.py';
+/** Old images have Python 2 as `python`, new ones only `python3`. */
+const START_SCRIPT = `if command -v python >/dev/null 2>&1; then exec python -u ${SCRIPT} "$@"; else exec python3 -u ${SCRIPT} "$@"; fi`;
+
+/** Everything of a worker's container that the engine is asked for. */
+export function buildContainer(spec: WorkerSpec): ContainerBody {
+  const { gpu, gpuWay, folders } = spec;
+  const words = [`--weights=/weights/${spec.weightsFile}`, `--device=${gpu === undefined ? 'cpu' : 'cuda'}`];
+  return {
+    Image: spec.image,
+    ...(spec.ownExtractor
+      ? { Cmd: words }
+      : { Entrypoint: ['/bin/sh', '-c', START_SCRIPT, 'extract'], Cmd: words }),
+    ...(spec.user === undefined ? {} : { User: spec.user }),
+    WorkingDir: '/tmp',
+    Env: listEnvironment(spec),
+    Labels: { ...spec.labels },
+    NetworkDisabled: true,
+    OpenStdin: true,
+    // Our end of the line is its only input: when we die it ends too.
+    StdinOnce: true,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    Tty: false,
+    HostConfig: {
+      NetworkMode: 'none',
+      CapDrop: ['ALL'],
+      SecurityOpt: securityOptions(spec),
+      GroupAdd: [...spec.groups],
+      Memory: spec.memoryBytes,
+      MemorySwap: spec.memoryBytes,
+      ShmSize: SHM_BYTES,
+      PidsLimit: MAX_PROCESSES,
+      // Rows and events are all that counts; the engine need not keep a copy.
+      LogConfig: { Type: 'none', Config: {} },
+      Mounts: [
+        { Type: 'bind', Source: folders.images, Target: '/images', ReadOnly: true },
+        { Type: 'bind', Source: folders.rows, Target: '/rows', ReadOnly: false },
+        { Type: 'bind', Source: folders.weights, Target: '/weights', ReadOnly: true },
+        { Type: 'bind', Source: folders.script, Target: '/lxmert-data', ReadOnly: true },
+        ...(folders.cache === undefined
+          ? []
+          : [{ Type: 'bind' as const, Source: folders.cache, Target: '/cache', ReadOnly: false }]),
+      ],
+      ...(gpu === undefined ? {} : requestGpus(gpuWay, [gpu])),
+    },
+  };
+}
+
+/** The part of a container's settings that gives it these GPUs; all of them where none is named. */
+export function requestGpus(
+  way: GpuWay,
+  gpus: readonly string[] | undefined,
+): NonNullable<ContainerBody['HostConfig']> {
+  if (way === 'runtime') return { Runtime: 'nvidia' };
+  const which = gpus === undefined ? { Count: -1 } : { Count: 0, DeviceIDs: [...gpus] };
+  return { DeviceRequests: [{ Driver: '', ...which, Capabilities: [['gpu']], Options: {} }] };
+}
+
+/** What NVIDIA's tools read in a container. */
+export function gpuEnvironment(way: GpuWay, gpus: readonly string[] | undefined): string[] {
+  const seen = way === 'runtime' ? [`NVIDIA_VISIBLE_DEVICES=${gpus?.join(',') ?? 'all'}`] : [];
+  return [...seen, 'NVIDIA_DRIVER_CAPABILITIES=compute,utility'];
+}
+
+function securityOptions({ selinux }: WorkerSpec): string[] {
+  // Labels of the user's own folders stay as they are.
+  return ['no-new-privileges', ...(selinux ? ['label=disable'] : [])];
+}
+
+function listEnvironment({ gpu, gpuWay, folders }: WorkerSpec): string[] {
+  return [
+    'HOME=/tmp',
+    'PYTHONDONTWRITEBYTECODE=1',
+    ...(gpu === undefined ? ['NVIDIA_VISIBLE_DEVICES=void'] : gpuEnvironment(gpuWay, [gpu])),
+    ...(folders.cache === undefined ? [] : ['CUDA_CACHE_PATH=/cache', 'CUDA_CACHE_MAXSIZE=2147483648']),
+  ];
+}
+
+/** The same container as words for a shell. */
+export function describeRun(spec: WorkerSpec): string {
+  const body = buildContainer(spec);
+  const { HostConfig: host } = body;
+  const device = spec.gpu === undefined ? [] : [['--gpus', `"device=${spec.gpu}"`]];
+  const words: readonly (readonly string[])[] = [
+    ['docker', 'run', '--rm', '--interactive', '--network', 'none'],
+    spec.gpuWay === 'runtime' && spec.gpu !== undefined ? ['--runtime', 'nvidia'] : device.flat(),
+    ['--cap-drop', 'ALL', ...securityOptions(spec).flatMap(option => ['--security-opt', option])],
+    body.User === undefined ? [] : ['--user', body.User],
+    spec.groups.flatMap(group => ['--group-add', group]),
+    ['--memory', String(spec.memoryBytes), '--memory-swap', String(spec.memoryBytes)],
+    ['--shm-size', String(SHM_BYTES), '--pids-limit', String(MAX_PROCESSES), '--workdir', '/tmp'],
+    ['--log-driver', 'none'],
+    (body.Env ?? []).flatMap(entry => ['--env', entry]),
+    (host?.Mounts ?? []).flatMap(({ Source: source, Target: target, ReadOnly: readOnly }) => [
+      '--mount',
+      `type=bind,source=${source},target=${target}${readOnly === true ? ',readonly' : ''}`,
+    ]),
+    Object.entries(spec.labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]),
+    spec.ownExtractor ? [] : ['--entrypoint', '/bin/sh'],
+    [spec.image, ...(spec.ownExtractor ? [] : ['-c', START_SCRIPT, 'extract']), ...(body.Cmd ?? [])],
+  ];
+  return words.flat().map(quoteWord).join(' ');
+}
+
+function quoteWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { LxmertDataError } from '../../errors.ts';
+
+export interface EngineTls {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+/** Where a Docker engine listens. `label` is for people. */
+export type EngineAddress = { readonly label: string } & (
+  | { readonly kind: 'socket'; readonly path: string }
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      readonly port: number;
+      readonly tls: EngineTls | undefined;
+    }
+  | { readonly kind: 'ssh'; readonly destination: string; readonly port: string | undefined }
+);
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Finds the engine as Docker's own command does: DOCKER_HOST, DOCKER_CONTEXT, the current context, then the usual sockets. */
+export function findEngineAddress(env: Environment = process.env, home = homedir()): EngineAddress {
+  const folder = env['DOCKER_CONFIG'] ?? join(home, '.docker');
+  const host = env['DOCKER_HOST'];
+  if (host !== undefined && host !== '') {
+    const verify = (env['DOCKER_TLS_VERIFY'] ?? '') !== '' || (env['DOCKER_TLS'] ?? '') !== '';
+    const certificates = env['DOCKER_CERT_PATH'] ?? folder;
+    return parseHost(host, `DOCKER_HOST ${host}`, secure =>
+      verify || secure ? readTls(certificates) : undefined,
+    );
+  }
+  const context = env['DOCKER_CONTEXT'] ?? readCurrentContext(folder);
+  if (context !== undefined && context !== '' && context !== 'default') return readContext(folder, context);
+  const paths =
+    process.platform === 'win32'
+      ? ['//./pipe/docker_engine']
+      : [
+          '/var/run/docker.sock',
+          join(home, '.docker', 'run', 'docker.sock'),
+          ...(env['XDG_RUNTIME_DIR'] === undefined ? [] : [join(env['XDG_RUNTIME_DIR'], 'docker.sock')]),
+        ];
+  const path = paths.find(existsSync) ?? paths[0]!;
+  return { kind: 'socket', path, label: path };
+}
+
+function readCurrentContext(folder: string): string | undefined {
+  try {
+    const { currentContext } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as {
+      currentContext?: unknown;
+    };
+    return typeof currentContext === 'string' ? currentContext : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readContext(folder: string, name: string): EngineAddress {
+  const key = createHash('sha256').update(name).digest('hex');
+  const path = join(folder, 'contexts', 'meta', key, 'meta.json');
+  const label = `Docker context ${name}`;
+  let host: unknown;
+  try {
+    const meta = JSON.parse(readFileSync(path, 'utf8')) as { Endpoints?: { docker?: { Host?: unknown } } };
+    host = meta.Endpoints?.docker?.Host;
+  } catch (cause) {
+    throw new LxmertDataError('ERR_ENGINE', {
+      what: 'there is no such Docker context',
+      where: name,
+      hint: '`docker context ls` lists them; DOCKER_CONTEXT or `docker context use` chooses one',
+      cause,
+    });
+  }
+  if (typeof host !== 'string')
+    throw new LxmertDataError('ERR_ENGINE', { what: `${label} names no engine`, where: path });
+  const certificates = join(folder, 'contexts', 'tls', key, 'docker');
+  return parseHost(host, `${label} (${host})`, () =>
+    existsSync(certificates) ? readTls(certificates) : undefined,
+  );
+}
+
+function readTls(folder: string): EngineTls {
+  const read = (name: string): Buffer | undefined => {
+    const path = join(folder, name);
+    return existsSync(path) ? readFileSync(path) : undefined;
+  };
+  const [ca, cert, key] = [read('ca.pem'), read('cert.pem'), read('key.pem')];
+  if (ca === undefined && cert === undefined) {
+    throw new LxmertDataError('ERR_ENGINE', {
+      what: 'the engine is to be reached with TLS, but there are no certificates',
+      where: folder,
+      expected: 'ca.pem, cert.pem, key.pem',
+      hint: 'set DOCKER_CERT_PATH to their folder',
+    });
+  }
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+function parseHost(
+  host: string,
+  label: string,
+  tlsFor: (secure: boolean) => EngineTls | undefined,
+): EngineAddress {
+  const [, scheme, rest] = /^([a-z]+):\/\/(.*)$/.exec(host) ?? [];
+  if (scheme === 'unix' || scheme === 'npipe') return { kind: 'socket', path: rest!, label };
+  const url = scheme === undefined ? undefined : URL.parse(host.replace(/^[a-z]+/, 'http'));
+  if (url === undefined || url === null || url.hostname === '') {
+    throw new LxmertDataError('ERR_ENGINE', {
+      what: 'this address of a Docker engine is not understood',
+      where: label,
+      expected: 'unix:///var/run/docker.sock, tcp://HOST:PORT or ssh://USER@HOST',
+    });
+  }
+  if (scheme === 'ssh') {
+    const user = url.username === '' ? '' : `${decodeURIComponent(url.username)}@`;
+    return { kind: 'ssh', destination: user + url.hostname, port: url.port || undefined, label };
+  }
+  const secure = scheme === 'https' || url.port === '2376';
+  const tls = tlsFor(secure);
+  // The port of plain http is dropped by the parser.
+  const port = Number(url.port || (/:80(\/|$)/.test(rest!) ? 80 : tls === undefined ? 2375 : 2376));
+  return { kind: 'tcp', host: url.hostname, port, tls, label };
+}

@@ -1,0 +1,223 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import Docker from 'dockerode';
+import type { EngineAddress } from './engine-address.ts';
+import { explainEngineError } from './engine-errors.ts';
+import { SshAgent } from './ssh-agent.ts';
+
+export type ContainerBody = Omit<Docker.ContainerCreateOptions, 'name' | 'platform'>;
+
+export interface EngineFacts {
+  readonly version: string;
+  /** Such as 1.41. */
+  readonly apiVersion: string;
+  readonly osType: string;
+  readonly runtimes: readonly string[];
+  readonly securityOptions: readonly string[];
+}
+
+export interface EngineImage {
+  /** Digest of the registry, or the image's own id where it came from none. */
+  readonly digest: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface ListedContainer {
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A started container: `stream` carries its standard input in, and its output out (multiplexed). */
+export interface AttachedContainer {
+  readonly id: string;
+  readonly stream: NodeJS.ReadWriteStream;
+}
+
+export interface ContainerState {
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  /** What the engine says of a start or an end that went wrong. */
+  readonly error: string;
+}
+
+const END_ATTEMPTS = 100;
+const END_INTERVAL_MS = 100;
+
+interface PullEvent {
+  readonly status?: string;
+  readonly id?: string;
+  readonly error?: string;
+  readonly progressDetail?: { readonly current?: number; readonly total?: number };
+}
+
+/** What we use of a Docker engine. All failures are explained (ERR_ENGINE). */
+export class Engine {
+  readonly address: EngineAddress;
+  readonly #docker: Docker;
+
+  constructor(address: EngineAddress) {
+    this.address = address;
+    this.#docker = new Docker(dockerOptions(address));
+  }
+
+  async readFacts(): Promise<EngineFacts> {
+    return await this.#explained(async () => {
+      const version = await this.#docker.version();
+      const info = (await this.#docker.info()) as {
+        Runtimes?: Record<string, unknown>;
+        SecurityOptions?: string[] | null;
+        OSType?: string;
+      };
+      return {
+        version: version.Version,
+        apiVersion: version.ApiVersion,
+        osType: info.OSType ?? version.Os,
+        runtimes: Object.keys(info.Runtimes ?? {}),
+        securityOptions: info.SecurityOptions ?? [],
+      };
+    });
+  }
+
+  async findImage(name: string): Promise<EngineImage | undefined> {
+    return await this.#explained(async () => {
+      try {
+        const image = await this.#docker.getImage(name).inspect();
+        // Types say that it is always there, engines that have none leave it out.
+        const digests = image.RepoDigests as string[] | null;
+        const config = image.Config as { Labels?: Record<string, string> | null } | null;
+        return { digest: digests?.[0] ?? image.Id, labels: config?.Labels ?? {} };
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  /** Fetches an image; `onProgress` gets the bytes of all its layers so far. */
+  async pullImage(
+    name: string,
+    onProgress: (done: number, total: number) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#explained(async () => {
+      const stream = await this.#docker.pull(name, { abortSignal: signal });
+      const layers = new Map<string, { done: number; total: number }>();
+      for await (const line of readLines(stream)) {
+        if (line.trim() === '') continue;
+        const event = JSON.parse(line) as PullEvent;
+        // A failed pull is told in the stream; the request itself has succeeded by then.
+        if (event.error !== undefined) throw new Error(event.error);
+        const { current, total } = event.progressDetail ?? {};
+        if (event.status !== 'Downloading' || event.id === undefined || total === undefined) continue;
+        layers.set(event.id, { done: current ?? 0, total });
+        const sum = (key: 'done' | 'total'): number =>
+          layers.values().reduce((all, layer) => all + layer[key], 0);
+        onProgress(sum('done'), sum('total'));
+      }
+    });
+  }
+
+  /** Creates a container, attaches to it, then starts it, so that nothing it says is missed. */
+  async startContainer(name: string, body: ContainerBody, signal?: AbortSignal): Promise<AttachedContainer> {
+    return await this.#explained(async () => {
+      signal?.throwIfAborted();
+      // Without _query and _body all of it would also stand in the URL.
+      const request = { _query: { name }, _body: body } as unknown as Docker.ContainerCreateOptions;
+      const container = await this.#docker.createContainer(request);
+      try {
+        const stream = await container.attach({
+          stream: true,
+          hijack: true,
+          stdin: true,
+          stdout: true,
+          stderr: true,
+        });
+        stream.on('error', () => undefined);
+        signal?.throwIfAborted();
+        await container.start();
+        return { id: container.id, stream };
+      } catch (error) {
+        await this.removeContainer(container.id).catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  /** How a container ended whose output has ended; undefined where it still runs after a while. */
+  async readEnd(id: string): Promise<ContainerState | undefined> {
+    return await this.#explained(async () => {
+      // The engine's own way to wait is an answer that comes late; dockerode never tells when the engine dies before.
+      for (let attempt = 0; attempt < END_ATTEMPTS; attempt++) {
+        const { State: state } = await this.#docker.getContainer(id).inspect();
+        if (!state.Running)
+          return { exitCode: state.ExitCode, oomKilled: state.OOMKilled, error: state.Error };
+        await delay(END_INTERVAL_MS);
+      }
+      return undefined;
+    });
+  }
+
+  /** Ends and removes a container; one that is gone already is as good. */
+  async removeContainer(id: string): Promise<void> {
+    await this.#explained(async () => {
+      try {
+        await this.#docker.getContainer(id).remove({ force: true, v: true });
+      } catch (error) {
+        // 409: somebody else is removing it.
+        if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
+      }
+    });
+  }
+
+  async listContainers(label: string): Promise<readonly ListedContainer[]> {
+    return await this.#explained(async () => {
+      const found = await this.#docker.listContainers({ all: true, filters: { label: [label] } });
+      return found.map(({ Id: id, Names: names, Labels: labels }) => ({ id, name: names[0] ?? id, labels }));
+    });
+  }
+
+  async #explained<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw explainEngineError(error, this.address.label);
+    }
+  }
+}
+
+/** Lines of an answer; fails where it breaks off, which readline does not tell. */
+async function* readLines(stream: NodeJS.ReadableStream): AsyncGenerator<string> {
+  let rest = '';
+  stream.setEncoding('utf8');
+  for await (const text of stream as AsyncIterable<string>) {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop()!;
+    yield* lines;
+  }
+  yield rest;
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (error as { statusCode?: number }).statusCode;
+}
+
+function dockerOptions(address: EngineAddress): Docker.DockerOptions {
+  // What is not named here would be taken from the environment.
+  const none = { host: undefined, port: undefined, ca: undefined, cert: undefined, key: undefined };
+  switch (address.kind) {
+    case 'socket':
+      return { ...none, socketPath: address.path, protocol: 'http' };
+    case 'tcp':
+      return {
+        ...none,
+        ...address.tls,
+        host: address.host,
+        port: address.port,
+        protocol: address.tls === undefined ? 'http' : 'https',
+      };
+    case 'ssh': {
+      const agent = new SshAgent(address.destination, address.port);
+      return { ...none, host: 'docker', port: 80, protocol: 'http', agent } as Docker.DockerOptions;
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import type Docker from 'dockerode';
+import { findSplit } from '../../pipeline/extraction/splits.ts';
+import { prepareDocker } from '../../pipeline/extractors/docker/backend.ts';
+import type { DockerBackendOptions } from '../../pipeline/extractors/docker/worker-settings.ts';
+import { extract, type ExtractOptions, type ExtractResult } from '../../pipeline/stages/extract.ts';
+import type { PipelineEvent } from '../../pipeline/events.ts';
+import { ensureStandIn, findTestEngine } from './engine.ts';
+import { type ORDERS, writePpms } from './ppm.ts';
+import { makeContext } from './rows.ts';
+import { makeTempFolder } from './temp.ts';
+
+export interface DockerTools {
+  readonly docker: Docker;
+  readonly image: string;
+}
+
+/** An engine with the stand-in image, or why there is none. */
+export async function findDocker(): Promise<DockerTools | string> {
+  const docker = await findTestEngine();
+  if (docker === undefined) return 'no Docker engine answers at DOCKER_HOST or the default socket';
+  try {
+    return { docker, image: await ensureStandIn(docker) };
+  } catch (error) {
+    return `no image can be made: ${error instanceof Error ? error.message.split('\n')[0]! : String(error)}`;
+  }
+}
+
+/** A test that needs an engine; skipped, by name, where there is none. */
+export function dockerTest(
+  found: DockerTools | string,
+  name: string,
+  body: (t: ExecutionContext, tools: DockerTools) => Promise<void>,
+  run: typeof test | typeof test.serial = test,
+): void {
+  if (typeof found === 'string') test.skip(`${name} (${found})`, t => t.pass());
+  else run(name, async t => await body(t, found));
+}
+
+export interface DockerPlace {
+  readonly folder: string;
+  readonly images: string;
+  readonly data: string;
+  readonly weights: string;
+  readonly out: string;
+}
+
+export async function makeDockerPlace(
+  t: ExecutionContext,
+  count: number,
+  ms = 0,
+  orders: Readonly<Record<number, keyof typeof ORDERS>> = {},
+): Promise<DockerPlace> {
+  const folder = await makeTempFolder(t);
+  const place = {
+    folder,
+    images: join(folder, 'images'),
+    data: join(folder, 'data'),
+    weights: join(folder, 'weights', 'w.caffemodel'),
+    out: join(folder, 'x.safetensors'),
+  };
+  await writePpms(place.images, count, ms, orders);
+  await mkdir(join(folder, 'weights'));
+  await writeFile(place.weights, 'weights '.repeat(500));
+  return place;
+}
+
+/** Extracts in this process, in containers. */
+export async function extractInDocker(
+  place: DockerPlace,
+  docker: Partial<DockerBackendOptions> & Pick<DockerBackendOptions, 'image'>,
+  options: Partial<ExtractOptions> = {},
+): Promise<ExtractResult & { readonly events: readonly PipelineEvent[] }> {
+  const context = makeContext();
+  const { images, data, out, weights } = place;
+  const backend = {
+    gpus: 'none' as const,
+    perGpu: 1,
+    weights,
+    cacheDirectory: join(data, 'cuda'),
+    ...docker,
+  };
+  const starts: ExtractOptions['starts'] = async plan => await prepareDocker(backend, plan, context);
+  const result = await extract(
+    { split: findSplit('custom'), images, data, out, starts, ...options },
+    context,
+  );
+  return { ...result, events: context.events };
+}
+
+/** Words of the same on a command line. */
+export function commandWords(place: DockerPlace, image: string, ...more: readonly string[]): string[] {
+  const { images, data, out, weights } = place;
+  const words = ['--images', images, '--data', data, '--out', out, '--weights', weights, '--image', image];
+  return ['extract', 'custom', ...words, ...(more.includes('--gpus') ? [] : ['--gpus', 'none']), ...more];
+}
+
+export interface Inside {
+  readonly gpus: string;
+  readonly user: readonly [number, number];
+  readonly capabilities: readonly string[];
+  readonly no_new_privileges: string;
+  readonly interfaces: readonly string[];
+  readonly writable: readonly string[];
+  readonly shm_mib: number;
+}
+
+/** What each container of a run told of itself. */
+export async function readInside(rowFolder: string): Promise<Inside[]> {
+  const names = (await readdir(rowFolder)).filter(name => name.startsWith('inside-'));
+  return await Promise.all(
+    names.map(async name => JSON.parse(await readFile(join(rowFolder, name), 'utf8')) as Inside),
+  );
+}
+
+/** Containers of runs whose rows go below this folder. */
+export async function containersOf(docker: Docker, place: DockerPlace): Promise<Docker.ContainerInfo[]> {
+  const all = await docker.listContainers({ all: true, filters: { label: ['lxmert-data.run'] } });
+  return all.filter(({ Mounts: mounts }) =>
+    mounts.some(({ Source: source }) => source.startsWith(place.folder)),
+  );
+}
+
+/** Waits until so many rows stand in the folder. */
+export async function waitForRows(place: DockerPlace, count: number): Promise<void> {
+  const folder = place.out.replace(/\.safetensors$/, '.rows');
+  for (let attempt = 0; attempt < 600; attempt++) {
+    const names = (await readdir(folder).catch(() => [])).filter(name => name.endsWith('.tsv'));
+    const texts = await Promise.all(names.map(async name => await readFile(join(folder, name))));
+    const rows = texts.reduce(
+      (sum, text) => sum + text.reduce((lines, byte) => lines + (byte === 10 ? 1 : 0), 0),
+      0,
+    );
+    if (rows >= count) return;
+    await delay(50);
+  }
+  throw new Error(`no ${count} rows came`);
+}
