@@ -172,6 +172,26 @@ test('an extractor that cannot start at all ends the run with what it said', asy
   });
 });
 
+test('one extractor that cannot go on ends the others, and nothing is published', async t => {
+  const place = await prepare(t, manyImages(200, 'slow'));
+  const broken: StartExtractor = onEvent =>
+    startExtractorProcess(
+      process.execPath,
+      ['-e', 'console.error("no such device"); process.exit(4)'],
+      onEvent,
+    );
+  let ended = 0;
+  const counted: StartExtractor = onEvent => {
+    const running = standIn()(onEvent);
+    void running.ended.then(() => ended++);
+    return running;
+  };
+  await t.throwsAsync(run(place, { starts: [counted, broken, counted] }), { message: /no such device/ });
+  t.is(ended, 2);
+  t.deepEqual((await readdir(place.folder)).sort(), ['images', 'x.rows']);
+  t.false((await readdir(join(place.folder, 'x.rows'))).includes('owner'));
+});
+
 test('val2014 puts the images of minival first, and says so when it cannot', async t => {
   const place = await prepare(t, manyImages(12));
   const minival = ['img_0007', 'img_0002', 'img_0009'];

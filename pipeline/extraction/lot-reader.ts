@@ -14,6 +14,11 @@ export class LotReader {
     this.name = name;
   }
 
+  /** Up to where rows were taken in. */
+  get offset(): number {
+    return this.#offset;
+  }
+
   get path(): string {
     return join(this.#folder.path, this.name);
   }

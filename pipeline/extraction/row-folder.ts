@@ -8,7 +8,7 @@ import { FEATURE_BYTES, OBJ36 } from '../format/row-shape.ts';
 import type { DetectorName } from '../extractors/contract.ts';
 
 const LF = 10;
-const READ_BYTES = 4 << 20;
+const READ_BYTES = 1 << 20;
 /** A row with an id of 255 bytes is shorter. */
 const MAX_ROW_BYTES = 500_000;
 
@@ -28,6 +28,9 @@ export class RowFolder {
   /** Sound rows by img_id. */
   readonly rows = new Map<string, RowPlace>();
   #nextFile = 0;
+  /** Rows are decoded to see that they are sound; what comes out is not kept. */
+  readonly #features = new Uint8Array(FEATURE_BYTES);
+  readonly #record = rowRecordAt(new ArrayBuffer(RECORD_BYTES), 0);
 
   private constructor(path: string) {
     this.path = path;
@@ -89,14 +92,15 @@ export class RowFolder {
     from: number,
     onBad: (imgId: string | null, problem: RowProblem) => void = () => undefined,
   ): Promise<number> {
-    let rest = Buffer.alloc(0);
+    let rest: Buffer = Buffer.alloc(0);
     let offset = from;
     for (let position = from; ;) {
       const chunk = Buffer.allocUnsafe(READ_BYTES);
       const { bytesRead } = await file.read(chunk, 0, chunk.length, position);
       if (bytesRead === 0) return offset;
       position += bytesRead;
-      rest = Buffer.concat([rest, chunk.subarray(0, bytesRead)]);
+      const read = chunk.subarray(0, bytesRead);
+      rest = rest.length === 0 ? read : Buffer.concat([rest, read]);
       for (let stop = rest.indexOf(LF); stop >= 0; stop = rest.indexOf(LF)) {
         const line = rest.subarray(0, stop + 1);
         this.#take(name, offset, line, onBad);
@@ -123,8 +127,8 @@ export class RowFolder {
     line: Buffer,
     onBad: (imgId: string | null, problem: RowProblem) => void,
   ): void {
-    const features = new Uint8Array(FEATURE_BYTES);
-    const record = rowRecordAt(new ArrayBuffer(RECORD_BYTES), 0);
+    const features = this.#features;
+    const record = this.#record;
     let first: RowProblem | undefined;
     const row = decodeRow(line, OBJ36, { features, scratch: features, dtype: 'f32', record }, problem => {
       if (problem.severity === 'error') first ??= problem;

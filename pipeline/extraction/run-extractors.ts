@@ -202,7 +202,7 @@ class Run {
   async #closeLot(lot: OpenLot): Promise<void> {
     await lot.reader.close();
     const { folder } = this.#options;
-    await folder.addFile(lot.reader.name).catch(() => undefined);
+    await folder.addFile(lot.reader.name, lot.reader.offset).catch(() => undefined);
     const left = [...lot.waiting.values()].filter(
       ({ img_id: id }) => !folder.rows.has(id) && !this.#failures.has(id),
     );
