@@ -9,7 +9,9 @@ import { convert, defaultStorePath } from '../../stages/convert.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
 import { extract } from '../../stages/extract.ts';
 import { validate } from '../../stages/validate.ts';
+import { fetchData } from '../../stages/fetch.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
+import { loadManifest } from '../../manifest.ts';
 import { openStore } from '../../store.ts';
 import { type CommandContext, type CommandSpec, integerOption, textOption } from '../command.ts';
 import { DEFAULT_WEIGHTS, resolveInputs } from '../inputs.ts';
@@ -83,7 +85,7 @@ async function extractImages(
   const demo = join(context.data, 'demo');
   await mkdir(demo, { recursive: true });
   const images = textOption(options, 'images') ?? (await makeDemoImages(join(demo, 'images')));
-  const weights = chooseWeights(textOption(options, 'weights'), context);
+  const weights = await chooseWeights(textOption(options, 'weights'), context);
   context.print(
     `extract 36-box features of the images in ${images} (about 5 to 15 s an image on two processor cores)`,
   );
@@ -109,24 +111,50 @@ async function extractImages(
   return result.out ?? undefined;
 }
 
-/** The trained weights where they are, else those of the formula, said plainly. */
-function chooseWeights(given: string | undefined, { data, print }: CommandContext): string {
+/** The trained weights where they are or can be fetched, else those of the formula, said plainly. */
+async function chooseWeights(given: string | undefined, context: CommandContext): Promise<string> {
+  const { data, print } = context;
   const trained = given ?? join(data, DEFAULT_WEIGHTS);
   if (trained === 'untrained' || existsSync(trained)) return trained;
   if (given !== undefined) {
-    throw new LxmertDataError('ERR_INPUT', {
-      what: 'there is no such file of weights',
-      where: given,
-      hint: 'or give --weights untrained',
-    });
+    const hint = 'or give --weights untrained';
+    throw new LxmertDataError('ERR_INPUT', { what: 'there is no such file of weights', where: given, hint });
   }
+  if (await fetchWeights(context)) return trained;
   print(
-    `The trained weights are not there (${trained}), so the network runs with weights made by a formula:`,
+    `The trained weights are not to be had (${trained}), so the network runs with weights made by a formula:`,
   );
   print(
     'UNTRAINED. Every step is the real one, but the numbers are those of no detector; train nothing on them.',
   );
   return 'untrained';
+}
+
+/** Tries once to fetch the trained weights, without much patience: this is a demonstration. */
+async function fetchWeights(context: CommandContext): Promise<boolean> {
+  context.print(
+    'fetch the trained weights (262 MB), one try at each mirror; --weights untrained goes without them',
+  );
+  const result = await fetchData(
+    {
+      datasets: ['detector'],
+      kinds: ['weights'],
+      dataRoot: context.data,
+      manifest: await loadManifest({}),
+      transfer: { retry: { attempts: 1, firstDelayMs: 0, maxDelayMs: 0, maxRetryAfterMs: 0 } },
+      steps: { convert, verifyStore, exportTsv },
+    },
+    {
+      signal: context.signal,
+      emit(event) {
+        if (event.event === 'progress') context.emit(event);
+      },
+    },
+  );
+  for (const { reasons } of result.failed) {
+    for (const { mirror, reason } of reasons) context.print(`  ${mirror}: ${reason}`);
+  }
+  return result.ok;
 }
 
 /** Reads a row as training would, and proves that TSV and store say the same. */
