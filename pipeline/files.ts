@@ -30,7 +30,8 @@ function escapeRegExp(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a process of this machine is still there. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

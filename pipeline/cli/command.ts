@@ -65,3 +65,19 @@ export function integerOption(options: OptionValues, name: string): number | und
   const value = textOption(options, name);
   return value === undefined ? undefined : Number(value);
 }
+
+/** Of commands that read zips. */
+export const MEMBER_OPTION: OptionSpec = {
+  name: 'member',
+  value: 'NAME',
+  description: 'TSV inside a zip that holds several',
+  looksLike: /\.tsv$/,
+};
+
+/** Of commands that decode rows. */
+export const DECODING_THREADS_OPTION: OptionSpec = {
+  name: 'threads',
+  value: 'N',
+  description: 'decoding threads (default: all cores but one, at most 4)',
+  integer: true,
+};

@@ -150,7 +150,7 @@ function describeSpeed(unit: Progress['unit'], rate: number): string {
   return `${rate.toFixed(rate < 10 ? 1 : 0)} ${unit}/s`;
 }
 
-export function formatDuration(seconds: number): string {
+function formatDuration(seconds: number): string {
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;

@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
+import { isRunning } from '../files.ts';
 import { decodeRow } from '../format/decode-row.ts';
 import type { RowProblem } from '../format/problem.ts';
 import { RECORD_BYTES, rowRecordAt } from '../format/row-record.ts';
@@ -154,15 +155,6 @@ async function holdAlone(path: string): Promise<void> {
       });
     }
     await writeFile(owner, String(process.pid));
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return isErrno(error, 'EPERM');
   }
 }
 

@@ -2,6 +2,7 @@ import { open, readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
+import { isRunning } from '../files.ts';
 
 const NAME = '.fetch-running';
 /** Process numbers come again, in containers often the same one: our own in a file is an earlier run's. */
@@ -57,11 +58,5 @@ function busy(dataRoot: string, got: string): LxmertDataError {
 }
 
 function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return isErrno(error, 'EPERM');
-  }
+  return Number.isInteger(pid) && pid !== process.pid && isRunning(pid);
 }

@@ -2,6 +2,7 @@ import type { ErrorCode, ErrorParts } from '../errors.ts';
 import { storedFeatureBytes } from '../format/feature-dtype.ts';
 import { imageIdOf, MAX_ID_BYTES, rowCrc, rowCrcOf } from '../format/row-record.ts';
 import { showText } from '../format/problem.ts';
+import { hexCrc } from '../format/store/store-header.ts';
 import { StoreFile } from '../format/store/store-reader.ts';
 
 /** Rows read at a time: small enough to stay in the processor's cache until they are summed. */
@@ -56,8 +57,8 @@ export async function checkRows({ path, begin, count }: RowRange): Promise<Range
           row,
           img_id: showText(imageIdOf(record), MAX_ID_BYTES),
           offset,
-          expected: hex(expected),
-          got: hex(got),
+          expected: hexCrc(expected),
+          got: hexCrc(got),
         });
       }
     }
@@ -65,8 +66,4 @@ export async function checkRows({ path, begin, count }: RowRange): Promise<Range
   } finally {
     await store.close();
   }
-}
-
-function hex(crc: number): string {
-  return crc.toString(16).padStart(8, '0');
 }

@@ -22,11 +22,6 @@ export class RowPlacement {
     return [...this.#missing];
   }
 
-  /** Places given out or kept free. */
-  get end(): number {
-    return this.#following;
-  }
-
   /** Runs of rows to move down so that no place stays empty, in the order they must be moved. */
   closeGaps(): { readonly from: number; readonly to: number; readonly count: number }[] {
     const gaps = [...this.#missing].map(id => this.#leading.get(id)!);

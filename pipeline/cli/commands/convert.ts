@@ -1,7 +1,13 @@
 import { formatBytes } from '../../files.ts';
 import { FEATURE_DTYPES, type FeatureDtype } from '../../format/feature-dtype.ts';
 import { convert } from '../../stages/convert.ts';
-import { type CommandSpec, integerOption, textOption } from '../command.ts';
+import {
+  type CommandSpec,
+  integerOption,
+  textOption,
+  DECODING_THREADS_OPTION,
+  MEMBER_OPTION,
+} from '../command.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 export const convertCommand: CommandSpec = {
@@ -42,18 +48,8 @@ export const convertCommand: CommandSpec = {
       description: 'write the outcome and all problems as JSON',
       looksLike: /\.json$/,
     },
-    {
-      name: 'member',
-      value: 'NAME',
-      description: 'TSV inside a zip that holds several',
-      looksLike: /\.tsv$/,
-    },
-    {
-      name: 'threads',
-      value: 'N',
-      description: 'decoding threads (default: all cores but one, at most 4)',
-      integer: true,
-    },
+    MEMBER_OPTION,
+    DECODING_THREADS_OPTION,
   ],
   examples: [
     ['lxmert-data convert train2014_obj36.zip', 'archive to store, no TSV on disk'],

@@ -1,6 +1,12 @@
 import { formatBytes } from '../../files.ts';
 import { validate } from '../../stages/validate.ts';
-import { type CommandSpec, integerOption, textOption } from '../command.ts';
+import {
+  type CommandSpec,
+  integerOption,
+  textOption,
+  DECODING_THREADS_OPTION,
+  MEMBER_OPTION,
+} from '../command.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 export const validateCommand: CommandSpec = {
@@ -15,18 +21,8 @@ export const validateCommand: CommandSpec = {
   },
   options: [
     { name: 'report', value: 'FILE', description: 'write all problems as JSON', looksLike: /\.json$/ },
-    {
-      name: 'member',
-      value: 'NAME',
-      description: 'TSV inside a zip that holds several',
-      looksLike: /\.tsv$/,
-    },
-    {
-      name: 'threads',
-      value: 'N',
-      description: 'decoding threads (default: all cores but one, at most 4)',
-      integer: true,
-    },
+    MEMBER_OPTION,
+    DECODING_THREADS_OPTION,
   ],
   examples: [
     ['lxmert-data validate train2014_obj36.tsv', 'check one file'],

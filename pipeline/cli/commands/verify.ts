@@ -12,6 +12,7 @@ import {
   integerOption,
   type OptionValues,
   textOption,
+  MEMBER_OPTION,
 } from '../command.ts';
 import { checkReport, writeReport } from '../../stages/write-report.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
@@ -36,12 +37,7 @@ export const verifyCommand: CommandSpec = {
       description: 'also compare row by row with this .tsv or .zip',
       looksLike: /\.(tsv|zip)$/,
     },
-    {
-      name: 'member',
-      value: 'NAME',
-      description: 'TSV inside a zip that holds several',
-      looksLike: /\.tsv$/,
-    },
+    MEMBER_OPTION,
     { name: 'report', value: 'FILE', description: 'write the outcome as JSON', looksLike: /\.json$/ },
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
     { name: 'split', value: 'S,…', description: 'of data sets: splits, or all', looksLike: /^[a-z0-9_,-]+$/ },

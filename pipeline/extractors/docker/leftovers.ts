@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { isErrno } from '../../errors.ts';
+import { isRunning } from '../../files.ts';
 import type { Engine } from './engine.ts';
 
 const LABEL = 'lxmert-data';
@@ -27,15 +27,6 @@ export async function removeLeftovers(engine: Engine): Promise<readonly string[]
     removed.push(name.replace(/^\//, ''));
   }
   return removed;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return isErrno(error, 'EPERM');
-  }
 }
 
 /** When a process started, in ticks since the machine did; empty where the system does not tell. */

@@ -72,10 +72,6 @@ export class SourceFormBuilder {
     this.#odd.set(row, parts);
   }
 
-  oddParts(row: number): readonly string[] | undefined {
-    return this.#odd.get(row);
-  }
-
   /** Moves a row's form to another place. */
   move(from: number, to: number): void {
     this.#ends[to] = this.#ends[from]!;
