@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -21,16 +21,33 @@ function bin(name: string): string {
   return join(root, 'node_modules', '.bin', name);
 }
 
+/** Last words of a step that failed, shown again at the end, where a long log is read first. */
+const KEPT_CHARACTERS = 6000;
+
 /** Runs a step in the open; true if it passed. */
-function run({ name, command, env }: Step): boolean {
+async function run({ name, command, env }: Step): Promise<void> {
   process.stdout.write(`\n== ${name}\n`);
-  const { status, error } = spawnSync(command[0]!, command.slice(1), {
+  const inTerminal = process.stdout.isTTY;
+  const child = spawn(command[0]!, command.slice(1), {
     cwd: root,
-    stdio: 'inherit',
+    stdio: inTerminal ? 'inherit' : ['inherit', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
-  if (error !== undefined) process.stdout.write(`${error.message}\n`);
-  return status === 0;
+  let words = '';
+  const keep = (text: string): void => {
+    process.stdout.write(text);
+    words = (words + text).slice(-KEPT_CHARACTERS);
+  };
+  child.stdout?.setEncoding('utf8').on('data', keep);
+  child.stderr?.setEncoding('utf8').on('data', keep);
+  const passed = await new Promise<boolean>(resolve => {
+    child.on('error', error => {
+      keep(`${error.message}\n`);
+      resolve(false);
+    });
+    child.on('close', status => resolve(status === 0));
+  });
+  if (!passed) failed.set(name, inTerminal ? '' : words);
 }
 
 function findPython(): string | undefined {
@@ -66,7 +83,8 @@ function preparePython(): string | undefined {
   return made ? python : undefined;
 }
 
-const failed: string[] = [];
+/** Steps that failed, and what they said last. */
+const failed = new Map<string, string>();
 const skipped: string[] = [];
 const steps: readonly Step[] = [
   { name: 'lint', command: [node, bin('eslint'), '.'] },
@@ -74,7 +92,7 @@ const steps: readonly Step[] = [
   { name: 'types', command: [node, bin('tsc'), '--noEmit'] },
   { name: 'ava', command: [node, bin('ava'), ...words] },
 ];
-for (const step of words.length > 0 ? steps.slice(3) : steps) if (!run(step)) failed.push(step.name);
+for (const step of words.length > 0 ? steps.slice(3) : steps) await run(step);
 
 if (words.length === 0) {
   const python = preparePython();
@@ -88,7 +106,7 @@ if (words.length === 0) {
   for (const { name, command } of pythonSteps) {
     if (python === undefined)
       skipped.push(`${name}: no Python >= 3.9 with venv whose pip can install what it needs`);
-    else if (!run({ name, command: [python, ...command] })) failed.push(name);
+    else await run({ name, command: [python, ...command] });
   }
   const torchPython = process.env['TORCH_PYTHON'];
   const name = 'Python reader with PyTorch (pytest)';
@@ -97,11 +115,13 @@ if (words.length === 0) {
   else {
     const words = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'reader/tests/test_torch.py'];
     const env = { PYTHONPATH: join(root, 'reader', 'src') };
-    if (!run({ name, command: [torchPython, ...words], env })) failed.push(name);
+    await run({ name, command: [torchPython, ...words], env });
   }
 }
 
 process.stdout.write('\n');
 for (const reason of skipped) process.stdout.write(`skipped: ${reason}\n`);
-process.stdout.write(failed.length === 0 ? 'all tests passed\n' : `FAILED: ${failed.join(', ')}\n`);
-process.exitCode = failed.length === 0 ? 0 : 1;
+for (const [name, words] of failed)
+  if (words !== '') process.stdout.write(`\n== last words of: ${name}\n${words}\n`);
+process.stdout.write(failed.size === 0 ? 'all tests passed\n' : `FAILED: ${[...failed.keys()].join(', ')}\n`);
+process.exitCode = failed.size === 0 ? 0 : 1;

@@ -34,14 +34,18 @@ export function startContainerExtractor(
       lines.on('line', line => onEvent(parseExtractorEvent(line)));
       // After the close every line has been handed on.
       const read = once(lines, 'close');
-      await pipeline(stream, output);
-      await read;
+      // The connection of a container that dies while it is sent something may break; why it died is told by its end.
+      const whole = await pipeline(stream, output).then(
+        () => true,
+        () => false,
+      );
+      if (whole) await read;
       const state = await engine.readEnd(id);
-      if (state === undefined)
+      if (state === undefined || (!whole && state.exitCode === 0))
         return {
           code: null,
           signal: null,
-          why: 'the engine lost its connection',
+          why: 'the connection to the container broke',
           lastWords: lastWords.trim(),
         };
       return explainEnd({ ...state, lastWords: lastWords.trim(), memoryBytes: body.HostConfig?.Memory ?? 0 });

@@ -160,11 +160,14 @@ export class Engine {
   /** Ends and removes a container; one that is gone already is as good. */
   async removeContainer(id: string): Promise<void> {
     await this.#explained(async () => {
+      const container = this.#docker.getContainer(id);
       try {
-        await this.#docker.getContainer(id).remove({ force: true, v: true });
+        await container.remove({ force: true, v: true });
       } catch (error) {
-        // 409: somebody else is removing it.
-        if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
+        const status = statusOf(error);
+        // 409: it is being removed already, which takes its time.
+        if (status === 409) await waitUntilGone(container);
+        else if (status !== 404) throw error;
       }
     });
   }
@@ -182,6 +185,18 @@ export class Engine {
     } catch (error) {
       throw explainEngineError(error, this.address.label);
     }
+  }
+}
+
+async function waitUntilGone(container: Docker.Container): Promise<void> {
+  for (let attempt = 0; attempt < END_ATTEMPTS; attempt++) {
+    try {
+      await container.inspect();
+    } catch (error) {
+      if (statusOf(error) === 404) return;
+      throw error;
+    }
+    await delay(END_INTERVAL_MS);
   }
 }
 
