@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
 import { encode } from 'bmp-ts';
 import sharp, { type Sharp } from 'sharp';
+import type { LxmertDataError } from '../../pipeline/errors.ts';
 import { decodeImage } from '../../pipeline/extractors/embedded/decode-image.ts';
 import { convertInvertedCmyk, hasAdobeMarker } from '../../pipeline/extractors/embedded/pixel-order.ts';
 
@@ -232,3 +233,17 @@ function put(folder: string, name: string, content: string | Buffer): Promise<st
   writeFileSync(path, content);
   return Promise.resolve(path);
 }
+
+test('images that fail at the same time each keep their reason', async t => {
+  const { folder } = t.context;
+  const bytes = await paint(3).resize(300, 300).jpeg().toBuffer();
+  const cut = await put(folder, 'half.jpg', bytes.subarray(0, bytes.length / 2));
+  const page = await put(folder, 'page-too.jpg', '<html>not found</html>');
+  const reasons = async (path: string): Promise<string> =>
+    (await t.throwsAsync<LxmertDataError>(decodeImage(path))).parts.got ?? '';
+  for (let round = 0; round < 30; round++) {
+    const got = await Promise.all([cut, page, cut, cut, page].map(reasons));
+    for (const index of [0, 2, 3]) t.regex(got[index]!, /premature end of JPEG/);
+    for (const index of [1, 4]) t.regex(got[index]!, /unsupported image format/);
+  }
+});

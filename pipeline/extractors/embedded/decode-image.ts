@@ -5,6 +5,10 @@ import { decodeBmp, isBmp } from './decode-bmp.ts';
 import { convertInvertedCmyk, hasAdobeMarker, invert, swapRedAndBlue } from './pixel-order.ts';
 import type { Bitmap } from './network-input.ts';
 
+/** What sharp says where libvips left no words. */
+const WORDLESS = 'Unknown error';
+const ATTEMPTS = 10;
+
 /**
  * Decodes an image to the pixels that OpenCV's imread gives: 8 bits, three channels, turned by its EXIF orientation,
  * colour profile ignored, alpha dropped (not blended), the first frame of an animation.
@@ -12,14 +16,24 @@ import type { Bitmap } from './network-input.ts';
  * @throws LxmertDataError ERR_IMAGE with the reason where the file is no image that can be read.
  */
 export async function decodeImage(path: string): Promise<Bitmap> {
-  try {
-    return await decode(path);
-  } catch (error) {
-    if (error instanceof LxmertDataError) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    const got = message.replace(`${path}: `, '').trim().replaceAll(/\s+/g, ' ');
-    throw new LxmertDataError('ERR_IMAGE', { what: 'cannot read the image', where: path, got, cause: error });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await decode(path);
+    } catch (error) {
+      // libvips has one place for its words in the whole process; another image's end may clear it. Asked again, it says them.
+      if (error instanceof Error && error.message === WORDLESS && attempt < ATTEMPTS) continue;
+      throw explain(error, path);
+    }
   }
+}
+
+function explain(error: unknown, path: string): LxmertDataError {
+  if (error instanceof LxmertDataError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  // Images that fail at the same time add to the same words.
+  const lines = new Set(message.replace(`${path}: `, '').split('\n'));
+  const got = [...lines].join(' ').trim().replaceAll(/\s+/g, ' ');
+  return new LxmertDataError('ERR_IMAGE', { what: 'cannot read the image', where: path, got, cause: error });
 }
 
 async function decode(path: string): Promise<Bitmap> {
