@@ -17,6 +17,7 @@ const WEIGHTS_FILE = 'weights.bin';
 const ALIGNMENT = 4096;
 /** A conversion takes seconds: what is older was left by a process that was killed. */
 const STALE_MS = 3_600_000;
+const ATTEMPTS = 3;
 
 /** Files of a converted detector. */
 export interface ConvertedModel {
@@ -43,26 +44,41 @@ export async function convertModel(weights: Weights, cacheDirectory: string): Pr
   const folder = join(cacheDirectory, `detector-${weights.id.slice(0, 16)}-v${CONVERTER_VERSION}`);
   const cached = await openConverted(folder, weights.id);
   if (cached !== undefined) return cached;
-  const partial = `${folder}.${randomBytes(6).toString('hex')}.partial`;
-  try {
-    await mkdir(partial, { recursive: true });
-    await writeModel(weights, partial);
-    await removeStale(folder);
-    await rm(folder, { recursive: true, force: true });
-    await rename(partial, folder);
-    await syncFolder(dirname(folder));
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    // Another process may have put its own, equal one there first.
-    const theirs = isErrno(error, 'ENOTEMPTY', 'EEXIST')
-      ? await openConverted(folder, weights.id)
-      : undefined;
-    if (theirs === undefined) throw error;
-    return theirs;
+  // Another process that mends the same damaged folder may take ours away before it has put its own there.
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const partial = `${folder}.${randomBytes(6).toString('hex')}.partial`;
+    try {
+      await mkdir(partial, { recursive: true });
+      await writeModel(weights, partial);
+      await removeStale(folder);
+      await putInPlace(partial, folder, weights.id);
+      await syncFolder(dirname(folder));
+    } finally {
+      await rm(partial, { recursive: true, force: true });
+    }
+    const made = await openConverted(folder, weights.id);
+    if (made !== undefined) return made;
   }
-  const made = await openConverted(folder, weights.id);
-  if (made === undefined) throw new Error(`${folder}: the converted detector reads back differently`);
-  return made;
+  throw new Error(`${folder}: the converted detector reads back differently`);
+}
+
+/** Gives the folder its final name, unless another process has put its own, equal one there first. What is damaged makes way. */
+async function putInPlace(partial: string, folder: string, weightsId: string): Promise<void> {
+  if (await renameUnlessTaken(partial, folder)) return;
+  if ((await openConverted(folder, weightsId)) !== undefined) return;
+  await rm(folder, { recursive: true, force: true });
+  await renameUnlessTaken(partial, folder);
+}
+
+async function renameUnlessTaken(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    // EPERM is what Windows says.
+    if (isErrno(error, 'ENOTEMPTY', 'EEXIST', 'EPERM')) return false;
+    throw error;
+  }
 }
 
 async function removeStale(folder: string): Promise<void> {
