@@ -1,10 +1,12 @@
 import { open, readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno, LxmertDataError } from '../errors.ts';
 import { isRunning } from '../files.ts';
 
 const NAME = '.fetch-running';
+const WRITE_MS = 200;
 /** Process numbers come again, in containers often the same one: our own in a file is an earlier run's. */
 const CLAIMED = new Set<string>();
 
@@ -36,7 +38,7 @@ async function claimFile(path: string, dataRoot: string): Promise<() => Promise<
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
     }
-    const holder = (await readFile(path, 'utf8').catch(() => '')).trim();
+    const holder = await readHolder(path);
     const [host, pid] = holder.split(' ');
     if (holder !== '' && (host !== hostname() || isAlive(Number(pid)))) {
       throw busy(dataRoot, `process ${pid ?? '?'} on ${host ?? '?'}`);
@@ -45,6 +47,16 @@ async function claimFile(path: string, dataRoot: string): Promise<() => Promise<
     await rm(path, { force: true });
   }
   throw busy(dataRoot, 'one that began at this moment');
+}
+
+/** Who claimed it; empty where the claim was written by a process that was killed at it. */
+async function readHolder(path: string): Promise<string> {
+  const read = async (): Promise<string> => (await readFile(path, 'utf8').catch(() => '')).trim();
+  const holder = await read();
+  if (holder !== '') return holder;
+  // Another one may have just made the file and not yet written.
+  await delay(WRITE_MS);
+  return await read();
 }
 
 function busy(dataRoot: string, got: string): LxmertDataError {
