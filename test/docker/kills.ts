@@ -18,7 +18,8 @@ import {
 import { crashEngine, ensureStandIn, startPrivateEngine, stopPrivateEngine } from '../helpers/engine.ts';
 
 const IMAGES = 40;
-const MS = 60;
+/** An image's time: long enough that a busy machine, too, is still at work when something is killed. */
+const MS = 150;
 
 async function sha256(path: string): Promise<string> {
   return createHash('sha256')
@@ -77,7 +78,7 @@ dockerTest(
 );
 
 dockerTest(found, 'kill -9 of a container, and its removal, cost nothing', async (t, { docker, image }) => {
-  const place = await makeDockerPlace(t, IMAGES, MS);
+  const place = await makeDockerPlace(t, IMAGES, 2 * MS);
   const running = startCli(commandWords(place, image, '--per-gpu', '2'));
   await waitForRows(place, 6);
   while ((await containersOf(docker, place)).length < 2) await delay(50);
