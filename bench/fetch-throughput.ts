@@ -3,11 +3,9 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createHttpClient } from '../pipeline/sources/http/client.ts';
-import { downloadFile } from '../pipeline/sources/http/download-file.ts';
 import { makeZipLike } from '../test/helpers/downloads.ts';
 import { hasNginx, startNginx } from '../test/helpers/nginx.ts';
-import { measure } from './measure.ts';
+import { measure, median } from './measure.ts';
 
 /*
  * Throughput of a download from a local nginx, beside aria2c with the same number of connections: node bench/fetch-throughput.ts [GB] [rounds].
@@ -15,24 +13,7 @@ import { measure } from './measure.ts';
  * turns. TMPDIR=/dev/shm leaves the disk out.
  */
 
-const [mode, ...words] = process.argv.slice(2);
-if (mode === 'download') await download(words[0]!, words[1]!, Number(words[2]));
-else await compare(Number(mode ?? 2), Number(words[0] ?? 3));
-
-async function download(url: string, path: string, connections: number): Promise<void> {
-  const client = createHttpClient({ environment: {} });
-  await downloadFile(
-    {
-      identity: url,
-      place: url,
-      shape: 'zip',
-      maxConnections: 8,
-      open: ({ headers, signal }) => client.request({ url, headers, signal, allowHttp: true }),
-    },
-    { path, connections, signal: new AbortController().signal },
-  );
-  client.close();
-}
+await compare(Number(process.argv[2] ?? 2), Number(process.argv[3] ?? 3));
 
 async function compare(gigabytes: number, rounds: number): Promise<void> {
   if (!hasNginx || spawnSync('aria2c', ['--version']).status !== 0) {
@@ -50,7 +31,12 @@ async function compare(gigabytes: number, rounds: number): Promise<void> {
       for (let round = 0; round < rounds; round++) {
         const name = `${connections}-${round}`;
         const ours = await measure(process.execPath, [
-          ...[import.meta.filename, 'download', url, join(folder, `ours-${name}`), String(connections)],
+          ...[
+            join(import.meta.dirname, 'fetch-one.ts'),
+            url,
+            join(folder, `ours-${name}`),
+            String(connections),
+          ],
         ]);
         peak = Math.max(peak, ours.peak);
         rates.ours.push(bytes / ours.seconds / 1e6);
@@ -79,8 +65,4 @@ function writeFileOf(path: string, megabytes: number): number {
   for (let number = 0; number < megabytes; number++) writeSync(file, block);
   closeSync(file);
   return megabytes * block.length;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

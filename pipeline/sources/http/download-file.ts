@@ -7,7 +7,7 @@ import { MirrorFault } from './mirror-fault.ts';
 import { PartJournal, removeJournal } from './part-journal.ts';
 import type { Segment } from './part-journal.ts';
 import { PartialFile } from './partial-file.ts';
-import { openRange, receiveBody, TakeError } from './receive-range.ts';
+import { openRange, receiveBody } from './receive-range.ts';
 import type { OpenedRange, WatchdogOptions } from './receive-range.ts';
 import type { RemoteFile } from './remote-file.ts';
 import { calculateRetryDelay, DEFAULT_RETRY } from './retry-delay.ts';
@@ -33,8 +33,8 @@ export interface DownloadedFile {
   readonly sha256: string;
 }
 
-/** One connection's bytes that are not yet in the journal; all together stay below 1 MiB. */
-const UNNOTED_BYTES = 512 << 10;
+/** Bytes in memory that are not yet in the journal, of all connections together: what a killed process loses. */
+const UNNOTED_BYTES = 1 << 20;
 /** Where the server names no version of the file, this much before the break is fetched again and compared. */
 const OVERLAP_BYTES = 16 << 10;
 const SYNC_EVERY_BYTES = 64 << 20;
@@ -221,11 +221,8 @@ class Download {
   ): Promise<void> {
     const end = Math.min(opened.accepted.end ?? segment.end, segment.end);
     let toCompare = overlap;
-    const pieceBytes = Math.max(
-      Math.floor(UNNOTED_BYTES / this.#connections),
-      segment.done === 0 ? SHAPE_BYTES : 1,
-    );
-    await receiveBody(opened, pieceBytes, this.#watchdog, this.#signal, async (chunks, length) => {
+    const budgetBytes = Math.floor(UNNOTED_BYTES / this.#connections);
+    await receiveBody(opened, budgetBytes, this.#watchdog, this.#signal, async (chunks, length) => {
       let rest = chunks;
       let size = length;
       if (toCompare > 0) {
@@ -233,21 +230,21 @@ class Download {
         const before = bytes.subarray(0, toCompare);
         const own = await this.#data.read(segment.done - toCompare, segment.done - toCompare + before.length);
         if (!own.equals(before))
-          throw ours(new MirrorFault('changed', 'the file on the server has other bytes now'));
+          throw new MirrorFault('changed', 'the file on the server has other bytes now');
         toCompare -= before.length;
         rest = [bytes.subarray(before.length)];
         size -= before.length;
         if (size === 0) return;
       }
       if (segment.done + size > end)
-        throw ours(new MirrorFault('network', 'the server sends more than it announced'));
+        throw new MirrorFault('network', 'the server sends more than it announced');
       if (segment.done === 0) {
         const bytes = Buffer.concat(rest);
         // A break in the first bytes: too little to judge, so nothing is kept.
         if (bytes.length < Math.min(SHAPE_BYTES, journal.head.total)) return;
-        this.#checkShape(bytes);
+        checkFirstBytes(bytes, this.#remote.shape);
       }
-      await this.#keep(rest, segment.done);
+      await this.#data.write(rest, segment.done);
       journal.note(segment, segment.done + size);
       this.#noteProgress(size, journal);
     });
@@ -260,29 +257,13 @@ class Download {
     this.#streamedBytes = 0;
     await this.#data.startOver();
     await receiveBody(opened, UNNOTED_BYTES, this.#watchdog, this.#signal, async (chunks, length) => {
-      if (this.#streamedBytes === 0) this.#checkShape(Buffer.concat(chunks));
-      await this.#keep(chunks, this.#streamedBytes);
+      if (this.#streamedBytes === 0) checkFirstBytes(Buffer.concat(chunks), this.#remote.shape);
+      await this.#data.write(chunks, this.#streamedBytes);
       this.#streamedBytes += length;
       this.#options.onProgress?.(this.#streamedBytes, undefined);
     });
     if (this.#streamedBytes === 0) throw new MirrorFault('wrong-size', 'the server sends an empty file');
     this.#total = this.#streamedBytes;
-  }
-
-  #checkShape(bytes: Buffer): void {
-    try {
-      checkFirstBytes(bytes, this.#remote.shape);
-    } catch (error) {
-      throw ours(error);
-    }
-  }
-
-  async #keep(chunks: readonly Buffer[], position: number): Promise<void> {
-    try {
-      await this.#data.write(chunks, position);
-    } catch (error) {
-      throw ours(error);
-    }
   }
 
   #noteProgress(size: number, journal: PartJournal): void {
@@ -359,8 +340,4 @@ class Download {
     await removeJournal(journalPath(path));
     return { sizeBytes: total, sha256: digests.sha256 };
   }
-}
-
-function ours(error: unknown): TakeError {
-  return new TakeError('not the network', { cause: error });
 }
