@@ -55,6 +55,7 @@ export interface HttpClientOptions {
 }
 
 export const PAGE_LIMIT_BYTES = 4 << 20;
+const LENGTH_MISMATCH = 'ERR_HTTP_CONTENT_LENGTH_MISMATCH';
 const PAGE_BUDGET_BYTES = 256 << 10;
 const SECRET_HEADERS = ['cookie', 'authorization', 'x-goog-api-key', 'x-goog-drive-resource-keys'];
 
@@ -97,8 +98,9 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       sent.prependOnceListener('response', response => offerDirectBody(response, offer));
     });
     // Errors after the headers reach whoever reads the body; without a listener an unread one would end the process.
-    stream.on('error', error => offer.body?.fail(error));
-    stream.on('close', () => offer.body?.fail(new Error('the connection was closed')));
+    // The library counts the bytes that it saw itself: none of a direct body.
+    stream.on('error', error => offer.body?.fail(readCode(error) === LENGTH_MISMATCH ? undefined : error));
+    stream.on('close', () => offer.body?.fail());
     try {
       const [response] = (await once(stream, 'response')) as [GotStream['response']];
       if (response === undefined) throw new Error('no response');

@@ -64,10 +64,12 @@ export class DirectBody implements HttpBody {
     return !this.#isStopped;
   }
 
-  /** The connection broke. */
-  fail(error: Error): void {
+  /** The connection broke; without an error, at its end. */
+  fail(error?: Error): void {
     if (this.#isWhole) return;
-    this.#failure ??= error;
+    this.#failure ??=
+      error ??
+      new Error(`the connection ended at ${this.receivedBytes} of ${this.#options.length} announced bytes`);
     this.#wake?.();
   }
 
