@@ -69,10 +69,10 @@ export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
     if (path !== undefined) downloads.set(path, size);
     const isMoved = artefact.kind !== 'features';
     const final = planned.finalBytes ?? 0;
-    let kept = isMoved ? Math.max(size, final) : final;
-    if (!isMoved && options.keep === 'zip') kept += size;
-    if (!isMoved && options.keep === 'tsv') kept += artefact.estimate?.tsv_bytes ?? 0;
     const missing = Math.max(size - options.states[planned.name]!.partialBytes, 0);
+    let kept = isMoved ? missing : final;
+    if (!isMoved && options.keep === 'zip') kept += missing;
+    if (!isMoved && options.keep === 'tsv') kept += artefact.estimate?.tsv_bytes ?? 0;
     steps.push({ path, missing, made: isMoved ? 0 : final, kept });
   }
   return {

@@ -107,6 +107,10 @@ class Download {
       if (journal !== undefined) await this.#fetchSegments(journal);
       await this.#syncing;
       return await this.#finish();
+    } catch (error) {
+      // Without a journal nobody can go on with what is there.
+      if (this.#journal === undefined) await this.#data.remove();
+      throw error;
     } finally {
       this.#abort.abort();
       await this.#syncing?.catch(() => undefined);
