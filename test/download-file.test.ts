@@ -12,7 +12,7 @@ import { MirrorFault } from '../pipeline/sources/http/mirror-fault.ts';
 import type { FaultKind } from '../pipeline/sources/http/mirror-fault.ts';
 import type { RemoteFile } from '../pipeline/sources/http/remote-file.ts';
 import { fastOptions, makePlainRemote, makeTemporaryFolder, makeZipLike } from './helpers/downloads.ts';
-import { startFileServer } from './helpers/file-server.ts';
+import { startFileServer, startServer } from './helpers/file-server.ts';
 import type { ServedFile, ServerFault } from './helpers/file-server.ts';
 
 const SIZE = 3_000_001;
@@ -302,6 +302,54 @@ test('a wrong total does not mix two versions either', async t => {
   const path = join(folder, 'a.zip');
   await downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path));
   t.true((await readFile(path)).equals(changed));
+});
+
+/** A server that does not say how long the file is, and breaks off once; later it answers ranges, or it does not. */
+async function downloadUnknown(t: ExecutionContext, knowsRanges: boolean) {
+  const ranges: (string | undefined)[] = [];
+  const notes: string[] = [];
+  const server = await startServer((request, response) => {
+    ranges.push(request.headers.range);
+    const start = Number(/bytes=([1-9]\d*)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    if (start > 0 && knowsRanges) {
+      const range = `bytes ${start}-${BYTES.length - 1}/${BYTES.length}`;
+      response.writeHead(206, { 'content-range': range, etag: '"v1"' }).end(BYTES.subarray(start));
+      return;
+    }
+    response.writeHead(200, { etag: '"v1"' });
+    if (ranges.length > 1) response.end(BYTES);
+    else response.write(BYTES.subarray(0, 2_000_000), () => response.socket?.destroySoon());
+  });
+  t.teardown(() => server.close());
+  const path = join(await makeTemporaryFolder(t), 'a.zip');
+  const onNote = (message: string): number => notes.push(message);
+  await downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path, { onNote }));
+  t.true((await readFile(path)).equals(BYTES));
+  return { ranges, notes };
+}
+
+test('a file of unknown length goes on where the server can send its rest', async t => {
+  const { ranges } = await downloadUnknown(t, true);
+  t.deepEqual(ranges, ['bytes=0-', 'bytes=2000000-']);
+});
+
+test('a file of unknown length on a server without ranges begins anew, and says why', async t => {
+  const { ranges, notes } = await downloadUnknown(t, false);
+  t.deepEqual(ranges, ['bytes=0-', 'bytes=2000000-', 'bytes=0-']);
+  t.regex(notes.at(-1) ?? '', /^this server cannot continue the file \(.*ignores ranges/);
+});
+
+test('a large file on a server without ranges: what a break would cost is said at once', async t => {
+  const notes: string[] = [];
+  const { path, options, remote } = await setUp(t, {
+    file: { bytes: makeZipLike(17 << 20) },
+    faults: many({ kind: 'ignore-range' }),
+  });
+  await downloadFile(remote, { ...options, onNote: message => notes.push(message) });
+  t.deepEqual(notes, [
+    'this server sends files only from their start: after a break all of it is fetched again',
+  ]);
+  t.is((await stat(path)).size, 17 << 20);
 });
 
 test('nothing is fetched twice over ten broken connections', async t => {

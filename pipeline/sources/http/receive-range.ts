@@ -35,7 +35,7 @@ export async function openRange(
   const headers: Record<string, string> = {
     range: `bytes=${asked.start}-${asked.end === undefined ? '' : asked.end - 1}`,
   };
-  if (known.validator !== undefined && known.total !== undefined) headers['if-range'] = known.validator;
+  if (known.validator !== undefined) headers['if-range'] = known.validator;
   const response = await remote.open({ headers, signal: options.signal, fresh: options.fresh });
   try {
     if (response.status === 200 || response.status === 206) checkContentType(response.headers, remote.shape);
