@@ -1,6 +1,7 @@
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { truncateSync } from 'node:fs';
 import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -434,6 +435,54 @@ for (const connections of [1, 4]) {
     );
   });
 }
+
+test('a disk that takes no more: an error of our own, and a later run goes on', async t => {
+  const bytes = makeZipLike(20 << 20);
+  const folder = await makeTemporaryFolder(t);
+  const server = await startFileServer(() => ({ bytes }));
+  t.teardown(() => server.close());
+  const path = join(folder, 'a.zip');
+  const child = fileURLToPath(new URL('helpers/download-child.ts', import.meta.url));
+  // Files of at most 6,000 KiB, as a stand-in for a full disk.
+  const words = [
+    '-c',
+    'ulimit -f 6000; exec "$@"',
+    'bash',
+    process.execPath,
+    child,
+    `${server.url}a.zip`,
+    path,
+    '1',
+  ];
+  const run = spawn('bash', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let stderr = '';
+  run.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+  const [code] = (await once(run, 'close')) as [number];
+  t.not(code, 0);
+  t.regex(stderr, /writing failed \(EFBIG/);
+  t.deepEqual((await readdir(folder)).sort(), ['a.zip.partial', 'a.zip.partial-journal']);
+  await downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path));
+  t.true((await readFile(path)).equals(bytes));
+  t.regex(server.requests[1]?.range ?? '', /^bytes=[1-9]/);
+});
+
+test('a partial file cut behind our back: the thread that hashes it fails, and so does the download', async t => {
+  const bytes = makeZipLike(100 << 20);
+  const folder = await makeTemporaryFolder(t);
+  const server = await startFileServer(() => ({ bytes }));
+  t.teardown(() => server.close());
+  const path = join(folder, 'a.zip');
+  let isCut = false;
+  const cutIt = (done: number): void => {
+    if (done < 70 << 20 || isCut) return;
+    isCut = true;
+    truncateSync(`${path}.partial`, 1000);
+  };
+  await t.throwsAsync(
+    downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path, { onProgress: cutIt })),
+  );
+  t.deepEqual((await readdir(folder)).includes('a.zip'), false);
+});
 
 test('the partial file of another mirror is not continued', async t => {
   const { path, options, remote } = await setUp(t, { faults: many(cut(500_000)).slice(0, 6) });
