@@ -245,5 +245,5 @@ def _warn_of_missing(dataset: Any, places: NDArray[np.int64], kept: NDArray[np.b
         f"{len(kept) - int(kept.sum())} of {len(kept)} questions of {dataset.folder} {dataset.name} are left out: the "
         f"stores lack their images, first {first!r}; lxmert-data verify says what is missing",
         StoreWarning,
-        stacklevel=4,
+        stacklevel=3,
     )
