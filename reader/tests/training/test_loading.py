@@ -101,9 +101,10 @@ def test_images(tmp_path: Path) -> None:
     assert [sorted(part) for part in make_loader(dataset, None)] == [["boxes", "features", "img_id", "objects_id"]] * 3
 
 
-def test_a_process_forked_by_somebody_else(root: Path) -> None:
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_a_process_forked_by_hand(dtype: str, tmp_path: Path) -> None:
     """PyTorch's threads of the parent are gone there; a parallel copy would wait for them for ever."""
-    path = root / "mscoco_imgfeat" / "train2014_obj36.safetensors"
+    path = write_store(tmp_path / "s.safetensors", make_rows(4), dtype)
     code = """
 import os, sys, torch
 from lxmert_data.training import ImageDataset

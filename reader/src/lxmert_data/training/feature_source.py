@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import StoreError
-from ..gather import gather_features, scale_boxes
+from ..gather import scale_boxes
 from ..header import BOX_COUNT, FEATURE_SIZE
 from ..store import FeatureStore
 from .batch_memory import BatchMemory
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Stores = Sequence[Union[str, "os.PathLike[str]", FeatureStore]]
 
 _BOX_TOLERANCE = 1e-5
-_MAIN_PROCESS = os.getpid()
+# An image is widened in so many parts, each below the size from which PyTorch uses threads (32,768 elements).
+_PARTS = 3
 
 
 class FeatureSource:
@@ -123,24 +124,23 @@ class FeatureSource:
         self, parts: Sequence[tuple[int, NDArray[np.intp], NDArray[np.int64]]], count: int
     ) -> torch.Tensor:
         out = self.memory.take((count, BOX_COUNT, FEATURE_SIZE))
-        if os.getpid() != _MAIN_PROCESS and torch.utils.data.get_worker_info() is None:
-            # A process forked by somebody else: PyTorch's threads would wait there for ever.
-            for at, positions, rows in parts:
-                source, dtype = self.stores[at].raw("features"), self.stores[at].dtype
-                for position, row in zip(positions.tolist(), rows):
-                    gather_features(source, dtype, row[None], out[position : position + 1].numpy())
-            return out
         for at, positions, rows in parts:
-            features = self._features(at)
-            if len(parts) == 1 and features.dtype == out.dtype:
-                torch.index_select(features, 0, torch.from_numpy(rows), out=out)
-            else:  # PyTorch widens half precision several times as fast as NumPy
-                for position, row in zip(positions.tolist(), rows.tolist()):
-                    out[position].copy_(features[row])
+            pairs = zip(positions.tolist(), rows.tolist())
+            if self.stores[at].dtype == "f32":
+                features, target = self.stores[at].raw("features"), out.numpy()
+                for position, row in pairs:
+                    target[position] = features[row]
+                continue
+            # PyTorch widens half precision faster than NumPy. It does so in this thread, as the parts of an image are
+            # small: its threads wait for each other on a busy machine, and for ever in a process forked by hand.
+            source, parts_out = self._parts(at), out.view(-1, BOX_COUNT // _PARTS, FEATURE_SIZE)
+            for position, row in pairs:
+                for part in range(_PARTS):
+                    parts_out[position * _PARTS + part].copy_(source[row * _PARTS + part])
         return out
 
-    def _features(self, at: int) -> torch.Tensor:
-        """The whole tensor of a store; not for writing, which would end the process."""
+    def _parts(self, at: int) -> torch.Tensor:
+        """The features of a store in half precision, [N x parts, 12, 2048]; writing to them would end the process."""
         tensor = self._tensors.get(at)
         if tensor is None:
             raw = self.stores[at].raw("features")
@@ -150,7 +150,7 @@ class FeatureSource:
                     tensor = torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16)
                 else:
                     tensor = torch.from_numpy(raw)
-            self._tensors[at] = tensor
+            tensor = self._tensors[at] = tensor.view(-1, BOX_COUNT // _PARTS, FEATURE_SIZE)
         return tensor
 
     def _check_boxes(self, boxes: NDArray[np.float32], places: NDArray[np.int64]) -> None:
