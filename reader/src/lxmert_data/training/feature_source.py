@@ -67,10 +67,11 @@ class FeatureSource:
             found[there] = rows[there] + start
         return found[back].reshape(images.shape)
 
-    def name(self, place: int) -> str:
-        """The img_id at a place."""
-        at = self._store_of(np.array([place]))[0]
-        return self.stores[at].ids[int(place - self._starts[at])]
+    def names(self, places: NDArray[np.int64]) -> list[str]:
+        """The img_ids at some places."""
+        stores = self._store_of(places)
+        rows = places - self._starts[stores]
+        return [self.stores[at].ids[row] for at, row in zip(stores.tolist(), rows.tolist())]
 
     def prefetch(self, places: NDArray[np.int64], columns: Sequence[str] = ("features", "boxes", "image_size")) -> None:
         """Asks the kernel to read these images; returns at once."""
@@ -157,7 +158,7 @@ class FeatureSource:
         good = (boxes < 1 + _BOX_TOLERANCE) & (boxes > -_BOX_TOLERANCE)
         if not good.all():
             at = int(np.argwhere(~good)[0][0])
-            name = self.name(int(places[at]))
+            (name,) = self.names(places[at : at + 1])
             raise StoreError(
                 f"a box of {name!r} is outside of its image",
                 None,

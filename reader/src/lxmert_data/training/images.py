@@ -38,4 +38,4 @@ class ImageDataset(torch.utils.data.Dataset):  # type: ignore[misc,name-defined,
 
     def __getitems__(self, indices: Sequence[int]) -> ImageBatch:
         places = np.asarray(indices, np.int64)
-        return ImageBatch([self.source.name(place) for place in indices], self.source.gather(places, self._columns))
+        return ImageBatch(self.source.names(places), self.source.gather(places, self._columns))
