@@ -58,4 +58,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'how alike two stores are',
     load: async () => (await import('./commands/compare.ts')).compareCommand,
   },
+  {
+    name: 'inspect',
+    summary: 'see what a store says: boxes, names, distributions, oddities',
+    load: async () => (await import('./commands/inspect.ts')).inspectCommand,
+  },
 ];

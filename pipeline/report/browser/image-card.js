@@ -1,0 +1,201 @@
+/** @import { ImageData, PageData } from '../page-data.ts' */
+/** @import { StageSettings } from './stage.js' */
+/** @import { Column } from './box-table.js' */
+import { createBoxTable } from './box-table.js';
+import { attributeName, boxColour, boxName, normShare, objectName, rampColour } from './colours.js';
+import { formatFixed, make } from './dom.js';
+import { createStage } from './stage.js';
+
+/**
+ * What the toolbar sets, for all cards alike.
+ *
+ * @typedef {object} Settings
+ * @property {number} threshold
+ * @property {StageSettings['colour']} colour
+ * @property {StageSettings['labels']} labels
+ */
+
+/**
+ * @typedef {object} BuiltCard
+ * @property {(settings: Settings) => void} update
+ */
+
+/**
+ * Builds picture, strip and table of one image into its card.
+ *
+ * @param {HTMLElement} body
+ * @param {ImageData} image
+ * @param {PageData} page
+ * @returns {BuiltCard}
+ */
+export function buildImageCard(body, image, page) {
+  /** @type {number | null} */
+  let picked = null;
+  const tell = {
+    hover: (/** @type {number | null} */ box) => highlight(box ?? picked, true),
+    pick(/** @type {number | null} */ box) {
+      picked = box === picked ? null : box;
+      table.mark(picked);
+      highlight(picked ?? box, true);
+    },
+  };
+  const fromTable = { ...tell, hover: (/** @type {number | null} */ box) => highlight(box ?? picked, false) };
+  const stage = createStage(image, image, page, tell);
+  const swatches = image.norms.map(() => make('i', { class: 'swatch' }));
+  const table = createBoxTable(
+    `Boxes of ${image.id}`,
+    image.norms.length,
+    columnsOf(image, page, swatches),
+    fromTable,
+  );
+  const strip = createStrip(image, page, tell);
+  const count = make('p', { class: 'count' });
+  /** @param {number | null} box @param {boolean} scroll */
+  const highlight = (box, scroll) => {
+    stage.highlight(box);
+    table.highlight(box, scroll);
+    strip.highlight(box);
+  };
+  body.replaceChildren(
+    make(
+      'div',
+      { class: 'stage-column' },
+      make('div', { class: 'stage-frame' }, stage.element),
+      strip.element,
+    ),
+    make('div', { class: 'table-column' }, table.element, count),
+  );
+  return {
+    update({ threshold, colour, labels }) {
+      const visible = image.norms.map((_, box) => (image.objectsConf?.[box] ?? 1) >= threshold);
+      stage.update({ colour, labels, visible });
+      table.show(visible);
+      for (const [box, swatch] of swatches.entries())
+        swatch.style.backgroundColor = boxColour(image, box, colour, page);
+      count.textContent = `${visible.filter(Boolean).length} of ${visible.length} boxes`;
+    },
+  };
+}
+
+/**
+ * @param {ImageData} image
+ * @param {PageData} page
+ * @param {readonly HTMLElement[]} swatches
+ * @returns {Column[]}
+ */
+function columnsOf(image, page, swatches) {
+  const { boxes, norms, zeros, objectsConf, attrsConf } = image;
+  const corner = (/** @type {number} */ box, /** @type {number} */ at) => boxes[box * 4 + at] ?? 0;
+  const area = (/** @type {number} */ box) =>
+    ((corner(box, 2) - corner(box, 0)) * (corner(box, 3) - corner(box, 1))) / (image.width * image.height);
+  /** @type {Column[]} */
+  const columns = [
+    {
+      title: '#',
+      hint: 'place among the 36 boxes of the row',
+      numeric: true,
+      key: box => box,
+      cell: box => make('span', {}, swatches[box] ?? '', String(box)),
+    },
+  ];
+  if (objectsConf !== undefined && attrsConf !== undefined) {
+    columns.push(
+      {
+        title: 'Object',
+        key: box => objectName(image, box, page),
+        cell: box => objectName(image, box, page),
+      },
+      {
+        title: 'Conf.',
+        hint: 'confidence of the object class',
+        numeric: true,
+        key: box => objectsConf[box] ?? -1,
+        cell: box => formatFixed(objectsConf[box], 2),
+      },
+      {
+        title: 'Attribute',
+        key: box => attributeName(image, box, page),
+        cell: box => attributeName(image, box, page),
+      },
+      {
+        title: 'Conf.',
+        hint: 'confidence of the attribute class',
+        numeric: true,
+        key: box => attrsConf[box] ?? -1,
+        cell: box => formatFixed(attrsConf[box], 2),
+      },
+    );
+  }
+  columns.push(
+    {
+      title: 'Area',
+      hint: 'of the image',
+      numeric: true,
+      key: area,
+      cell: box => `${(area(box) * 100).toFixed(area(box) < 0.1 ? 1 : 0)} %`,
+    },
+    {
+      title: 'Norm',
+      hint: 'L2 norm of the 2048 feature values',
+      numeric: true,
+      key: box => norms[box] ?? -1,
+      cell: box => formatFixed(norms[box], 1),
+    },
+    {
+      title: 'Zeros',
+      hint: 'share of zeros among the 2048 feature values',
+      numeric: true,
+      key: box => zeros[box] ?? 0,
+      cell: box => `${((zeros[box] ?? 0) * 100).toFixed(0)} %`,
+    },
+    {
+      title: 'x1, y1, x2, y2',
+      hint: 'pixels of the original image',
+      numeric: true,
+      key: box => corner(box, 0),
+      cell: box =>
+        make(
+          'span',
+          { class: 'corners' },
+          [0, 1, 2, 3].map(at => formatFixed(boxes[box * 4 + at], 1)).join(', '),
+        ),
+    },
+  );
+  return columns;
+}
+
+/**
+ * The norm of each box as a colour, in the order of the row.
+ *
+ * @param {ImageData} image
+ * @param {PageData} page
+ * @param {{ hover: (box: number | null) => void, pick: (box: number | null) => void }} tell
+ */
+function createStrip(image, page, tell) {
+  const [low, high] = page.normScale;
+  const cells = image.norms.map((norm, box) => {
+    const cell = make('i', {
+      title: `box ${box}, ${boxName(image, box, page)}: norm ${formatFixed(norm, 1)}`,
+    });
+    cell.style.backgroundColor = norm === null ? 'red' : rampColour(normShare(norm, page));
+    cell.addEventListener('pointerenter', () => tell.hover(box));
+    cell.addEventListener('click', () => tell.pick(box));
+    return cell;
+  });
+  const finite = image.norms.filter(norm => norm !== null);
+  const words = `feature norms of the 36 boxes, from ${formatFixed(Math.min(...finite), 1)} to ${formatFixed(Math.max(...finite), 1)}`;
+  const bar = make('div', { class: 'strip', role: 'img', 'aria-label': words }, ...cells);
+  bar.addEventListener('pointerleave', () => tell.hover(null));
+  const legend = make('p', { class: 'strip-legend', 'aria-hidden': 'true' });
+  legend.append(
+    make('span', {}, 'feature norm, box 0 to 35'),
+    make('span', { class: 'ramp-ends' }, low.toFixed(0), make('b', {}), high.toFixed(0)),
+  );
+  return {
+    element: make('div', { class: 'strip-box' }, bar, legend),
+    /** @param {number | null} active */
+    highlight(active) {
+      for (const [box, cell] of cells.entries()) cell.classList.toggle('active', box === active);
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * Text from outside as a page may show it: characters that end lines, cannot be seen or turn the direction of writing are written out
+ * as `\u{…}`, so that two names that differ look different. Escaping for HTML comes on top.
+ */
+export function showAll(text: string): string {
+  return text.toWellFormed().replace(HIDDEN, char => `\\u{${char.codePointAt(0)!.toString(16)}}`);
+}
+
+// C0, C1, soft hyphen, Arabic letter mark, zero-width and directional marks, line separators, variation and tag characters.
+const HIDDEN =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+
+/** A count for people: 82 783 with thin spaces, as no language misreads it. */
+export function formatCount(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, '\u2009');
+}
+
+/** A number with about three digits. */
+export function formatNumber(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  if (value === 0 || Number.isInteger(value)) return String(value);
+  if (size >= 1e5 || size < 1e-4) return value.toExponential(2);
+  return String(Number(value.toPrecision(3)));
+}
+
+export function formatPercent(share: number): string {
+  const percent = share * 100;
+  return `${percent === 0 ? '0' : percent < 0.1 ? percent.toPrecision(1) : percent.toFixed(percent < 10 ? 1 : 0)} %`;
+}

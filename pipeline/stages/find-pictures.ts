@@ -1,0 +1,61 @@
+import { stat } from 'node:fs/promises';
+import { listImages } from '../extraction/list-images.ts';
+import { sharp, type Sharp } from '../sharp.ts';
+
+export interface Picture {
+  /** JPEG, at most `side` pixels long on its longer side. */
+  readonly bytes: Buffer;
+  /** Said where the file is not of the size that the row names. */
+  readonly note?: string;
+}
+
+export interface PictureFinder {
+  /** Image files below the folder; 0 where none was given. */
+  readonly files: number;
+  /** The picture of an image, made smaller; a sentence where there is none. */
+  readonly find: (id: string, width: number, height: number, side: number) => Promise<Picture | string>;
+}
+
+/** Finds the pictures of images by img_id in a folder and its sub-folders, by the rule that extraction follows. */
+export async function createPictureFinder(folder: string | undefined): Promise<PictureFinder> {
+  if (folder === undefined) return { files: 0, find: () => Promise.resolve('no folder of images was given') };
+  const { images } = await listImages(folder, true);
+  const paths = new Map(images.map(({ img_id: id, path }) => [id, path]));
+  return {
+    files: images.length,
+    async find(id, width, height, side) {
+      const path = paths.get(id);
+      if (path === undefined) return 'there is no such image in the folder';
+      try {
+        return await readPicture(path, width, height, side);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message.replaceAll(path, '').trim() : String(error);
+        const found = await stat(path).catch(() => undefined);
+        return found === undefined ? 'the image is gone' : `the image cannot be read: ${reason}`;
+      }
+    },
+  };
+}
+
+async function readPicture(path: string, width: number, height: number, side: number): Promise<Picture> {
+  const open = (): Sharp => sharp(path, { failOn: 'error' });
+  const { width: fileWidth, height: fileHeight, autoOrient } = await open().metadata();
+  const turned = autoOrient.width === width && autoOrient.height === height;
+  const asStored = fileWidth === width && fileHeight === height;
+  const image = turned || !asStored ? open().autoOrient() : open();
+  const scale = Math.min(1, side / Math.max(width, height));
+  // The row's shape, whatever the file's: boxes are drawn to the row's pixels.
+  const size = {
+    width: Math.max(1, Math.round(width * scale)),
+    height: Math.max(1, Math.round(height * scale)),
+  };
+  const bytes = await image
+    .resize({ ...size, fit: 'fill' })
+    .flatten({ background: '#808080' })
+    .toColourspace('srgb')
+    .jpeg({ quality: 74, chromaSubsampling: '4:2:0' })
+    .toBuffer();
+  if (turned || asStored) return { bytes };
+  const note = `the file is ${autoOrient.width} × ${autoOrient.height}, the row says ${width} × ${height}: not the image that the features are of, or resized since`;
+  return { bytes, note };
+}

@@ -1,0 +1,115 @@
+import type { LxmertDataError } from '../errors.ts';
+import { storedFeatureBytes } from '../format/feature-dtype.ts';
+import { ATTRIBUTE_CLASSES, BOXES, FEATURE_DIM, OBJECT_CLASSES } from '../format/row-shape.ts';
+import type { StoredRows } from '../format/store/store-reader.ts';
+import { StoreFile } from '../format/store/store-reader.ts';
+import {
+  boxShares,
+  floatColumn,
+  idColumn,
+  measureFeatures,
+  SUMMARY_FIELDS,
+  summariseRow,
+} from './summarise-row.ts';
+import { ValueTally } from './value-tally.ts';
+import { createWidener } from './widen-features.ts';
+
+/** Rows read at a time: small enough to stay in the processor's cache. */
+const CHUNK_ROWS = 8;
+
+export const TALLIES = ['norm', 'zeros', 'share', 'objectsConf', 'attrsConf'] as const;
+export type TallyName = (typeof TALLIES)[number];
+
+export interface SurveyRange {
+  readonly path: string;
+  readonly begin: number;
+  readonly count: number;
+}
+
+/** What a range of a store holds. Everything but `summaries` has the same size whatever the range. */
+export interface RangeSurvey {
+  readonly begin: number;
+  readonly count: number;
+  /** [count, SUMMARY_FIELDS]. */
+  readonly summaries: Float64Array;
+  readonly tallies: Readonly<Record<TallyName, Uint32Array<ArrayBuffer>>>;
+  readonly objects: Uint32Array<ArrayBuffer>;
+  readonly attributes: Uint32Array<ArrayBuffer>;
+}
+
+export type SurveyReply =
+  | { readonly survey: RangeSurvey }
+  /** Errors lose their class on the way between threads. */
+  | { readonly failure: Pick<LxmertDataError, 'code' | 'parts'> };
+
+/** Reads a range once and counts. */
+export async function surveyRows({ path, begin, count }: SurveyRange): Promise<RangeSurvey> {
+  const store = await StoreFile.open(path);
+  try {
+    const survey = emptySurvey(begin, count);
+    const tallies = wrapTallies(survey.tallies);
+    const widen = createWidener(store.dtype);
+    const bytes = storedFeatureBytes(store.dtype);
+    const scratch = new Float32Array(BOXES * FEATURE_DIM);
+    for await (const rows of readRange(store, begin, count)) {
+      for (const [index, record] of rows.records.entries()) {
+        const stored = rows.features.subarray(index * bytes, (index + 1) * bytes);
+        const features = widen(stored, scratch);
+        const measured = measureFeatures(features);
+        const at = (rows.begin - begin + index) * SUMMARY_FIELDS;
+        const summary = survey.summaries.subarray(at, at + SUMMARY_FIELDS);
+        summariseRow({ stored, features, record, shape: store.shape }, measured, summary);
+        const shares = boxShares(record);
+        for (let box = 0; box < BOXES; box++) {
+          tallies.norm.add(measured.norms[box]!);
+          tallies.zeros.add(measured.zeros[box]!);
+          tallies.share.add(shares[box]!);
+        }
+        if (store.shape.name !== 'obj36') continue;
+        for (const value of floatColumn(record, 'objects_conf')) tallies.objectsConf.add(value);
+        for (const value of floatColumn(record, 'attrs_conf')) tallies.attrsConf.add(value);
+        // A class id beyond the vocabulary falls off the end of the array; the image is flawed and says so.
+        for (const id of idColumn(record, 'objects_id')) survey.objects[id]! += 1;
+        for (const id of idColumn(record, 'attrs_id')) survey.attributes[id]! += 1;
+      }
+    }
+    return survey;
+  } finally {
+    await store.close();
+  }
+}
+
+export function emptySurvey(begin: number, count: number): RangeSurvey {
+  const tallies = Object.fromEntries(TALLIES.map(name => [name, new ValueTally().bins]));
+  return {
+    begin,
+    count,
+    summaries: new Float64Array(count * SUMMARY_FIELDS),
+    tallies: tallies as Record<TallyName, Uint32Array<ArrayBuffer>>,
+    objects: new Uint32Array(OBJECT_CLASSES),
+    attributes: new Uint32Array(ATTRIBUTE_CLASSES),
+  };
+}
+
+export function wrapTallies(bins: RangeSurvey['tallies']): Readonly<Record<TallyName, ValueTally>> {
+  return Object.fromEntries(TALLIES.map(name => [name, new ValueTally(bins[name])])) as Record<
+    TallyName,
+    ValueTally
+  >;
+}
+
+/** A few rows at a time, the next ones being read while the last ones are counted. */
+async function* readRange(store: StoreFile, begin: number, count: number): AsyncGenerator<StoredRows> {
+  const end = begin + count;
+  const memory = [0, 1].map(() => Buffer.allocUnsafeSlow(CHUNK_ROWS * storedFeatureBytes(store.dtype)));
+  const records = await store.readRecords(begin, count);
+  const read = async (from: number, turn: number): Promise<Buffer> =>
+    await store.readTensor('features', from, Math.min(CHUNK_ROWS, end - from), memory[turn % 2]);
+  let next = read(begin, 0);
+  for (let from = begin, turn = 1; from < end; from += CHUNK_ROWS, turn++) {
+    const features = await next;
+    if (from + CHUNK_ROWS < end) next = read(from + CHUNK_ROWS, turn);
+    const some = records.slice(from - begin, from - begin + CHUNK_ROWS);
+    yield { begin: from, count: some.length, features, records: some };
+  }
+}

@@ -1,0 +1,96 @@
+import { availableParallelism } from 'node:os';
+import { LxmertDataError } from '../errors.ts';
+import type { StageContext } from '../events.ts';
+import type { StoreFile } from '../format/store/store-reader.ts';
+import { WorkerPool } from '../worker-pool.ts';
+import { SUMMARY_FIELDS } from './summarise-row.ts';
+import {
+  emptySurvey,
+  type SurveyRange,
+  type SurveyReply,
+  TALLIES,
+  type TallyName,
+  wrapTallies,
+} from './survey-rows.ts';
+import type { ValueTally } from './value-tally.ts';
+
+/** Rows of one piece of work, about 75 MB. */
+const RANGE_ROWS = 256;
+
+export interface StoreSurvey {
+  /** Rows that were looked at, in order; all of them unless a sample was asked for. */
+  readonly rows: readonly number[];
+  /** [rows, SUMMARY_FIELDS]: the only part that grows with the store, 112 bytes an image. */
+  readonly summaries: Float64Array;
+  readonly tallies: Readonly<Record<TallyName, ValueTally>>;
+  /** How often each class occurs. */
+  readonly objects: Uint32Array;
+  readonly attributes: Uint32Array;
+}
+
+export interface SurveyOptions {
+  /** Rows to look at; all where not given. */
+  readonly rows?: readonly number[] | undefined;
+  readonly threads?: number | undefined;
+}
+
+/** Reads a store, or some rows of it, once: distributions, class counts and the summary of each image. */
+export async function surveyStore(
+  store: StoreFile,
+  options: SurveyOptions,
+  context: StageContext,
+): Promise<StoreSurvey> {
+  const rows = options.rows ?? Array.from({ length: store.rows }, (_, row) => row);
+  const total = emptySurvey(0, rows.length);
+  const tallies = wrapTallies(total.tallies);
+  const ranges = rangesOf(store.path, rows);
+  const threads = Math.min(options.threads ?? availableParallelism(), ranges.length);
+  const workers = new WorkerPool<SurveyRange, SurveyReply>(import.meta.url, './survey-worker', threads);
+  let done = 0;
+  try {
+    const work = ranges.map(async ({ at, range }) => {
+      const reply = await workers.run(range);
+      context.signal.throwIfAborted();
+      if ('failure' in reply) throw new LxmertDataError(reply.failure.code, reply.failure.parts);
+      const { survey } = reply;
+      total.summaries.set(survey.summaries, at * SUMMARY_FIELDS);
+      for (const name of TALLIES) tallies[name].merge(survey.tallies[name]);
+      addTo(total.objects, survey.objects);
+      addTo(total.attributes, survey.attributes);
+      done += range.count;
+      const progress = { event: 'progress', stage: 'survey', input: store.path, unit: 'images' } as const;
+      context.emit({ ...progress, done, total: rows.length });
+    });
+    await Promise.all(work);
+  } finally {
+    await workers.close();
+  }
+  const { summaries, objects, attributes } = total;
+  return { rows, summaries, tallies, objects, attributes };
+}
+
+/** Rows spread evenly over a store, the first and the last among them. */
+export function spreadRows(rows: number, count: number): readonly number[] {
+  if (count >= rows) return Array.from({ length: rows }, (_, row) => row);
+  if (count === 1) return [0];
+  return Array.from({ length: count }, (_, index) => Math.round((index * (rows - 1)) / (count - 1)));
+}
+
+/** Rows that follow each other are read together. `at` is the place of a range's first row among `rows`. */
+function rangesOf(
+  path: string,
+  rows: readonly number[],
+): { readonly at: number; readonly range: SurveyRange }[] {
+  const ranges: { at: number; range: SurveyRange }[] = [];
+  for (let at = 0; at < rows.length;) {
+    let count = 1;
+    while (count < RANGE_ROWS && rows[at + count] === rows[at]! + count) count++;
+    ranges.push({ at, range: { path, begin: rows[at]!, count } });
+    at += count;
+  }
+  return ranges;
+}
+
+function addTo(sum: Uint32Array, more: Uint32Array): void {
+  for (let index = 0; index < sum.length; index++) sum[index] = sum[index]! + more[index]!;
+}
