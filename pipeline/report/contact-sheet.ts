@@ -167,7 +167,7 @@ function wrapSvg(width: number, height: number, content: string): string {
 }
 
 function clip(text: string, characters: number): string {
-  const all = [...text];
+  const all = Array.from(text);
   return all.length <= characters ? text : `${all.slice(0, characters - 1).join('')}…`;
 }
 

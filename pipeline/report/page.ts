@@ -14,33 +14,27 @@ export interface PageHead {
 /** Everything of a page before its content. */
 export function startPage({ style, policy }: PageAssets, head: PageHead): Html {
   return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta http-equiv="Content-Security-Policy" content="${policy}" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <meta name="generator" content="lxmert-data ${TOOL_VERSION}" />
-        <title>${showAll(head.title)}</title>
-        ${style}
-      </head>
-      <body>
-        <a class="skip" href="#content">Skip to the content</a>
-        <header class="masthead">
-          <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
-            <rect x="2" y="6" width="18" height="20" rx="3" />
-            <rect x="11" y="2" width="19" height="16" rx="3" />
-            <rect x="14" y="13" width="14" height="16" rx="3" />
-          </svg>
-          <div class="masthead-text">
-            <h1><bdi>${showAll(head.title)}</bdi></h1>
-            <p>${head.about}</p>
-          </div>
-          <button type="button" id="theme" class="quiet-button" hidden>Dark</button>
-        </header>
-        <main id="content"></main>
-      </body>
-    </html> `;
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="lxmert-data ${TOOL_VERSION}">
+<title>${showAll(head.title)}</title>
+${style}
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+<header class="masthead">
+<svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
+<rect x="2" y="6" width="18" height="20" rx="3"/><rect x="11" y="2" width="19" height="16" rx="3"/><rect x="14" y="13" width="14" height="16" rx="3"/>
+</svg>
+<div class="masthead-text"><h1><bdi>${showAll(head.title)}</bdi></h1><p>${head.about}</p></div>
+<button type="button" id="theme" class="quiet-button" hidden>Dark</button>
+</header>
+<main id="content">
+`;
 }
 
 /** Everything of a page behind its content. */
@@ -56,29 +50,25 @@ ${script}
 
 /** A list of names and values. */
 export function factList(facts: readonly (readonly [name: string, value: Html | string])[]): Html {
-  return html`<dl class="facts">
-    ${facts.map(
-      ([name, value]) =>
-        html`<div>
-          <dt>${name}</dt>
-          <dd>${value}</dd>
-        </div>`,
-    )}
-  </dl>`;
+  const entries = facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`);
+  return html`<dl class="facts">${entries}</dl>`;
 }
 
 export interface Tile {
   readonly value: string;
   readonly label: string;
-  readonly tone?: 'good' | 'warn' | 'bad';
+  readonly tone?: 'plain' | 'good' | 'warn' | 'bad';
 }
 
 /** Large numbers that say how things are. */
 export function tileRow(tiles: readonly Tile[]): Html {
-  return html`<ul class="tiles">
-    ${tiles.map(
-      ({ value, label, tone }) =>
-        html`<li class="tile ${tone ?? 'plain'}"><strong>${value}</strong><span>${label}</span></li>`,
-    )}
-  </ul>`;
+  const items = tiles.map(
+    ({ value, label, tone }) =>
+      html`<li class="tile ${tone ?? 'plain'}"><strong>${value}</strong><span>${label}</span></li>`,
+  );
+  return html`<ul class="tiles">${items}</ul>`;
+}
+
+export function notice(text: Html | string): Html {
+  return html`<p class="notice">${text}</p>`;
 }

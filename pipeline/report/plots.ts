@@ -20,9 +20,11 @@ export interface Histogram {
 
 export function drawHistogram(plot: Histogram): Html {
   const { edges, counts, format, unit } = plot;
-  const bars = counts.map((count, index) => ({ x1: edges[index]!, x2: edges[index + 1]!, count }));
-  const drawing = Plot.plot({
-    document: makeDocument(),
+  const bars = counts.map((count, index) => {
+    const [x1, x2] = [edges[index]!, edges[index + 1]!];
+    return { x1, x2, count, title: `${format(x1)} to ${format(x2)}: ${formatCount(count)} ${unit}` };
+  });
+  return drawFigure(plot, {
     width: WIDTH,
     height: HISTOGRAM_HEIGHT,
     marginLeft: 44,
@@ -45,17 +47,11 @@ export function drawHistogram(plot: Histogram): Html {
         y: 'count',
         inset: 0.5,
         className: 'bar',
-        title: bar => `${format(bar.x1)} to ${format(bar.x2)}: ${formatCount(bar.count)} ${unit}`,
+        title: 'title',
       }),
       Plot.ruleY([0]),
     ],
   });
-  return figure(plot, drawing as unknown as Drawing);
-}
-
-/** A document of a library that needs one, in a program that has none. */
-function makeDocument(): never {
-  return parseHTML('<body></body>').document as never;
 }
 
 export interface BarList {
@@ -67,9 +63,11 @@ export interface BarList {
 
 export function drawBars(plot: BarList): Html {
   // Names are not unique among classes, and Plot would add up what has one name.
-  const bars = plot.bars.map((bar, place) => ({ ...bar, place }));
-  const drawing = Plot.plot({
-    document: makeDocument(),
+  const bars = plot.bars.map(({ name, count }, place) => {
+    const text = formatCount(count);
+    return { count, place, text, title: `${name}: ${text} ${plot.unit}` };
+  });
+  return drawFigure(plot, {
     width: WIDTH,
     height: bars.length * BAR_HEIGHT + 34,
     marginLeft: 112,
@@ -80,7 +78,7 @@ export function drawBars(plot: BarList): Html {
     y: {
       label: null,
       tickSize: 0,
-      tickFormat: place => clip(bars[place]?.name ?? ''),
+      tickFormat: (place: number) => clip(plot.bars[place]?.name ?? ''),
       domain: bars.map(bar => bar.place),
     },
     marks: [
@@ -90,19 +88,18 @@ export function drawBars(plot: BarList): Html {
         insetTop: 2,
         insetBottom: 2,
         className: 'bar',
-        title: bar => `${bar.name}: ${formatCount(bar.count)} ${plot.unit}`,
+        title: 'title',
       }),
       Plot.text(bars, {
         x: 'count',
         y: 'place',
-        text: bar => formatCount(bar.count),
+        text: 'text',
         dx: 4,
         textAnchor: 'start',
       }),
       Plot.ruleX([0]),
     ],
   });
-  return figure(plot, drawing as unknown as Drawing);
 }
 
 function clip(name: string): string {
@@ -122,7 +119,15 @@ interface Drawing {
 
 const ELEMENTS = new Set(['svg', 'g', 'rect', 'line', 'path', 'text', 'title', 'tspan']);
 
-function figure(plot: { readonly title: string; readonly summary: string }, drawing: Drawing): Html {
+interface Described {
+  readonly title: string;
+  readonly summary: string;
+}
+
+function drawFigure(plot: Described, options: Plot.PlotOptions): Html {
+  // Plot draws into a document, and its types are those of a browser's.
+  const { document } = parseHTML('<body></body>') as unknown as { readonly document: never };
+  const drawing = Plot.plot({ ...options, document }) as unknown as Drawing;
   // The page has its own style, and its policy lets no other in.
   for (const style of drawing.querySelectorAll('style')) style.remove();
   for (const part of drawing.querySelectorAll('*')) {
@@ -139,10 +144,7 @@ function figure(plot: { readonly title: string; readonly summary: string }, draw
     String(Number(Number(digits).toFixed(2))),
   );
   return html`<figure class="plot-card">
-    <figcaption>
-      <h3>${plot.title}</h3>
-      <p>${plot.summary}</p>
-    </figcaption>
-    ${drawnSvg(svg)}
-  </figure>`;
+<figcaption><h3>${plot.title}</h3><p>${plot.summary}</p></figcaption>
+${drawnSvg(svg)}
+</figure>`;
 }

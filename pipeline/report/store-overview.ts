@@ -1,6 +1,6 @@
 import { formatBytes } from '../files.ts';
 import { type Html, html } from './html.ts';
-import { factList, type Tile, tileRow } from './page.ts';
+import { factList, notice, type Tile, tileRow } from './page.ts';
 import { drawBars, drawHistogram, type Histogram } from './plots.ts';
 import { formatCount, formatNumber, formatPercent, showAll } from './show-text.ts';
 
@@ -47,14 +47,12 @@ export interface StoreOverview {
 
 export function renderOverview(store: StoreOverview): Html {
   return html`<section class="overview" aria-labelledby="store-heading">
-    <h2 id="store-heading">The store</h2>
-    ${tileRow(tilesOf(store))} ${noticesOf(store)}
-    <details class="panel">
-      <summary>Provenance</summary>
-      ${factList(provenanceOf(store))}
-    </details>
-    <div class="plots">${plotsOf(store)}</div>
-  </section> `;
+<h2 id="store-heading">The store</h2>
+${tileRow(tilesOf(store))}${noticesOf(store)}
+<details class="panel"><summary>Provenance</summary>${factList(provenanceOf(store))}</details>
+<div class="plots">${plotsOf(store)}</div>
+</section>
+`;
 }
 
 function tilesOf(store: StoreOverview): Tile[] {
@@ -91,7 +89,7 @@ function noticesOf(store: StoreOverview): Html[] {
     notices.push(
       'There are no class names here, so classes are shown by their ids. lxmert-data fetch detector --kind json brings the names; --vocab DIR says where they are.',
     );
-  return notices.map(text => html`<p class="notice">${text}</p>`);
+  return notices.map(notice);
 }
 
 function provenanceOf({ metadata, path, vocabulary }: StoreOverview): (readonly [string, Html | string])[] {
@@ -100,21 +98,14 @@ function provenanceOf({ metadata, path, vocabulary }: StoreOverview): (readonly 
   const conversion = parse(metadata['conversion']);
   const sources = parseList(metadata['sources']).map(({ name, size, sha256, rows, rejected }) => {
     const left = Number(rejected) > 0 ? `, ${formatCount(Number(rejected))} rejected` : '';
-    return html`<li>
-      <code>${showAll(String(name))}</code>: ${formatCount(Number(rows))} rows taken${left},
-      ${formatBytes(Number(size))}, sha256 <code>${showAll(String(sha256))}</code>
-    </li>`;
+    const what = `${formatCount(Number(rows))} rows taken${left}, ${formatBytes(Number(size))}`;
+    return html`<li><code>${showAll(String(name))}</code>: ${what}, sha256 <code>${showAll(String(sha256))}</code></li>`;
   });
   return [
     ['File', html`<code>${showAll(path)}</code>`],
     ['Detector', `${showAll(String(detector['name']))}, weights ${showAll(String(detector['weights']))}`],
     ['Boxes end as Caffe clips them', `in ${edge[0] ?? '?'} of ${edge[1] ?? '?'} rows`],
-    [
-      'Made from',
-      html`<ul>
-        ${sources}
-      </ul>`,
-    ],
+    ['Made from', html`<ul>${sources}</ul>`],
     [
       'Conversion',
       `${conversion['first'] === null ? 'in the order of the source' : 'chosen images first'}${conversion['skip_bad'] === true ? ', bad rows left out' : ''}`,

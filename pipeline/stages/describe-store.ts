@@ -61,13 +61,15 @@ export function namesOf(
   return Object.fromEntries(names.flatMap((name, id) => (counts[id]! > 0 ? [[id, showAll(name)]] : [])));
 }
 
-export function describe(tally: ValueTally, edges: readonly number[]): Distribution {
+function describe(tally: ValueTally, edges: readonly number[]): Distribution {
+  // A bin of the tally may reach beyond the largest value that there can be.
+  const quantile = (share: number): number => Math.min(tally.quantile(share), edges.at(-1)!);
   return {
     edges,
     counts: tally.histogram(edges),
-    low: tally.quantile(0.1),
-    median: tally.quantile(0.5),
-    high: tally.quantile(0.9),
+    low: quantile(0.1),
+    median: quantile(0.5),
+    high: quantile(0.9),
   };
 }
 

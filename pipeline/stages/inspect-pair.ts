@@ -5,18 +5,13 @@ import { checkNotInput, checkOutput } from '../files.ts';
 import { StoreFile } from '../format/store/store-reader.ts';
 import { loadAssets } from '../report/assets.ts';
 import { type Html, html } from '../report/html.ts';
-import { endCards } from '../report/image-cards.ts';
-import {
-  type PairCard,
-  type PairOverview,
-  renderPairCard,
-  renderPairOverview,
-  renderPairToolbar,
-} from '../report/pair-cards.ts';
+import { type Card, endCards, renderCard, startCards } from '../report/cards.ts';
+import { formatLikeness, type PairOverview, renderPairOverview } from '../report/pair-overview.ts';
 import { endPage, startPage } from '../report/page.ts';
 import { showAll } from '../report/show-text.ts';
+import type { Distribution } from '../report/store-overview.ts';
 import { findRows } from './choose-images.ts';
-import { describe, namesOf } from './describe-store.ts';
+import { namesOf } from './describe-store.ts';
 import { createPictureFinder, type PictureFinder } from './find-pictures.ts';
 import type { InspectOptions } from './inspect-store.ts';
 import { matchRows, type MatchedRows } from './match-boxes.ts';
@@ -42,6 +37,12 @@ export interface InspectPairResult {
   /** For people. */
   readonly agreement: readonly string[];
 }
+
+const BARS = 32;
+const ORDERS = [
+  ['odd', 'least alike first'],
+  ['row', 'as in A'],
+] as const;
 
 interface Pair {
   readonly rows: readonly [number, number];
@@ -80,8 +81,8 @@ class PairInspection {
   readonly #stores: readonly [StoreFile, StoreFile];
   readonly #options: InspectPairOptions;
   readonly #context: StageContext;
-  readonly #cosines = new ValueTally();
-  readonly #ious = new ValueTally();
+  readonly #cosines: number[] = [];
+  readonly #ious: number[] = [];
   readonly #norms = new ValueTally();
   readonly #objects = new Uint32Array(1600);
   readonly #attributes = new Uint32Array(400);
@@ -134,7 +135,7 @@ class PairInspection {
       lettered: undefined,
       agreement: [
         `${common.length} images in both, ${overview.onlyFirst} only in the first, ${overview.onlySecond} only in the second; ${pairs.length} compared`,
-        `cosine of features: mean ${overview.cosineMean.toFixed(4)}, worst ${overview.cosineWorst.toFixed(4)}; overlap of boxes (IoU): mean ${overview.iouMean.toFixed(4)}`,
+        `cosine of features: mean ${formatLikeness(overview.cosineMean)}, worst ${formatLikeness(overview.cosineWorst)}; overlap of boxes (IoU): mean ${formatLikeness(overview.iouMean)}`,
       ],
     };
   }
@@ -154,8 +155,8 @@ class PairInspection {
 
   async #compare(rows: readonly [number, number]): Promise<Pair> {
     const [a, b, { partner, ious, cosines }] = await this.#read(rows);
-    for (const cosine of cosines) this.#cosines.add(cosine);
-    for (const iou of ious) this.#ious.add(iou);
+    this.#cosines.push(...cosines);
+    this.#ious.push(...ious);
     for (const { boxes } of [a, b]) {
       for (const norm of boxes.norms) this.#norms.add(norm ?? NaN);
       for (const id of boxes.objects ?? []) this.#objects[id]! += 1;
@@ -181,8 +182,8 @@ class PairInspection {
       compared: pairs.length,
       onlyFirst: first - common,
       onlySecond: second - common,
-      cosine: describe(this.#cosines, edgesBelowOne(this.#cosines)),
-      iou: describe(this.#ious, edgesBelowOne(this.#ious)),
+      cosine: describeBelowOne(this.#cosines),
+      iou: describeBelowOne(this.#ious),
       cosineMean: mean(pairs.map(pair => pair.cosine)),
       cosineWorst: pairs.reduce((least, pair) => Math.min(least, pair.worst), Infinity),
       iouMean: mean(pairs.map(pair => pair.iou)),
@@ -203,10 +204,12 @@ class PairInspection {
     const why = ids.length > 0 ? 'those that were asked for' : 'the least alike first';
     yield startPage(assets, { title: `${a} and ${b}`, about: html`Two stores side by side, box by box` });
     yield renderPairOverview(overview);
-    yield renderPairToolbar(chosen.length, overview.common, why);
+    const slider = { label: 'Cosine at most', start: 1 } as const;
+    const all = overview.common;
+    yield startCards({ kind: 'pairs', shown: chosen.length, all, why, slider, orders: ORDERS });
     let place = 0;
     for (const pair of chosen) {
-      yield renderPairCard(await this.#card(pair, pictures, pictureSide(chosen.length * 2)), place++);
+      yield renderCard(await this.#card(pair, pictures, pictureSide(chosen.length * 2)), place++);
       this.#tell('inspect', place, chosen.length);
     }
     yield endCards();
@@ -218,7 +221,7 @@ class PairInspection {
     });
   }
 
-  async #card(pair: Pair, pictures: PictureFinder, side: number): Promise<PairCard> {
+  async #card(pair: Pair, pictures: PictureFinder, side: number): Promise<Card> {
     const [a, b, { partner, ious, cosines }] = await this.#read(pair.rows);
     const found = await pictures.find(a.id, a.width, a.height, side);
     const picture = typeof found === 'string' ? null : dataUri(found.bytes);
@@ -238,11 +241,11 @@ class PairInspection {
       },
     };
     const chips = [
-      `mean cosine ${pair.cosine.toFixed(4)}`,
-      `worst ${pair.worst.toFixed(4)}`,
-      `mean IoU ${pair.iou.toFixed(3)}`,
       `rows ${pair.rows[0]} and ${pair.rows[1]}`,
-    ];
+      `mean cosine ${formatLikeness(pair.cosine)}`,
+      `worst ${formatLikeness(pair.worst)}`,
+      `mean IoU ${formatLikeness(pair.iou)}`,
+    ].map(text => ({ text }));
     return {
       data,
       row: pair.rows[0],
@@ -272,9 +275,17 @@ function detectorOf(store: StoreFile): string {
   return `${name}, weights ${weights}`;
 }
 
-/** 32 bars that end at 1 and begin where the values do: at 0, 1/2, 3/4 or 7/8. */
-function edgesBelowOne(tally: ValueTally): number[] {
-  const least = tally.quantile(0.01);
-  const span = [1 / 8, 1 / 4, 1 / 2].find(part => least >= 1 - part) ?? 1;
-  return Array.from({ length: 33 }, (_, index) => 1 - span + (span * index) / 32);
+/** 32 bars that end at 1 and begin where the values do: at 0, 1/2, 3/4, and so on. */
+function describeBelowOne(values: readonly number[]): Distribution {
+  const sorted = Float64Array.from(values.filter(Number.isFinite)).sort();
+  const quantile = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? NaN;
+  const least = quantile(0.005);
+  const span = [10, 8, 6, 4, 3, 2, 1].map(octaves => 2 ** -octaves).find(part => least >= 1 - part) ?? 1;
+  const edges = Array.from({ length: BARS + 1 }, (_, index) => 1 - span + (span * index) / BARS);
+  const counts = new Array<number>(BARS).fill(0);
+  for (const value of sorted) {
+    const bar = Math.floor(((value - edges[0]!) / span) * BARS);
+    counts[Math.min(BARS - 1, Math.max(0, bar))]! += 1;
+  }
+  return { edges, counts, low: quantile(0.1), median: quantile(0.5), high: quantile(0.9) };
 }

@@ -5,7 +5,7 @@ import { StoreFile } from '../format/store/store-reader.ts';
 import { loadAssets } from '../report/assets.ts';
 import { drawContactSheet, type SheetImage } from '../report/contact-sheet.ts';
 import { type Html, html } from '../report/html.ts';
-import { endCards, renderCard, renderToolbar } from '../report/image-cards.ts';
+import { endCards, renderCard, startCards } from '../report/cards.ts';
 import { endPage, startPage } from '../report/page.ts';
 import { showAll } from '../report/show-text.ts';
 import { renderOverview, type StoreOverview } from '../report/store-overview.ts';
@@ -56,6 +56,13 @@ export interface InspectResult {
   readonly lettered: boolean | undefined;
 }
 
+const ORDERS = [
+  ['odd', 'oddest first'],
+  ['row', 'as in the store'],
+  ['confidence', 'least confident first'],
+  ['norm', 'largest norm first'],
+] as const;
+
 /** Makes a page, and a contact sheet, of what a store says of its images. */
 export async function inspectStore(options: InspectOptions, context: StageContext): Promise<InspectResult> {
   const outputs = [options.out, options.png].filter(path => path !== undefined);
@@ -90,8 +97,8 @@ export async function inspectStore(options: InspectOptions, context: StageContex
     };
     const page = renderPage(store, overview, survey, chosen, options, cards());
     let pageBytes: number | undefined;
-    if (options.out === undefined) for await (const _ of page) void _;
-    else pageBytes = await writePage(options.out, page);
+    if (options.out !== undefined) pageBytes = await writePage(options.out, page);
+    else await drain(page);
     let lettered: boolean | undefined;
     if (options.png !== undefined) {
       const drawn = await drawContactSheet(sheet, {
@@ -137,7 +144,12 @@ async function* renderPage(
         : 'the worst and oddest first';
   yield startPage(assets, { title: basename(store.path), about });
   yield renderOverview(overview);
-  yield renderToolbar(chosen.length, store.rows, why, overview.objectsConf !== undefined);
+  const slider = {
+    label: 'Object confidence at least',
+    start: 0,
+    disabled: overview.objectsConf === undefined,
+  } as const;
+  yield startCards({ kind: 'images', shown: chosen.length, all: store.rows, why, slider, orders: ORDERS });
   yield* cards;
   yield endCards();
   yield endPage(assets, {
@@ -150,4 +162,10 @@ async function* renderPage(
 
 function inOrder(ranked: readonly RankedImage[]): RankedImage[] {
   return [...ranked].sort((a, b) => a.at - b.at);
+}
+
+/** The sheet needs the cards, also where there is no page. */
+async function drain(pieces: AsyncIterable<unknown>): Promise<void> {
+  const all = pieces[Symbol.asyncIterator]();
+  while ((await all.next()).done !== true);
 }

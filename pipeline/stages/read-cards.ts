@@ -2,9 +2,9 @@ import { storedFeatureBytes } from '../format/feature-dtype.ts';
 import { imageIdOf, imageSize, type RowRecord } from '../format/row-record.ts';
 import type { RowShape } from '../format/row-shape.ts';
 import type { StoreFile } from '../format/store/store-reader.ts';
-import type { ImageCard } from '../report/image-cards.ts';
-import type { BoxData } from '../report/page-data.ts';
-import { showAll } from '../report/show-text.ts';
+import type { Card } from '../report/cards.ts';
+import type { BoxData, ImageData } from '../report/page-data.ts';
+import { formatCount, showAll } from '../report/show-text.ts';
 import type { PictureFinder } from './find-pictures.ts';
 import type { RankedImage } from './rank-images.ts';
 import { findRowProblems, floatColumn, idColumn, measureFeatures } from './summarise-row.ts';
@@ -44,12 +44,17 @@ export async function readBoxes(store: StoreFile, row: number): Promise<StoredBo
   };
 }
 
+export interface ImageCard extends Card {
+  readonly data: ImageData;
+  readonly jpeg: Buffer | undefined;
+}
+
 /** Cards of chosen images in their order, one at a time. */
 export async function* readCards(
   store: StoreFile,
   chosen: readonly RankedImage[],
   pictures: PictureFinder,
-): AsyncGenerator<ImageCard & { readonly jpeg: Buffer | undefined }> {
+): AsyncGenerator<ImageCard> {
   const side = pictureSide(chosen.length);
   for (const { row, reasons, flawed } of chosen) {
     const { id, width, height, boxes, features, record } = await readBoxes(store, row);
@@ -69,7 +74,12 @@ export async function* readCards(
     const words = details.map(
       ({ column, expected, got }) => `${column ?? ''}: expected ${expected}, got ${got}`,
     );
-    yield { data, row, reasons: [...reasons, ...words], flawed, note, jpeg: found?.bytes };
+    const tone = flawed ? 'bad' : 'warn';
+    const chips = [
+      { text: `row ${formatCount(row)}` },
+      ...[...reasons, ...words].map(text => ({ text, tone }) as const),
+    ];
+    yield { data, row, chips, note, jpeg: found?.bytes };
   }
 }
 

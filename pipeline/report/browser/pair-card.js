@@ -16,10 +16,7 @@ import { createStage } from './stage.js';
  */
 export function buildPairCard(body, pair, page) {
   const { first, second, partner, cosines } = pair;
-  const back = partner.reduce(
-    (boxes, other, box) => boxes.with(other, box),
-    new Array(partner.length).fill(0),
-  );
+  const back = partner.map((_, other) => partner.indexOf(other));
   /** @type {number | null} */
   let picked = null;
   /** @param {number | null} box @param {boolean} scroll */
