@@ -1,7 +1,7 @@
 import { type Html, html } from './html.ts';
 import { factList, notice, tileRow } from './page.ts';
 import { drawHistogram } from './plots.ts';
-import { formatCount, formatNumber, showAll } from './show-text.ts';
+import { formatCount, showAll } from './show-text.ts';
 import type { Distribution } from './store-overview.ts';
 
 /** What a page says of two stores together. */
@@ -54,7 +54,7 @@ export function renderPairOverview(pair: PairOverview): Html {
     ] as const
   ).map(([title, { edges, counts, low, median, high }]) => {
     const summary = `median ${formatLikeness(median)}, most from ${formatLikeness(low)} to ${formatLikeness(high)}`;
-    return drawHistogram({ title, summary, edges, counts, unit: 'pairs of boxes', format: formatNumber });
+    return drawHistogram({ title, summary, edges, counts, unit: 'pairs of boxes', format: formatTick });
   });
   return html`<section class="overview" aria-labelledby="pair-heading">
 <h2 id="pair-heading">Both stores</h2>
@@ -69,4 +69,8 @@ ${tiles}${pair.compared < pair.common && notice(left)}
 export function formatLikeness(value: number): string {
   const text = value.toFixed(4);
   return text === '1.0000' && value < 1 ? `1 − ${(1 - value).toExponential(0)}` : text;
+}
+
+function formatTick(value: number): string {
+  return String(Number(value.toPrecision(5)));
 }

@@ -1,5 +1,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { checkNotInput, checkOutput, describeWriteFailure, partialPath } from '../files.ts';
+import { type HealthReport, renderHealth } from '../report/health-page.ts';
+import { writePage } from './write-page.ts';
 
 /** Fails before the work starts where the report could not be written after it, or would replace one of `files`. */
 export async function checkReport(path: string | undefined, files: readonly string[]): Promise<void> {
@@ -8,9 +10,17 @@ export async function checkReport(path: string | undefined, files: readonly stri
   await checkNotInput(path, files);
 }
 
-/** Writes an outcome as JSON, whole or not at all; nothing where no report was asked for. */
-export async function writeReport(path: string | undefined, outcome: unknown): Promise<void> {
+/** Writes an outcome as JSON, or as a page where the name ends in .html and `describe` can say it, whole or not at all; nothing where no report was asked for. */
+export async function writeReport(
+  path: string | undefined,
+  outcome: unknown,
+  describe?: () => HealthReport | Promise<HealthReport>,
+): Promise<void> {
   if (path === undefined) return;
+  if (describe !== undefined && path.endsWith('.html')) {
+    await writePage(path, renderHealth(await describe()));
+    return;
+  }
   const partial = partialPath(path, 'report');
   try {
     await writeFile(partial, `${JSON.stringify(outcome, null, 2)}\n`);

@@ -1,6 +1,9 @@
 import { formatBytes } from '../../files.ts';
+import { LxmertDataError } from '../../errors.ts';
 import { loadManifest } from '../../manifest.ts';
+import { describeStatus } from '../../stages/describe-health.ts';
 import { readStatus } from '../../stages/status.ts';
+import { checkReport, writeReport } from '../../stages/write-report.ts';
 import { type CommandSpec, textOption } from '../command.ts';
 
 const WORDS = {
@@ -17,13 +20,24 @@ export const statusCommand: CommandSpec = {
     'Shows which files of each data set are there, begun or missing, and the disk they use. Reads no contents.',
   options: [
     { name: 'manifest', value: 'FILE', description: 'your own mirrors and files', looksLike: /\.json$/ },
+    { name: 'html', value: 'FILE', description: 'write it as a page', looksLike: /\.html$/ },
   ],
-  examples: [['lxmert-data status', 'all data sets']],
+  examples: [
+    ['lxmert-data status', 'all data sets'],
+    ['lxmert-data status --html status.html', 'the same as a page: from which mirror, and what to do'],
+  ],
   async run(_words, options, context) {
+    const page = textOption(options, 'html');
+    if (page?.endsWith('.html') === false) {
+      const expected = 'a name that ends in .html';
+      throw new LxmertDataError('ERR_USAGE', { what: 'the page has the wrong ending', expected, got: page });
+    }
+    await checkReport(page, []);
     const own = textOption(options, 'manifest');
     const manifest = await loadManifest({ files: own?.split(',') });
     const status = await readStatus(manifest, context.data);
     context.emit({ event: 'result', stage: 'status', ok: true, ...status });
+    await writeReport(page, status, async () => await describeStatus(status, manifest, context.data));
     for (const { dataset, artefacts } of status.datasets) {
       const there = artefacts.filter(({ state }) => state === 'present' || state === 'unlocked').length;
       context.print(`${dataset}: ${there} of ${artefacts.length} files`);

@@ -14,6 +14,7 @@ import {
   textOption,
   MEMBER_OPTION,
 } from '../command.ts';
+import { describeDatasets, describeStores, type StoreOutcome } from '../../stages/describe-health.ts';
 import { checkReport, writeReport } from '../../stages/write-report.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
@@ -38,7 +39,12 @@ export const verifyCommand: CommandSpec = {
       looksLike: /\.(tsv|zip)$/,
     },
     MEMBER_OPTION,
-    { name: 'report', value: 'FILE', description: 'write the outcome as JSON', looksLike: /\.json$/ },
+    {
+      name: 'report',
+      value: 'FILE',
+      description: 'write the outcome as a page (.html) or JSON',
+      looksLike: /\.(json|html)$/,
+    },
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
     { name: 'split', value: 'S,…', description: 'of data sets: splits, or all', looksLike: /^[a-z0-9_,-]+$/ },
     { name: 'quick', description: 'of data sets: files, sizes and headers only' },
@@ -48,12 +54,13 @@ export const verifyCommand: CommandSpec = {
     ['lxmert-data verify vqa', 'everything that training on VQA reads'],
     ['lxmert-data verify train2014_obj36.safetensors', 'every byte against its checksum'],
     ['lxmert-data verify x.safetensors --against x.zip', 'every row against the archive it came from'],
+    ['lxmert-data verify vqa --report vqa.html', 'the same as a page: what is wrong and how to mend it'],
   ],
   async run(words, options, context) {
     if (!words.some(word => word.endsWith('.safetensors'))) return await verifyData(words, options, context);
     const report = textOption(options, 'report');
     await checkReport(report, resolveInputs(words, context.data));
-    const outcomes: unknown[] = [];
+    const outcomes: StoreOutcome[] = [];
     let ok = true;
     for (const path of resolveInputs(words, context.data)) {
       const store = await verifyStore(path, context, integerOption(options, 'threads'));
@@ -74,7 +81,7 @@ export const verifyCommand: CommandSpec = {
       printStore(store, context);
       if (source !== undefined) printComparison(source, context);
     }
-    await writeReport(report, outcomes);
+    await writeReport(report, outcomes, () => describeStores(outcomes));
     return ok;
   },
 };
@@ -100,7 +107,7 @@ async function verifyData(
   context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
   for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
   const report = textOption(options, 'report');
-  await writeReport(report, reports);
+  await writeReport(report, reports, async () => await describeDatasets(reports, manifest, context.data));
   return ok;
 }
 
