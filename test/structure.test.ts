@@ -28,6 +28,7 @@ const LAYERS: readonly RegExp[] = [
   /^fetch\//,
   /^extraction\//,
   /^extractors\//,
+  /^report\//,
   /^(store|synthetic-rows|demo-images)\.ts$/,
   /^format\//,
   /^sources\//,

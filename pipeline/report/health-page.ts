@@ -26,6 +26,8 @@ export interface HealthSection {
   readonly state: string;
   readonly tone: Tone;
   readonly facts?: readonly (readonly [name: string, value: string])[];
+  /** What a row is of. */
+  readonly rowName?: string;
   readonly columns?: readonly string[];
   readonly rows?: readonly HealthRow[];
   readonly problems: readonly HealthProblem[];
@@ -67,8 +69,11 @@ function renderProblems(problems: readonly HealthProblem[]): Html {
   return html`<ul class="problems">${items}</ul>`;
 }
 
-function renderTable({ title, columns = [] }: HealthSection, rows: readonly HealthRow[]): Html {
-  const heads = ['File', 'State', ...columns].map(column => html`<th scope="col">${column}</th>`);
+function renderTable(
+  { title, rowName = 'File', columns = [] }: HealthSection,
+  rows: readonly HealthRow[],
+): Html {
+  const heads = [rowName, 'State', ...columns].map(column => html`<th scope="col">${column}</th>`);
   const lines = rows.map(({ what, state, tone, cells }) => {
     const others = cells.map(cell => html`<td>${showCommands(cell)}</td>`);
     return html`<tr><th scope="row"><code>${showAll(what)}</code></th><td>${badge(state, tone)}</td>${others}</tr>`;
@@ -83,8 +88,12 @@ function badge(state: string, tone: Tone): Html {
   return html`<span class="state ${tone}">${state}</span>`;
 }
 
-/** Commands of this tool stand out, so that they can be copied. */
+/** A command of this tool with its data sets, files and options, in the middle of a sentence. */
+const COMMAND =
+  /(lxmert-data [a-z-]+(?: (?:--[a-z-]+(?: [a-z0-9_-]+)?|vqa|gqa|nlvr2|pretrain|weights|detector|[^\s;,]*[/.][^\s;,]*[^\s;,.]))*)/;
+
+/** Commands stand out, so that they can be copied. */
 function showCommands(text: string): Html {
-  const parts = text.split(/(lxmert-data(?: [^\s;,()]+)+)/);
+  const parts = text.split(COMMAND);
   return html`${parts.map((part, index) => (index % 2 === 1 ? html`<code>${showAll(part)}</code>` : showAll(part)))}`;
 }

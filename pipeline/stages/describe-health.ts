@@ -168,6 +168,7 @@ function describeOutcome(outcome: StoreOutcome): HealthSection {
         ? []
         : [['Compared with the source', `${formatCount(against.compared)} rows`] as const]),
     ],
+    rowName: 'Image',
     columns: ['Row', 'At byte', 'Checksum', 'Expected'],
     rows: damaged.slice(0, MAX_DAMAGED).map(({ row, img_id: id, offset, got, expected }) => ({
       what: id,
@@ -182,7 +183,7 @@ function describeOutcome(outcome: StoreOutcome): HealthSection {
         : [
             {
               where: path,
-              what: `${formatCount(damaged.length)} damaged images${hidden > 0 ? `, of which the first ${MAX_DAMAGED} are listed` : ''}`,
+              what: `${damaged.length === 1 ? '1 damaged image' : `${formatCount(damaged.length)} damaged images`}${hidden > 0 ? `, of which the first ${MAX_DAMAGED} are listed` : ''}`,
               mend: again,
             },
           ]),

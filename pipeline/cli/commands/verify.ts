@@ -91,6 +91,8 @@ async function verifyData(
   options: OptionValues,
   context: CommandContext,
 ): Promise<boolean> {
+  const report = textOption(options, 'report');
+  await checkReport(report, []);
   const manifest = await loadManifest({ files: textOption(options, 'manifest')?.split(',') });
   const reports = await verifyDatasets(
     {
@@ -106,7 +108,6 @@ async function verifyData(
   const ok = reports.every(report => report.ok);
   context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
   for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
-  const report = textOption(options, 'report');
   await writeReport(report, reports, async () => await describeDatasets(reports, manifest, context.data));
   return ok;
 }
