@@ -173,10 +173,13 @@ testInChromium('a box is painted where its coordinates say, pixel by pixel', asy
   await store.close();
   const page = await openPage(t, path, { height: 1600 });
   await page.selectOption('#labels', 'none');
-  const { x, y, width } = (await page.locator('.stage').boundingBox())!;
-  const scale = width / 320;
-  // A browser puts pictures and drawings on whole pixels, both alike.
-  const origin = [Math.round(x), Math.round(y)] as const;
+  // On a whole pixel, and at a scale that is none.
+  await page.evaluate(`(() => {
+    const stage = document.querySelector('.stage');
+    document.body.replaceChildren(stage);
+    Object.assign(stage.style, { position: 'fixed', left: '10px', top: '20px', width: '600px', margin: '0' });
+  })()`);
+  const [origin, scale] = [[10, 20] as const, 600 / 320];
   for (const box of [0, 9, 20, 35]) {
     await page.evaluate(`(() => {
       for (const [index, shape] of [...document.querySelectorAll('.boxes g')].entries()) {
@@ -227,7 +230,7 @@ testInChromium(
     const page = await openPage(t, path);
     const ids = await drawAllCards(page);
     await page.locator('#threshold').fill('0.5');
-    await page.waitForFunction(`document.getElementById('threshold-value').textContent === '0.50'`);
+    await page.locator('#threshold-value', { hasText: '0.50' }).waitFor();
     for (const [card, id] of ids.entries()) {
       const article = page.locator('article').nth(card);
       await article.scrollIntoViewIfNeeded();
