@@ -65,6 +65,22 @@ test('each vendor is imported by one file', async t => {
   for (const [vendor, names] of importers) t.is(names.size, 1, `${vendor}: ${[...names].join(', ')}`);
 });
 
+test('the scripts of pages import one another only, each those before it', async t => {
+  const folder = join(PIPELINE, 'report', 'browser');
+  const [, listed] = /const SCRIPTS = \[([^\]]*)\]/.exec(
+    await readFile(join(PIPELINE, 'report', 'assets.ts'), 'utf8'),
+  )!;
+  const scripts = [...listed!.matchAll(/'([^']+)'/g)].map(match => match[1]!);
+  t.deepEqual([...scripts].sort(), (await readdir(folder)).filter(name => name.endsWith('.js')).sort());
+  for (const [place, name] of scripts.entries()) {
+    const text = await readFile(join(folder, name), 'utf8');
+    for (const [, from] of text.matchAll(/^import .* from '([^']+)';$/gm)) {
+      t.true(scripts.slice(0, place).includes(from!.replace('./', '')), `${name} imports ${from!}`);
+    }
+    t.notRegex(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/, name);
+  }
+});
+
 test('only the command line touches arguments, exit codes and the console', async t => {
   for (const [name, text] of await readSources()) {
     if (name === 'cli.ts' || name.endsWith('/program.ts')) continue;

@@ -109,7 +109,12 @@ const CRC_ORDER: readonly (RecordColumn & (BinaryColumn | 'image_size'))[] = [
 
 /** CRC-32 of one image as the store defines it. `columns` are the binary columns that the store has. */
 export function rowCrc(features: Uint8Array, record: RowRecord, columns: ReadonlySet<string>): number {
-  let crc = crc32(features);
+  return continueRowCrc(crc32(features), record, columns);
+}
+
+/** The same for features whose CRC-32 is known. */
+export function continueRowCrc(featuresCrc: number, record: RowRecord, columns: ReadonlySet<string>): number {
+  let crc = featuresCrc;
   for (const column of CRC_ORDER) {
     if (column === 'image_size' || columns.has(column)) crc = crc32(recordColumn(record, column), crc);
   }

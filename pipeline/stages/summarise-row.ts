@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { checkColumns, checkFeatures } from '../format/check-row.ts';
 import type { RowProblem } from '../format/problem.ts';
-import { imageSize, recordColumn, rowCrc, rowCrcOf, type RowRecord } from '../format/row-record.ts';
+import { continueRowCrc, imageSize, recordColumn, rowCrcOf, type RowRecord } from '../format/row-record.ts';
 import { BOXES, FEATURE_DIM, type RowShape } from '../format/row-shape.ts';
 
 /** What can be wrong with an image, as bits. */
@@ -96,7 +96,8 @@ export function findRowProblems(image: Omit<StoredImage, 'stored'>): RowProblem[
 export function summariseRow(image: StoredImage, measured: FeatureNorms, into: Float64Array): void {
   const { stored, features, record, shape } = image;
   const columns = new Set<string>(shape.binary.map(field => field.name));
-  let flaws = rowCrc(stored, record, columns) === rowCrcOf(record) ? 0 : FLAW.damaged;
+  const featuresCrc = crc32(stored);
+  let flaws = continueRowCrc(featuresCrc, record, columns) === rowCrcOf(record) ? 0 : FLAW.damaged;
   for (const { code } of findRowProblems(image)) flaws |= FLAW_OF_CODE[code] ?? 0;
   const { height, width } = imageSize(record);
   const { norms, zeros } = measured;
@@ -108,7 +109,7 @@ export function summariseRow(image: StoredImage, measured: FeatureNorms, into: F
   into[SUMMARY.normMost] = norms.reduce((a, b) => Math.max(a, b));
   into[SUMMARY.zeros] = mean(zeros);
   into[SUMMARY.leastShare] = boxShares(record).reduce((a, b) => Math.min(a, b));
-  into[SUMMARY.featuresCrc] = crc32(stored);
+  into[SUMMARY.featuresCrc] = featuresCrc;
   into[SUMMARY.sumOfSquares] = norms.reduce((sum, norm) => sum + norm * norm, 0);
   into[SUMMARY.width] = width;
   into[SUMMARY.height] = height;
