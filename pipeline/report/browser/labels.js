@@ -2,8 +2,9 @@
 /** @typedef {'some' | 'all' | 'none'} LabelMode */
 
 const HEIGHT = 18;
-const PER_CHARACTER = 6.6;
 const PADDING = 10;
+/** As the style has it for names. */
+const FONT = '600 12px system-ui, sans-serif';
 
 /**
  * Chooses which names to draw: in the order given, those that meet none drawn before. Pixels of the stage.
@@ -18,7 +19,7 @@ export function placeLabels(labels, mode, stage) {
   const placed = [];
   if (mode === 'none') return placed;
   for (const label of labels) {
-    const width = label.text.length * PER_CHARACTER + PADDING;
+    const width = measureText(label.text) + PADDING;
     const x = Math.max(0, Math.min(label.x, stage.width - width));
     const y = Math.max(0, Math.min(label.y, stage.height - HEIGHT));
     const meets = placed.some(
@@ -27,4 +28,19 @@ export function placeLabels(labels, mode, stage) {
     if (mode === 'all' || !meets) placed.push({ ...label, x, y, width });
   }
   return placed;
+}
+
+/** @type {Map<string, number>} */
+const widths = new Map();
+const ruler = document.createElement('canvas').getContext('2d');
+
+/** @param {string} text */
+function measureText(text) {
+  let width = widths.get(text);
+  if (width === undefined) {
+    if (ruler !== null) ruler.font = FONT;
+    width = ruler?.measureText(text).width ?? text.length * 7;
+    widths.set(text, width);
+  }
+  return width;
 }
