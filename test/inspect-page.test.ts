@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import type { Page } from 'playwright-core';
+import { BUTD36 } from '../pipeline/format/row-shape.ts';
 import { convert } from '../pipeline/stages/convert.ts';
 import { compareStores } from '../pipeline/stages/compare-stores.ts';
 import { inspectPair } from '../pipeline/stages/inspect-pair.ts';
@@ -10,7 +11,7 @@ import { sharp } from '../pipeline/sharp.ts';
 import { openStore, type StoreRow } from '../pipeline/store.ts';
 import { findAxeViolations, openPage, testInChromium } from './helpers/chromium.ts';
 import { makeDemoStore, makePage, makeStore, makeVocabulary, type Place } from './helpers/pages.ts';
-import { makeContext } from './helpers/rows.ts';
+import { makeContext, makeLines, writeTsv } from './helpers/rows.ts';
 import { sharedPath } from './helpers/shared.ts';
 import { makeTempFolder } from './helpers/temp.ts';
 import { ROOT } from './helpers/cli.ts';
@@ -424,6 +425,24 @@ testInChromium('without images, names and classes a page says so and shows what 
   const { stage, boxes } = await rectanglesOf(page, 0);
   t.is(boxes.length, 36);
   t.true(Math.abs(stage.width / stage.height - 480 / 640) < 0.01);
+});
+
+testInChromium('a store of six-column rows has no classes to choose by, and its page says so', async t => {
+  const folder = await makeTempFolder(t);
+  const tsv = await writeTsv(folder, makeLines(2, 0, BUTD36));
+  const store = join(folder, 'x.safetensors');
+  await convert({ files: [tsv], out: store }, makeContext());
+  const { path } = await makePage({ folder, store });
+  const page = await openPage(t, path);
+  t.true(await page.getByText('This store was made from six-column rows').isVisible());
+  t.true(await page.locator('#threshold').isDisabled());
+  await drawAllCards(page);
+  t.deepEqual(
+    await page.locator('article').first().locator('thead th').allInnerTexts(),
+    ['# ↑', ...['Area', 'Norm', 'Zeros', 'x1, y1, x2, y2']].map(title => title.replace(' ↑', '')),
+  );
+  t.is(await page.locator('article').first().locator('.boxes g:not(.hidden)').count(), 36);
+  t.deepEqual(await findAxeViolations(page), []);
 });
 
 testInChromium('two stores side by side: matched boxes light up together, with their cosine', async t => {

@@ -1,7 +1,8 @@
-import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
+import { partialPath } from '../pipeline/files.ts';
 import { BOXES, FEATURE_DIM } from '../pipeline/format/row-shape.ts';
 import { StoreFile } from '../pipeline/format/store/store-reader.ts';
 import { rankImages } from '../pipeline/stages/rank-images.ts';
@@ -298,4 +299,44 @@ test('a picture that its EXIF data turns stands as its row says', async t => {
   const difference =
     data.reduce((sum, value, index) => sum + Math.abs(value - upright[index]!), 0) / data.length;
   t.true(difference < 10, String(difference));
+});
+
+test('hostile img_ids do not break the sheet', async t => {
+  const ids = ['</text><script>', '&amp;&lt;', '\uffff\u202e', ']]>', "'\u0301".repeat(40)];
+  const { folder, store } = await makeStore(
+    t,
+    ids.map(img_id => ({ img_id })),
+  );
+  const { code, stderr } = await runCli(['inspect', store, '--png', 'x.png'], { cwd: folder });
+  t.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  t.is((await sharp(join(folder, 'x.png')).metadata()).width, 3 * 336 + 16);
+});
+
+const openTest = process.platform === 'linux' ? test : test.skip;
+
+openTest(
+  '--open hands the page to the program that the desktop names; where there is none, that is no failure',
+  async t => {
+    const { folder, store } = await makeStore(t, [{}]);
+    await mkdir(join(folder, 'bin'));
+    const words = ['inspect', store, '--force', '--open'];
+    const env = { PATH: join(folder, 'bin') };
+    const without = await runCli(words, { cwd: folder, env });
+    t.is(without.code, 0);
+    t.regex(without.stderr, /no program could be started to show .*x\.html; open it in a browser yourself/);
+    await writeFile(join(folder, 'bin', 'xdg-open'), '#!/bin/sh\necho "$1" > opened\n', { mode: 0o755 });
+    const opened = await runCli(words, { cwd: folder, env });
+    t.deepEqual({ code: opened.code, stderr: opened.stderr }, { code: 0, stderr: '' });
+    t.is(await readFile(join(folder, 'opened'), 'utf8'), `${join(folder, 'x.html')}\n`);
+  },
+);
+
+test('a page that was being written when its process was killed leaves nothing that lasts', async t => {
+  const { folder, store } = await makeStore(t, [{}, {}]);
+  const own = basename(partialPath(join(folder, 'x.html'), 'page'));
+  // The name that a process of this machine which is no more would have left.
+  const stale = own.replace(`-${process.pid}.`, '-999999999.');
+  await writeFile(join(folder, stale), 'half a page');
+  t.is((await runCli(['inspect', store], { cwd: folder })).code, 0);
+  t.deepEqual((await readdir(folder)).sort(), ['x.html', 'x.safetensors', 'x.tsv']);
 });

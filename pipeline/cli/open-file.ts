@@ -7,15 +7,24 @@ const OPENERS: Readonly<Partial<Record<NodeJS.Platform, readonly [string, ...str
   win32: ['rundll32', 'url.dll,FileProtocolHandler'],
 };
 
+const PATIENCE_MS = 2000;
+
 /** Opens a file with the program that this machine shows such files in; false where there is none. */
 export async function openWithDesktop(path: string): Promise<boolean> {
   const [program, ...words] = OPENERS[platform()] ?? ['xdg-open'];
   const child = spawn(program, [...words, resolve(path)], { detached: true, stdio: 'ignore' });
-  return await new Promise(done => {
-    child.on('error', () => done(false));
-    child.on('exit', code => done(code === 0));
+  const opened = await new Promise<boolean>(done => {
     // Some openers stay for as long as the window does.
-    setTimeout(() => done(true), 2000).unref();
-    child.unref();
+    const timer = setTimeout(() => done(true), PATIENCE_MS);
+    child.on('error', () => {
+      clearTimeout(timer);
+      done(false);
+    });
+    child.on('exit', code => {
+      clearTimeout(timer);
+      done(code === 0);
+    });
   });
+  child.unref();
+  return opened;
 }

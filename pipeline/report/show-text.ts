@@ -6,9 +6,10 @@ export function showAll(text: string): string {
   return text.toWellFormed().replace(HIDDEN, char => `\\u{${char.codePointAt(0)!.toString(16)}}`);
 }
 
-// C0, C1, soft hyphen, Arabic letter mark, zero-width and directional marks, line separators, variation and tag characters.
+// C0, C1, soft hyphen, Arabic letter mark, zero-width and directional marks, line separators, variation and tag characters,
+// and the two that XML has no place for.
 const HIDDEN =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ufffe\uffff\u{e0000}-\u{e0fff}]/gu;
 
 /** A count for people: 82 783 with thin spaces, as no language misreads it. */
 export function formatCount(value: number): string {

@@ -1,7 +1,6 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
-import { checkNotInput, checkOutput, describeWriteFailure, partialPath } from '../files.ts';
+import { checkNotInput, checkOutput } from '../files.ts';
 import { type HealthReport, renderHealth } from '../report/health-page.ts';
-import { writePage } from './write-page.ts';
+import { writePage, writeWhole } from './write-page.ts';
 
 /** Fails before the work starts where the report could not be written after it, or would replace one of `files`. */
 export async function checkReport(path: string | undefined, files: readonly string[]): Promise<void> {
@@ -21,12 +20,5 @@ export async function writeReport(
     await writePage(path, renderHealth(await describe()));
     return;
   }
-  const partial = partialPath(path, 'report');
-  try {
-    await writeFile(partial, `${JSON.stringify(outcome, null, 2)}\n`);
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw await describeWriteFailure(path, 0, error);
-  }
+  await writeWhole(path, Buffer.from(`${JSON.stringify(outcome, null, 2)}\n`));
 }
