@@ -6,7 +6,7 @@ import { BUTD36 } from '../pipeline/format/row-shape.ts';
 import { convert } from '../pipeline/stages/convert.ts';
 import { compareStores } from '../pipeline/stages/compare-stores.ts';
 import { inspectPair } from '../pipeline/stages/inspect-pair.ts';
-import { readVocabulary } from '../pipeline/stages/read-vocabulary.ts';
+import { readVocabulary } from '../pipeline/inspection/read-vocabulary.ts';
 import { sharp } from '../pipeline/sharp.ts';
 import { openStore, type StoreRow } from '../pipeline/store.ts';
 import { findAxeViolations, openPage, testInChromium } from './helpers/chromium.ts';
@@ -426,6 +426,27 @@ testInChromium('without images, names and classes a page says so and shows what 
   t.is(boxes.length, 36);
   t.true(Math.abs(stage.width / stage.height - 480 / 640) < 0.01);
 });
+
+testInChromium(
+  'a damaged image with values that are no numbers is shown first, and each of them named',
+  async t => {
+    const place = await makeStore(t, [{}, {}, {}]);
+    const bytes = await readFile(place.store);
+    bytes.writeUInt32LE(0x7fc00000, 8 + Number(bytes.readBigUInt64LE()) + (2 * 36 + 4) * 2048 * 4);
+    await writeFile(place.store, bytes);
+    const { path, result } = await makePage(place);
+    t.like(result, { ok: false, flawed: 1 });
+    const page = await openPage(t, path);
+    const article = page.locator('article').first();
+    t.is(await article.locator('h3').textContent(), 'SYNTHETIC_000000000002');
+    const chips = await article.locator('.chips .bad').allTextContents();
+    t.deepEqual(chips.slice(0, 2), ['damaged: it does not have its checksum', 'values that are not finite']);
+    t.regex(chips[2]!, /features: expected finite values, got NaN at box 4, dimension 0/);
+    await drawAllCards(page);
+    t.is(await article.locator('tbody td', { hasText: 'not a number' }).count(), 1);
+    t.deepEqual(await findAxeViolations(page), []);
+  },
+);
 
 testInChromium('a store of six-column rows has no classes to choose by, and its page says so', async t => {
   const folder = await makeTempFolder(t);

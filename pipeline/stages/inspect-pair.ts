@@ -9,16 +9,15 @@ import { type Card, endCards, renderCard, startCards } from '../report/cards.ts'
 import { formatLikeness, type PairOverview, renderPairOverview } from '../report/pair-overview.ts';
 import { endPage, startPage } from '../report/page.ts';
 import { showAll } from '../report/show-text.ts';
-import type { Distribution } from '../report/store-overview.ts';
-import { findRows } from './choose-images.ts';
-import { namesOf } from './describe-store.ts';
-import { createPictureFinder, type PictureFinder } from './find-pictures.ts';
+import { findRows } from '../inspection/choose-images.ts';
+import { namesOf } from '../inspection/describe-store.ts';
+import { createPictureFinder, type PictureFinder } from '../inspection/find-pictures.ts';
 import type { InspectOptions } from './inspect-store.ts';
-import { matchRows, type MatchedRows } from './match-boxes.ts';
-import { dataUri, pictureSide, readBoxes, type StoredBoxes } from './read-cards.ts';
-import { floatColumn } from './summarise-row.ts';
-import { spreadRows } from './survey-store.ts';
-import { ValueTally } from './value-tally.ts';
+import { matchRows, type MatchedRows } from '../inspection/match-boxes.ts';
+import { dataUri, pictureSide, readBoxes, type StoredBoxes } from '../inspection/read-cards.ts';
+import { floatColumn } from '../inspection/summarise-row.ts';
+import { spreadRows } from '../inspection/survey-store.ts';
+import { PairTotals, type PairLikeness } from '../inspection/pair-totals.ts';
 import { writePage } from './write-page.ts';
 
 export interface InspectPairOptions extends Omit<InspectOptions, 'store'> {
@@ -38,17 +37,13 @@ export interface InspectPairResult {
   readonly agreement: readonly string[];
 }
 
-const BARS = 32;
 const ORDERS = [
   ['odd', 'least alike first'],
   ['row', 'as in A'],
 ] as const;
 
-interface Pair {
+interface Pair extends PairLikeness {
   readonly rows: readonly [number, number];
-  readonly cosine: number;
-  readonly worst: number;
-  readonly iou: number;
 }
 
 /** Makes a page that shows two stores side by side: the same images, their boxes matched, a cosine a box. */
@@ -81,12 +76,7 @@ class PairInspection {
   readonly #stores: readonly [StoreFile, StoreFile];
   readonly #options: InspectPairOptions;
   readonly #context: StageContext;
-  readonly #cosines: number[] = [];
-  readonly #ious: number[] = [];
-  readonly #norms = new ValueTally();
-  readonly #objects = new Uint32Array(1600);
-  readonly #attributes = new Uint32Array(400);
-  readonly #agreeing = { objects: 0, attributes: 0, places: 0 };
+  readonly #totals = new PairTotals();
 
   constructor(stores: readonly [StoreFile, StoreFile], options: InspectPairOptions, context: StageContext) {
     this.#stores = stores;
@@ -108,20 +98,23 @@ class PairInspection {
         got: `${showAll(first![0]!)}, … and ${showAll(second![0]!)}, …`,
       });
     }
-    const named = ids.length > 0;
-    const wanted = named
-      ? findRows(first!, ids, this.#options.stores[0]).map(
-          (row, index) => [row, findRows(second!, [ids[index]!], this.#options.stores[1])[0]!] as const,
-        )
-      : spreadRows(common.length, sample ?? common.length).map(at => common[at]!);
+    const named = [...new Set(ids)];
+    const wanted =
+      named.length > 0
+        ? findRows(first!, named, this.#options.stores[0]).map(
+            (row, index) => [row, findRows(second!, [named[index]!], this.#options.stores[1])[0]!] as const,
+          )
+        : spreadRows(common.length, sample ?? common.length).map(at => common[at]!);
     const pairs: Pair[] = [];
     for (const rows of wanted) {
       pairs.push(await this.#compare(rows));
       this.#tell('compare', pairs.length, wanted.length);
     }
-    const alike = [...pairs].sort((a, b) => a.cosine - b.cosine);
-    const chosen = named ? pairs : alike.slice(0, limit);
-    const overview = this.#describe(pairs, common.length, first!.length, second!.length);
+    // Values that are no numbers come first: nothing is less alike.
+    const rank = ({ cosine }: Pair): number => (Number.isNaN(cosine) ? -1 : cosine);
+    const alike = [...pairs].sort((a, b) => rank(a) - rank(b));
+    const chosen = named.length > 0 ? pairs : alike.slice(0, limit);
+    const overview = this.#describe(pairs.length, common.length, first!.length, second!.length);
     const pictures = await createPictureFinder(this.#options.images);
     const bytes = await writePage(out, this.#render(overview, chosen, pictures));
     return {
@@ -154,42 +147,18 @@ class PairInspection {
   }
 
   async #compare(rows: readonly [number, number]): Promise<Pair> {
-    const [a, b, { partner, ious, cosines }] = await this.#read(rows);
-    this.#cosines.push(...cosines);
-    this.#ious.push(...ious);
-    for (const { boxes } of [a, b]) {
-      for (const norm of boxes.norms) this.#norms.add(norm ?? NaN);
-      for (const id of boxes.objects ?? []) this.#objects[id]! += 1;
-      for (const id of boxes.attrs ?? []) this.#attributes[id]! += 1;
-    }
-    for (const [box, other] of partner.entries()) {
-      if (box === other) this.#agreeing.places++;
-      if (a.boxes.objects !== undefined && a.boxes.objects[box] === b.boxes.objects?.[other])
-        this.#agreeing.objects++;
-      if (a.boxes.attrs !== undefined && a.boxes.attrs[box] === b.boxes.attrs?.[other])
-        this.#agreeing.attributes++;
-    }
-    return { rows, cosine: mean(cosines), worst: Math.min(...cosines), iou: mean(ious) };
+    return { rows, ...this.#totals.add(...(await this.#read(rows))) };
   }
 
-  #describe(pairs: readonly Pair[], common: number, first: number, second: number): PairOverview {
-    const boxes = pairs.length * 36;
+  #describe(compared: number, common: number, first: number, second: number): PairOverview {
     const hasClasses = this.#stores.every(store => store.shape.name === 'obj36');
     return {
+      ...this.#totals.describe(compared, hasClasses),
       paths: this.#options.stores,
       detectors: this.#stores.map(detectorOf) as unknown as readonly [string, string],
       common,
-      compared: pairs.length,
       onlyFirst: first - common,
       onlySecond: second - common,
-      cosine: describeBelowOne(this.#cosines),
-      iou: describeBelowOne(this.#ious),
-      cosineMean: mean(pairs.map(pair => pair.cosine)),
-      cosineWorst: pairs.reduce((least, pair) => Math.min(least, pair.worst), Infinity),
-      iouMean: mean(pairs.map(pair => pair.iou)),
-      sameObject: hasClasses ? this.#agreeing.objects / boxes : null,
-      sameAttribute: hasClasses ? this.#agreeing.attributes / boxes : null,
-      samePlace: this.#agreeing.places / boxes,
     };
   }
 
@@ -215,9 +184,9 @@ class PairInspection {
     yield endCards();
     yield endPage(assets, {
       kind: 'pairs',
-      objectNames: namesOf(this.#objects, vocabulary?.objects),
-      attributeNames: namesOf(this.#attributes, vocabulary?.attributes),
-      normScale: [this.#norms.quantile(0.02), this.#norms.quantile(0.98)],
+      objectNames: namesOf(this.#totals.objects, vocabulary?.objects),
+      attributeNames: namesOf(this.#totals.attributes, vocabulary?.attributes),
+      normScale: [this.#totals.norms.quantile(0.02), this.#totals.norms.quantile(0.98)],
     });
   }
 
@@ -225,7 +194,7 @@ class PairInspection {
     const [a, b, { partner, ious, cosines }] = await this.#read(pair.rows);
     const found = await pictures.find(a.id, a.width, a.height, side);
     const picture = typeof found === 'string' ? null : dataUri(found.bytes);
-    const short = (values: readonly number[]): number[] => values.map(value => Number(value.toPrecision(5)));
+    const short = (values: readonly number[]): number[] => values.map(value => Number(value.toPrecision(8)));
     const differs =
       a.width === b.width && a.height === b.height
         ? undefined
@@ -266,26 +235,7 @@ class PairInspection {
   }
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
 function detectorOf(store: StoreFile): string {
   const { name, weights } = JSON.parse(store.metadata['detector']!) as { name: string; weights: string };
   return `${name}, weights ${weights}`;
-}
-
-/** 32 bars that end at 1 and begin where the values do: at 0, 1/2, 3/4, and so on. */
-function describeBelowOne(values: readonly number[]): Distribution {
-  const sorted = Float64Array.from(values.filter(Number.isFinite)).sort();
-  const quantile = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? NaN;
-  const least = quantile(0.005);
-  const span = [10, 8, 6, 4, 3, 2, 1].map(octaves => 2 ** -octaves).find(part => least >= 1 - part) ?? 1;
-  const edges = Array.from({ length: BARS + 1 }, (_, index) => 1 - span + (span * index) / BARS);
-  const counts = new Array<number>(BARS).fill(0);
-  for (const value of sorted) {
-    const bar = Math.floor(((value - edges[0]!) / span) * BARS);
-    counts[Math.min(BARS - 1, Math.max(0, bar))]! += 1;
-  }
-  return { edges, counts, low: quantile(0.1), median: quantile(0.5), high: quantile(0.9) };
 }

@@ -9,13 +9,13 @@ import { endCards, renderCard, startCards } from '../report/cards.ts';
 import { endPage, startPage } from '../report/page.ts';
 import { showAll } from '../report/show-text.ts';
 import { renderOverview, type StoreOverview } from '../report/store-overview.ts';
-import { findRows } from './choose-images.ts';
-import { describeStore, namesOf } from './describe-store.ts';
-import { createPictureFinder } from './find-pictures.ts';
-import { type RankedImage, rankImages } from './rank-images.ts';
-import type { Vocabulary } from './read-vocabulary.ts';
-import { readCards } from './read-cards.ts';
-import { spreadRows, type StoreSurvey, surveyStore } from './survey-store.ts';
+import { findRows } from '../inspection/choose-images.ts';
+import { describeStore, namesOf } from '../inspection/describe-store.ts';
+import { createPictureFinder } from '../inspection/find-pictures.ts';
+import { type RankedImage, rankImages } from '../inspection/rank-images.ts';
+import type { Vocabulary } from '../inspection/read-vocabulary.ts';
+import { readCards } from '../inspection/read-cards.ts';
+import { spreadRows, type StoreSurvey, surveyStore } from '../inspection/survey-store.ts';
 import { writePage, writeWhole } from './write-page.ts';
 
 export interface InspectOptions {

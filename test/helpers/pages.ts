@@ -9,7 +9,7 @@ import {
   type InspectOptions,
   type InspectResult,
 } from '../../pipeline/stages/inspect-store.ts';
-import { readVocabulary, type Vocabulary } from '../../pipeline/stages/read-vocabulary.ts';
+import { readVocabulary, type Vocabulary } from '../../pipeline/inspection/read-vocabulary.ts';
 import { makeContext, makeLine, writeTsv } from './rows.ts';
 import { makeTempFolder } from './temp.ts';
 

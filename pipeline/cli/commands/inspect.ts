@@ -3,7 +3,7 @@ import { LxmertDataError } from '../../errors.ts';
 import { formatBytes } from '../../files.ts';
 import { inspectPair } from '../../stages/inspect-pair.ts';
 import { inspectStore, type InspectResult } from '../../stages/inspect-store.ts';
-import { readVocabulary, type Vocabulary } from '../../stages/read-vocabulary.ts';
+import { readVocabulary, type Vocabulary } from '../../inspection/read-vocabulary.ts';
 import { showAll } from '../../report/show-text.ts';
 import {
   type CommandContext,
@@ -17,6 +17,7 @@ import { openWithDesktop } from '../open-file.ts';
 
 const DEFAULT_LIMIT = 50;
 const MAX_LISTED = 10;
+const FOLDER = /^(?!.*\.(safetensors|html|png)$)([^.]*$|\.{1,2}(\/|$)|.*\/)/;
 
 export const inspectCommand: CommandSpec = {
   name: 'inspect',
@@ -33,13 +34,13 @@ export const inspectCommand: CommandSpec = {
       name: 'images',
       value: 'DIR',
       description: 'folder of the images, found by img_id, sub-folders too',
-      looksLike: /^[^.]*$|^\.{1,2}(\/|$)|\//,
+      looksLike: FOLDER,
     },
     {
       name: 'vocab',
       value: 'DIR',
       description: 'folder of objects_vocab.txt and attributes_vocab.txt (default: vocab below --data)',
-      looksLike: /^[^.]*$|^\.{1,2}(\/|$)|\//,
+      looksLike: FOLDER,
     },
     {
       name: 'out',
