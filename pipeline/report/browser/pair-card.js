@@ -103,7 +103,7 @@ function columnsOf({ first, second, partner, ious, cosines }, page, swatches) {
       hint: 'of the features',
       numeric: true,
       key: box => cosines[box] ?? -2,
-      cell: box => formatFixed(cosines[box], 4),
+      cell: box => formatFixed(cosines[box], 6),
     },
     {
       title: 'IoU',
