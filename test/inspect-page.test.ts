@@ -7,7 +7,9 @@ import { convert } from '../pipeline/stages/convert.ts';
 import { compareStores } from '../pipeline/stages/compare-stores.ts';
 import { inspectPair } from '../pipeline/stages/inspect-pair.ts';
 import { readVocabulary } from '../pipeline/inspection/read-vocabulary.ts';
+import { StoreFile } from '../pipeline/format/store/store-reader.ts';
 import { sharp } from '../pipeline/sharp.ts';
+import { seededRandom } from '../pipeline/synthetic-rows.ts';
 import { openStore, type StoreRow } from '../pipeline/store.ts';
 import { findAxeViolations, openPage, testInChromium } from './helpers/chromium.ts';
 import { makeDemoStore, makePage, makeStore, makeVocabulary, type Place } from './helpers/pages.ts';
@@ -52,7 +54,7 @@ async function drawAllCards(page: Page): Promise<readonly string[]> {
   const ids = await page.locator('article h3').allTextContents();
   for (const index of ids.keys()) {
     await page.locator('article').nth(index).scrollIntoViewIfNeeded();
-    await page.locator('article').nth(index).locator('.boxes').waitFor();
+    await page.locator('article').nth(index).locator('.boxes').waitFor({ state: 'attached' });
   }
   return ids;
 }
@@ -447,6 +449,29 @@ testInChromium(
     t.deepEqual(await findAxeViolations(page), []);
   },
 );
+
+testInChromium('a store of nonsense still gives a page and a sheet', async t => {
+  const place = await makeStore(t, [{}, {}, {}]);
+  const bytes = await readFile(place.store);
+  const file = await StoreFile.open(place.store);
+  const random = seededRandom(5);
+  for (const [name, { begin, end, shape }] of file.header.tensors) {
+    if (name === 'img_id' || name === 'crc32') continue;
+    const [from, length] = [file.header.dataStart + begin, (end - begin) / shape[0]!];
+    // Of the first image everything is zero, of the second all ones, of the third anything.
+    bytes.fill(0, from, from + length).fill(0xff, from + length, from + 2 * length);
+    for (let at = from + 2 * length; at < from + 3 * length; at++) bytes[at] = Math.floor(random() * 256);
+  }
+  await file.close();
+  await writeFile(place.store, bytes);
+  const png = join(place.folder, 'x.png');
+  const { path, result } = await makePage(place, { png });
+  t.is(result.flawed, 3);
+  t.is((await sharp(png).metadata()).format, 'png');
+  const page = await openPage(t, path);
+  await drawAllCards(page);
+  t.is(await page.locator('tbody tr').count(), 3 * 36);
+});
 
 testInChromium('a store of six-column rows has no classes to choose by, and its page says so', async t => {
   const folder = await makeTempFolder(t);

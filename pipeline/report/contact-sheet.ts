@@ -60,9 +60,11 @@ async function drawCell(
   options: SheetOptions,
   lettered: boolean,
 ): Promise<Buffer> {
-  const scale = Math.min(CELL.width / Math.max(1, data.width), CELL.height / Math.max(1, data.height));
-  const width = Math.max(1, Math.round(data.width * scale));
-  const height = Math.max(1, Math.round(data.height * scale));
+  // A damaged store may hold any size.
+  const [imageWidth, imageHeight] = [Math.max(1, data.width), Math.max(1, data.height)];
+  const scale = Math.min(CELL.width / imageWidth, CELL.height / imageHeight);
+  const width = Math.max(1, Math.round(imageWidth * scale));
+  const height = Math.max(1, Math.round(imageHeight * scale));
   const place = { left: Math.floor((CELL.width - width) / 2), top: Math.floor((CELL.height - height) / 2) };
   const frame = { width: CELL.width, height: CELL.height + CAPTION, channels: 4 as const };
   const picture =
@@ -70,7 +72,11 @@ async function drawCell(
       ? Buffer.from(wrapSvg(width, height, '<rect width="100%" height="100%" fill="#9a9da3"/>'))
       : await sharp(jpeg).resize({ width, height, fit: 'fill' }).toBuffer();
   const boxes = Buffer.from(
-    wrapSvg(width, height, drawBoxes(data, width / data.width, height / data.height, options, lettered)),
+    wrapSvg(
+      width,
+      height,
+      drawBoxes(data, { width, height }) + (lettered ? drawNames(data, { width, height }, options) : ''),
+    ),
   );
   const caption = lettered
     ? drawText(clip(data.id, 46), { x: 0, y: 18, size: 12, colour: '#4a5160', bold: false })
@@ -92,61 +98,64 @@ async function drawCell(
     .toBuffer();
 }
 
-function drawBoxes(
-  data: ImageData,
-  scaleX: number,
-  scaleY: number,
-  options: SheetOptions,
-  lettered: boolean,
-): string {
-  const order = data.boxes
-    .filter((_, index) => index % 4 === 0)
-    .map((_, box) => box)
-    .sort((a, b) => (data.objectsConf?.[a] ?? 0) - (data.objectsConf?.[b] ?? 0));
-  const lines: string[] = [];
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+type Corners = readonly [x1: number, y1: number, x2: number, y2: number];
+
+/** Boxes in pixels of the cell, the least confident first. What is no number is 0, and nothing is far outside. */
+function cornersOf(data: ImageData, size: Size): (readonly [box: number, corners: Corners])[] {
+  const scales = [size.width / Math.max(1, data.width), size.height / Math.max(1, data.height)];
+  const scaled = data.boxes.map((value, index) => {
+    const pixels = (value ?? 0) * scales[index % 2]!;
+    return Number.isFinite(pixels) ? Math.min(Math.max(pixels, -CELL.width), 2 * CELL.width) : 0;
+  });
+  return Array.from({ length: scaled.length / 4 }, (_, box) => box)
+    .sort((a, b) => (data.objectsConf?.[a] ?? 0) - (data.objectsConf?.[b] ?? 0))
+    .map(box => [box, scaled.slice(box * 4, box * 4 + 4) as unknown as Corners]);
+}
+
+function drawBoxes(data: ImageData, size: Size): string {
+  const shapes = cornersOf(data, size).map(([box, [x1, y1, x2, y2]]) => {
+    const [width, height] = [Math.max(0, x2 - x1), Math.max(0, y2 - y1)].map(side => side.toFixed(2));
+    const rect = `x="${x1.toFixed(2)}" y="${y1.toFixed(2)}" width="${width!}" height="${height!}" fill="none"`;
+    const casing = `<rect ${rect} stroke="#000" stroke-opacity="0.45" stroke-width="2.6"/>`;
+    return `${casing}<rect ${rect} stroke="${colourOf(data, box)}" stroke-width="1.4"/>`;
+  });
+  return shapes.join('');
+}
+
+/** Names of the most confident boxes, as far as they do not meet. */
+function drawNames(data: ImageData, size: Size, options: SheetOptions): string {
+  const taken: { readonly x: number; readonly y: number; readonly width: number }[] = [];
   const labels: string[] = [];
-  const taken: { x: number; y: number; width: number }[] = [];
-  for (const box of order) {
-    const [x1, y1, x2, y2] = data.boxes
-      .slice(box * 4, box * 4 + 4)
-      .map((value, axis) => (value ?? 0) * (axis % 2 === 0 ? scaleX : scaleY)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const rect = `x="${x1.toFixed(2)}" y="${y1.toFixed(2)}" width="${Math.max(0, x2 - x1).toFixed(2)}" height="${Math.max(0, y2 - y1).toFixed(2)}" fill="none"`;
-    lines.push(
-      `<rect ${rect} stroke="#000" stroke-opacity="0.45" stroke-width="2.6"/><rect ${rect} stroke="${colourOf(data, box)}" stroke-width="1.4"/>`,
-    );
-  }
-  for (const box of lettered ? order.toReversed() : []) {
+  for (const [box, [x1, y1]] of cornersOf(data, size).reverse()) {
     const id = data.objects?.[box];
     if (id === undefined || taken.length >= LABEL.most) break;
     const name = clip(options.objectNames?.[id] ?? `object ${id}`, 20);
     const width = name.length * LABEL.perCharacter + 8;
-    const x = Math.min(
-      Math.max(0, (data.boxes[box * 4] ?? 0) * scaleX),
-      Math.max(0, data.width * scaleX - width),
-    );
-    const y = Math.max(0, (data.boxes[box * 4 + 1] ?? 0) * scaleY);
+    const x = Math.min(Math.max(0, x1), Math.max(0, size.width - width));
+    const y = Math.max(0, y1);
     const meets = taken.some(
       other => Math.abs(other.y - y) < LABEL.height && x < other.x + other.width && other.x < x + width,
     );
-    if (meets || y + LABEL.height > data.height * scaleY) continue;
+    if (meets || y + LABEL.height > size.height) continue;
     taken.push({ x, y, width });
+    const ground = `x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${width.toFixed(1)}" height="${LABEL.height}"`;
     labels.push(
-      `<rect x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${width.toFixed(1)}" height="${LABEL.height}" rx="2" fill="${colourOf(data, box)}"/>`,
+      `<rect ${ground} rx="2" fill="${colourOf(data, box)}"/>`,
       drawText(name, { x: x + 4, y: y + 11.5, size: LABEL.size, colour: '#101318', bold: true }),
     );
   }
-  return lines.join('') + labels.join('');
+  return labels.join('');
 }
 
 /** The same golden-angle hues as on the page, at a lightness that stands out on photographs. */
 function colourOf(data: ImageData, box: number): string {
   const id = data.objects?.[box] ?? box;
-  return `hsl(${((id * 137.508) % 360).toFixed(1)} 85% 66%)`;
+  return `hsl(${(Math.abs(id * 137.508) % 360).toFixed(1)} 85% 66%)`;
 }
 
 interface TextStyle {

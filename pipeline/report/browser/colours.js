@@ -9,7 +9,7 @@ const GOLDEN_ANGLE = 137.508;
  * @param {number} id
  */
 export function classColour(id) {
-  return `oklch(0.82 0.16 ${((id * GOLDEN_ANGLE) % 360).toFixed(1)})`;
+  return `oklch(0.82 0.16 ${(Math.abs(id * GOLDEN_ANGLE) % 360).toFixed(1)})`;
 }
 
 /**
