@@ -34,7 +34,7 @@ const LAYERS: readonly RegExp[] = [
   /^format\//,
   /^sources\//,
   /^(json\/|manifest\/|manifest\.ts$)/,
-  /^(worker-pool|sharp|files|events|schema|expected-rows|tool-version)\.ts$/,
+  /^(worker-pool|worker-answers|sharp|files|events|schema|expected-rows|tool-version)\.ts$/,
   /^errors\.ts$/,
 ];
 

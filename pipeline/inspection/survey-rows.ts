@@ -1,4 +1,3 @@
-import type { LxmertDataError } from '../errors.ts';
 import { storedFeatureBytes } from '../format/feature-dtype.ts';
 import { ATTRIBUTE_CLASSES, BOXES, FEATURE_DIM, OBJECT_CLASSES } from '../format/row-shape.ts';
 import type { StoredRows } from '../format/store/store-reader.ts';
@@ -36,11 +35,6 @@ export interface RangeSurvey {
   readonly objects: Uint32Array<ArrayBuffer>;
   readonly attributes: Uint32Array<ArrayBuffer>;
 }
-
-export type SurveyReply =
-  | { readonly survey: RangeSurvey }
-  /** Errors lose their class on the way between threads. */
-  | { readonly failure: Pick<LxmertDataError, 'code' | 'parts'> };
 
 /** Reads a range once and counts. */
 export async function surveyRows({ path, begin, count }: SurveyRange): Promise<RangeSurvey> {

@@ -1,13 +1,14 @@
 import { availableParallelism } from 'node:os';
-import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import type { StoreFile } from '../format/store/store-reader.ts';
+import { ask } from '../worker-answers.ts';
+import type { Answer } from '../worker-answers.ts';
 import { WorkerPool } from '../worker-pool.ts';
 import { SUMMARY_FIELDS } from './summarise-row.ts';
 import {
   emptySurvey,
   type SurveyRange,
-  type SurveyReply,
+  type RangeSurvey,
   TALLIES,
   type TallyName,
   wrapTallies,
@@ -45,14 +46,12 @@ export async function surveyStore(
   const tallies = wrapTallies(total.tallies);
   const ranges = rangesOf(store.path, rows);
   const threads = Math.min(options.threads ?? availableParallelism(), ranges.length);
-  const workers = new WorkerPool<SurveyRange, SurveyReply>(import.meta.url, './survey-worker', threads);
+  const workers = new WorkerPool<SurveyRange, Answer>(import.meta.url, './survey-worker', threads);
   let done = 0;
   try {
     const work = ranges.map(async ({ at, range }) => {
-      const reply = await workers.run(range);
+      const survey = await ask<SurveyRange, RangeSurvey>(workers, range);
       context.signal.throwIfAborted();
-      if ('failure' in reply) throw new LxmertDataError(reply.failure.code, reply.failure.parts);
-      const { survey } = reply;
       total.summaries.set(survey.summaries, at * SUMMARY_FIELDS);
       for (const name of TALLIES) tallies[name].merge(survey.tallies[name]);
       addTo(total.objects, survey.objects);

@@ -1,4 +1,3 @@
-import type { ErrorCode, ErrorParts } from '../errors.ts';
 import { storedFeatureBytes } from '../format/feature-dtype.ts';
 import { imageIdOf, MAX_ID_BYTES, rowCrc, rowCrcOf } from '../format/row-record.ts';
 import { showText } from '../format/problem.ts';
@@ -24,14 +23,8 @@ export interface DamagedImage {
   readonly got: string;
 }
 
-export interface RangeReply {
-  readonly damaged: readonly DamagedImage[];
-  /** Why the range could not be read, where it could not: errors lose their class on the way between threads. */
-  readonly failure?: { readonly code: ErrorCode; readonly parts: ErrorParts };
-}
-
 /** Compares each image of a range with its checksum. */
-export async function checkRows({ path, begin, count }: RowRange): Promise<RangeReply> {
+export async function checkRows({ path, begin, count }: RowRange): Promise<readonly DamagedImage[]> {
   const store = await StoreFile.open(path);
   try {
     const columns = new Set<string>(store.shape.binary.map(field => field.name));
@@ -62,7 +55,7 @@ export async function checkRows({ path, begin, count }: RowRange): Promise<Range
         });
       }
     }
-    return { damaged };
+    return damaged;
   } finally {
     await store.close();
   }

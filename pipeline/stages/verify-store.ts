@@ -7,8 +7,10 @@ import { MAX_ID_BYTES } from '../format/row-record.ts';
 import type { StoreMetadata } from '../format/store/store-header.ts';
 import { hexCrc } from '../format/store/store-header.ts';
 import { StoreFile } from '../format/store/store-reader.ts';
+import { ask } from '../worker-answers.ts';
+import type { Answer } from '../worker-answers.ts';
 import { WorkerPool } from '../worker-pool.ts';
-import type { DamagedImage, RangeReply, RowRange } from './check-stored-rows.ts';
+import type { DamagedImage, RowRange } from './check-stored-rows.ts';
 
 /** Rows of one piece of work, about 75 MB. */
 const RANGE_ROWS = 256;
@@ -83,15 +85,18 @@ async function checkAllRows(
   context: StageContext,
   threads: number,
 ): Promise<DamagedImage[]> {
-  const workers = new WorkerPool<RowRange, RangeReply>(import.meta.url, './verify-worker', threads);
+  const workers = new WorkerPool<RowRange, Answer>(import.meta.url, './verify-worker', threads);
   let done = 0;
   try {
     const ranges = Array.from({ length: Math.ceil(store.rows / RANGE_ROWS) }, async (_, index) => {
       const begin = index * RANGE_ROWS;
       const count = Math.min(RANGE_ROWS, store.rows - begin);
-      const reply = await workers.run({ path: store.path, begin, count });
+      const damaged = await ask<RowRange, readonly DamagedImage[]>(workers, {
+        path: store.path,
+        begin,
+        count,
+      });
       context.signal.throwIfAborted();
-      if (reply.failure !== undefined) throw new LxmertDataError(reply.failure.code, reply.failure.parts);
       done += count;
       context.emit({
         event: 'progress',
@@ -101,7 +106,7 @@ async function checkAllRows(
         total: store.rows,
         unit: 'images',
       });
-      return reply.damaged;
+      return damaged;
     });
     return (await Promise.all(ranges)).flat();
   } finally {

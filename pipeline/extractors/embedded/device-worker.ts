@@ -3,7 +3,7 @@ import type { DetectorSessionOptions, FeatureMap, HeadOutput } from './detector-
 import { DetectorSession } from './detector-session.ts';
 import type { NetworkInput } from './network-input.ts';
 import type { ProposalScores } from './propose-regions.ts';
-import { answerInOrder } from './worker-answers.ts';
+import { answerInOrder } from '../../worker-answers.ts';
 
 export type DeviceRequest =
   | { readonly type: 'open'; readonly options: DetectorSessionOptions; readonly guard: GuardState }

@@ -11,8 +11,8 @@ import { FORMULA_WEIGHTS } from './formula-weights.ts';
 import type { ChosenBoxes, ImageRequest, PreparedImage } from './image-worker.ts';
 import { mapInOrder } from './map-in-order.ts';
 import type { ProposalScores } from './propose-regions.ts';
-import type { Answer } from './worker-answers.ts';
-import { ask } from './worker-answers.ts';
+import type { Answer } from '../../worker-answers.ts';
+import { ask } from '../../worker-answers.ts';
 
 /** Regions that the original detector looks at. */
 const REGIONS = 300;

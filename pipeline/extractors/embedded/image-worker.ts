@@ -8,7 +8,7 @@ import type { NetworkInput } from './network-input.ts';
 import { makeNetworkInput, measureInput } from './network-input.ts';
 import type { InputSize, ProposalScores } from './propose-regions.ts';
 import { proposeRegions } from './propose-regions.ts';
-import { answerInOrder } from './worker-answers.ts';
+import { answerInOrder } from '../../worker-answers.ts';
 
 export type ImageRequest =
   | { readonly type: 'prepare'; readonly path: string }

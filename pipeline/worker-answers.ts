@@ -1,9 +1,9 @@
 import { parentPort } from 'node:worker_threads';
-import type { ErrorCode, ErrorParts } from '../../errors.ts';
-import { LxmertDataError } from '../../errors.ts';
-import type { WorkerPool } from '../../worker-pool.ts';
+import type { ErrorCode, ErrorParts } from './errors.ts';
+import { LxmertDataError } from './errors.ts';
+import type { WorkerPool } from './worker-pool.ts';
 
-/** What a worker thread of the extractor sends back. */
+/** What a worker thread sends back: errors lose their class on the way between threads. */
 export type Answer = { readonly result: unknown } | { readonly failure: Failure };
 
 interface Failure {
@@ -12,7 +12,7 @@ interface Failure {
   readonly parts?: ErrorParts;
 }
 
-/** Called in a worker: answers requests one after the other, in order. */
+/** Called in a worker: answers requests one after the other, in the order in which the pool takes the answers. */
 export function answerInOrder(handle: (request: never) => Promise<unknown>): void {
   const port = parentPort!;
   let queue = Promise.resolve();
@@ -45,6 +45,6 @@ export async function ask<Request, Result>(
   if ('result' in reply) return reply.result as Result;
   const { message, code, parts } = reply.failure;
   throw code === undefined || parts === undefined
-    ? new LxmertDataError('ERR_INTERNAL', { what: 'a thread of the extractor failed', cause: message })
+    ? new LxmertDataError('ERR_INTERNAL', { what: 'a worker thread failed', cause: message })
     : new LxmertDataError(code, parts);
 }
