@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     report = _Report(options.json)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, report.interrupt)
     try:
         result = export_store(
             options.store,
@@ -70,21 +70,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _interrupt(number: int, frame: object) -> None:
-    # One is enough: the next ones must not end the cleaning up.
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 class _Report:
     """Tells people, or with `events` the program that started this one, what happens."""
 
     def __init__(self, events: bool) -> None:
         self._events = events
         self._shown = time.monotonic() if not events else 0.0
+        self._interrupted = False
+
+    def interrupt(self, number: int, frame: object) -> None:
+        # Not raised here: inside some library's callback it would be lost, and a second one would end the cleaning up.
+        self._interrupted = True
 
     def progress(self, done: int, total: int) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
         now = time.monotonic()
         if done < total and now - self._shown < _PROGRESS_SECONDS[self._events]:
             return

@@ -48,8 +48,9 @@ def export_store(
     """Writes `store` to `out` in the format `to`; `dtype` is that of the features, f32 or, where possible, f16.
 
     Every image is compared with its checksum as it is read, and images spread over the whole are read back before `out`
-    gets its name. `on_progress` is called with the images done and all. Memory stays bounded. Raises StoreError, and
-    leaves nothing behind, where the store is damaged, `out` exists (and `force` is not given), or the disk is full.
+    gets its name. `on_progress` is called with the images done and all; what it raises ends the export. Memory stays
+    bounded. Raises StoreError, and leaves nothing behind, where the store is damaged, `out` exists (and `force` is not
+    given), or the disk is full.
     """
     entry = find_format(to)
     target = os.fspath(out)
@@ -68,6 +69,8 @@ def export_store(
         _write(writer, plan, rows, on_progress)
         _compare(writer, plan, rows)
         size = _measure(plan.path)
+        if on_progress is not None:
+            on_progress(len(rows), len(rows))
         output.publish(rows.path)
     except BaseException as error:
         output.discard()
@@ -108,8 +111,9 @@ def _write(writer: Any, plan: Plan, rows: CheckedRows, on_progress: Callable[[in
     with writer.open_writer(plan) as sink:
         for some in rows.read_all():
             sink.add(some)
-            if on_progress is not None:
-                on_progress(some.begin + len(some.ids), len(rows))
+            done = some.begin + len(some.ids)
+            if on_progress is not None and done < len(rows):
+                on_progress(done, len(rows))
 
 
 def _compare(writer: Any, plan: Plan, rows: CheckedRows) -> None:

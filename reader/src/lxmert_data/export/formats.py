@@ -55,7 +55,7 @@ def find_format(name: str) -> Format:
     """The format of that name; raises StoreError, with the nearest name, where there is none."""
     if name in FORMATS:
         return FORMATS[name]
-    near = difflib.get_close_matches(name, FORMATS, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else None
     raise StoreError(f"there is no export format {name!r}", None, ", ".join(FORMATS), name, hint)
 
