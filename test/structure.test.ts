@@ -25,6 +25,7 @@ const LAYERS: readonly RegExp[] = [
   /^cli\//,
   /^index\.ts$/,
   /^stages\//,
+  /^export\//,
   /^fetch\//,
   /^extraction\//,
   /^extractors\//,

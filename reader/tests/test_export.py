@@ -450,6 +450,37 @@ def test_an_interrupted_export_leaves_nothing(name: str, large_store: Path, tmp_
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system with room for about 230 images."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=110m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(words, check=False).returncode:
+        pytest.skip("a small disk needs root")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_disk_that_fills_up(name: str, small_disk: Path, tmp_path: Path) -> None:
+    library_of(name)
+    store = write_store(tmp_path / "s.safetensors", make_rows(200))
+    hog = small_disk / "hog"
+
+    def take_the_rest(done: int, total: int) -> None:
+        if not hog.exists():
+            hog.write_bytes(bytes(max(shutil.disk_usage(small_disk).free - 35_000_000, 0)))
+
+    with pytest.raises(StoreError, match="not enough disk space"):
+        export_store(store, small_disk / out_name(name), name, on_progress=take_the_rest)
+    assert [path.name for path in small_disk.iterdir()] == ["hog"]
+    # And found before anything is written where it is too small from the start.
+    with pytest.raises(StoreError, match="not enough disk space") as caught:
+        export_store(store, small_disk / out_name(name), name)
+    assert float(str(caught.value.expected).split()[0]) >= 0.05
+
+
 @pytest.mark.parametrize("name", ["hdf5-groups", "npz"])
 def test_a_killed_export_is_cleaned_up_by_the_next(name: str, large_store: Path, tmp_path: Path) -> None:
     library_of(name)

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 # Images, spread evenly from the first to the last, that are read back and compared before an export gets its name.
 _CHECKED_IMAGES = 64
-# What a format adds to its rows: headers, indexes.
-_OVERHEAD_BYTES = 1 << 20
+# Room on the disk beyond the rows themselves: headers, indexes, what a library still holds in memory.
+_OVERHEAD_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """`out` holds `rows` images in `bytes` bytes; `lossless` is False where features were rounded on the way."""
+    """`out` holds `rows` images in `bytes` bytes; `lossless` is False where features are rounded."""
 
     out: str
     format: str
@@ -66,7 +66,7 @@ def export_store(
         output.begin()
         if entry.is_folder:
             _write_marker(plan)
-        _write(writer, plan, rows, on_progress)
+        _write(writer, plan, rows, output, on_progress)
         _compare(writer, plan, rows)
         size = _measure(plan.path)
         if on_progress is not None:
@@ -78,7 +78,7 @@ def export_store(
             needed = len(rows) * writer.row_bytes(plan)
             raise no_space(os.path.dirname(output.target), needed, 0) from error
         raise
-    lossless = rows.header.dtype == dtype or dtype == "f32"
+    lossless = rows.header.dtype == dtype == "f32"
     return ExportResult(output.target, to, len(rows), size, dtype, lossless)
 
 
@@ -107,9 +107,17 @@ def _write_marker(plan: Plan) -> None:
         file.write(plan.provenance_json() + "\n")
 
 
-def _write(writer: Any, plan: Plan, rows: CheckedRows, on_progress: Callable[[int, int], None] | None) -> None:
+def _write(
+    writer: Any,
+    plan: Plan,
+    rows: CheckedRows,
+    output: Output,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
     with writer.open_writer(plan) as sink:
         for some in rows.read_all():
+            # Asked for each time: libhdf5 does not survive a disk that is full.
+            output.check_room((len(rows) - some.begin) * writer.row_bytes(plan) + _OVERHEAD_BYTES)
             sink.add(some)
             done = some.begin + len(some.ids)
             if on_progress is not None and done < len(rows):

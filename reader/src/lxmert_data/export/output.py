@@ -36,10 +36,15 @@ class Output:
         if not os.path.isdir(folder):
             raise StoreError("the output folder does not exist", folder, hint=f"create it: mkdir -p {folder}")
         self._check_names(store)
+        self._remove_stale(folder)
+        self.check_room(needed_bytes)
+
+    def check_room(self, needed_bytes: int) -> None:
+        """Raises StoreError where the disk has less than `needed_bytes` left."""
+        folder = os.path.dirname(self.target)
         free = shutil.disk_usage(folder).free
         if free < needed_bytes:
             raise no_space(folder, needed_bytes, free)
-        self._remove_stale(folder)
 
     def begin(self) -> None:
         if self._is_folder:
