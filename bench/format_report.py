@@ -32,7 +32,8 @@ COLUMNS = (
 def make_table(results: dict[str, Any]) -> str:
     """One line a format, in Markdown."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |"]
-    for name, found in results["formats"].items():
+    for name in filter(results["formats"].__contains__, TITLES):
+        found = results["formats"][name]
         one, four = found["memory_1"], found["memory_4"]
         cells = (
             TITLES[name],
@@ -73,7 +74,7 @@ def draw_plot(results: dict[str, Any], path: str) -> None:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "lxmert-data", "font.size": 10})
     from matplotlib import pyplot
 
-    formats = results["formats"]
+    formats = {name: results["formats"][name] for name in TITLES if name in results["formats"]}
     titles = [TITLES[name] for name in formats]
     figure, axes = pyplot.subplots(figsize=(9, 0.62 * len(formats) + 1.4))
     states = (

@@ -161,7 +161,7 @@ def say(line: str) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    results: dict[str, Any] = {}
+    results = read_figures(options)
     # Here, once, so that no measurement has the time for it in.
     for module in ("h5py", "pyarrow", "lmdb", "datasets", "lxmert_data.training"):
         importlib.import_module(module)
@@ -181,6 +181,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {"images": options.images, "batch": BATCH, "formats": results}
 
 
+def read_figures(options: argparse.Namespace) -> dict[str, Any]:
+    """Figures of formats that are not to be measured again, where there is a file with them."""
+    if options.only is None or options.json is None or not os.path.exists(options.json):
+        return {}
+    with open(options.json) as file:
+        found = json.load(file)
+    return dict(found["formats"]) if found["images"] == options.images else {}
+
+
 def write_figures(options: argparse.Namespace, results: dict[str, Any]) -> None:
     with open(options.json, "w") as file:
         json.dump({"images": options.images, "batch": BATCH, "formats": results}, file, indent=1)
@@ -192,7 +201,7 @@ def main() -> None:
     parser.add_argument("--measure", type=int, default=8192, help="images a rate is taken over, at most (default 8192)")
     parser.add_argument("--seconds", type=float, default=8, help="and seconds, at most (default 8)")
     parser.add_argument("--only", help="names of formats, with commas")
-    parser.add_argument("--json", help="write all figures to this file")
+    parser.add_argument("--json", help="write all figures to this file; with --only, replace those in it")
     parser.add_argument("--from", dest="source", help="make table and plot of figures that were written before")
     parser.add_argument("--table", help="write the table to this Markdown file, not to standard output")
     parser.add_argument("--plot", help="write a plot to this .svg or .png file")

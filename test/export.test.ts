@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { convert } from '../pipeline/stages/convert.ts';
 import { EXPORT_FORMATS } from '../pipeline/export/formats.ts';
@@ -271,3 +272,22 @@ testWithPython('Ctrl-C while Python writes: exit code 130 and nothing left', asy
   t.regex(stdout, /ERR_INTERRUPTED.*nothing unfinished has a final name/);
   t.deepEqual((await readdir(folder)).sort(), ['x.safetensors', 'x.tsv']);
 });
+
+testWithPython(
+  'a program that is killed takes its Python along, and nothing stays under the name',
+  async t => {
+    const lines = makeLines(20);
+    const many = Array.from({ length: 800 }, (_, index) =>
+      lines[index % 20]!.replace(/^SYNTHETIC_\d+/, `ID_${index}`),
+    );
+    const folder = await makeStore(t, many);
+    const words = ['export', 'x.safetensors', '--to', 'npz', '--out', 'y', '--python', PYTHON!, '--json'];
+    const { child, result } = startCli(words, { cwd: folder });
+    child.stdout!.once('data', () => child.kill('SIGKILL'));
+    t.is((await result).signal, 'SIGKILL');
+    const isWriting = async (): Promise<boolean> =>
+      (await readdir(folder)).some(name => name.endsWith('.partial'));
+    while (await isWriting()) await setTimeout(50);
+    t.deepEqual((await readdir(folder)).sort(), ['x.safetensors', 'x.tsv']);
+  },
+);
