@@ -64,7 +64,7 @@ def _run(answer: Connection, work: Callable[[dict[str, Any]], Any], job: dict[st
 
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
-    """Seconds to the first batch, images a second behind it, and memory, of one shuffling DataLoader."""
+    """Seconds to the first batch, images a second, and memory, of one shuffling DataLoader."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.manual_seed(job["seed"])
@@ -76,11 +76,9 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     batches = iter(loader)
     next(batches)
     first = time.perf_counter()
-    # The rate is taken behind what workers had read ahead before the clock began.
-    for _ in range(2 * job["workers"]):
-        next(batches)
-    begin = time.perf_counter()
-    images, peak = 0, dict.fromkeys(base, 0.0)
+    # The rate counts from the beginning: behind it one would see how fast workers' queues empty.
+    begin = first if job["loads_all"] else start
+    images, peak = job["batch"] * (not job["loads_all"]), dict.fromkeys(base, 0.0)
     checksum = 0.0
     while images < job["measure"] and time.perf_counter() - begin < job["seconds"]:
         batch = next(batches, None)
