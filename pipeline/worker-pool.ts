@@ -22,6 +22,7 @@ export class WorkerPool<Request, Reply> {
   readonly #lanes: Lane<Request, Reply>[] = [];
   readonly #queue: Job<Request, Reply>[] = [];
   #failure: LxmertDataError | undefined;
+  #isClosing = false;
 
   constructor(from: string, module: string, threads: number) {
     // In the repository the sources run as they are; in the published package they are compiled.
@@ -33,6 +34,9 @@ export class WorkerPool<Request, Reply> {
         this.#next();
       });
       lane.worker.on('error', error => this.#fail(error));
+      lane.worker.on('exit', code => {
+        if (!this.#isClosing) this.#fail(new Error(`it ended with code ${code}`));
+      });
       this.#lanes.push(lane);
     }
   }
@@ -49,6 +53,7 @@ export class WorkerPool<Request, Reply> {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     await Promise.all(this.#lanes.map(async ({ worker }) => await worker.terminate()));
   }
 
@@ -65,7 +70,7 @@ export class WorkerPool<Request, Reply> {
   }
 
   #fail(cause: unknown): void {
-    this.#failure = new LxmertDataError('ERR_INTERNAL', { what: 'a worker thread failed', cause });
+    this.#failure ??= new LxmertDataError('ERR_INTERNAL', { what: 'a worker thread failed', cause });
     for (const job of [...this.#lanes.flatMap(lane => lane.jobs), ...this.#queue]) job.reject(this.#failure);
     this.#queue.length = 0;
   }

@@ -1,6 +1,7 @@
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { unlinkSync } from 'node:fs';
 import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +13,7 @@ import { MirrorFault } from '../pipeline/sources/http/mirror-fault.ts';
 import type { FaultKind } from '../pipeline/sources/http/mirror-fault.ts';
 import type { RemoteFile } from '../pipeline/sources/http/remote-file.ts';
 import { fastOptions, makePlainRemote, makeTemporaryFolder, makeZipLike } from './helpers/downloads.ts';
-import { startFileServer } from './helpers/file-server.ts';
+import { startFileServer, startServer } from './helpers/file-server.ts';
 import type { ServedFile, ServerFault } from './helpers/file-server.ts';
 
 const SIZE = 3_000_001;
@@ -304,6 +305,54 @@ test('a wrong total does not mix two versions either', async t => {
   t.true((await readFile(path)).equals(changed));
 });
 
+/** A server that does not say how long the file is, and breaks off once; later it answers ranges, or it does not. */
+async function downloadUnknown(t: ExecutionContext, knowsRanges: boolean) {
+  const ranges: (string | undefined)[] = [];
+  const notes: string[] = [];
+  const server = await startServer((request, response) => {
+    ranges.push(request.headers.range);
+    const start = Number(/bytes=([1-9]\d*)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    if (start > 0 && knowsRanges) {
+      const range = `bytes ${start}-${BYTES.length - 1}/${BYTES.length}`;
+      response.writeHead(206, { 'content-range': range, etag: '"v1"' }).end(BYTES.subarray(start));
+      return;
+    }
+    response.writeHead(200, { etag: '"v1"' });
+    if (ranges.length > 1) response.end(BYTES);
+    else response.write(BYTES.subarray(0, 2_000_000), () => response.socket?.destroySoon());
+  });
+  t.teardown(() => server.close());
+  const path = join(await makeTemporaryFolder(t), 'a.zip');
+  const onNote = (message: string): number => notes.push(message);
+  await downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path, { onNote }));
+  t.true((await readFile(path)).equals(BYTES));
+  return { ranges, notes };
+}
+
+test('a file of unknown length goes on where the server can send its rest', async t => {
+  const { ranges } = await downloadUnknown(t, true);
+  t.deepEqual(ranges, ['bytes=0-', 'bytes=2000000-']);
+});
+
+test('a file of unknown length on a server without ranges begins anew, and says why', async t => {
+  const { ranges, notes } = await downloadUnknown(t, false);
+  t.deepEqual(ranges, ['bytes=0-', 'bytes=2000000-', 'bytes=0-']);
+  t.regex(notes.at(-1) ?? '', /^this server cannot continue the file \(.*ignores ranges/);
+});
+
+test('a large file on a server without ranges: what a break would cost is said at once', async t => {
+  const notes: string[] = [];
+  const { path, options, remote } = await setUp(t, {
+    file: { bytes: makeZipLike(17 << 20) },
+    faults: many({ kind: 'ignore-range' }),
+  });
+  await downloadFile(remote, { ...options, onNote: message => notes.push(message) });
+  t.deepEqual(notes, [
+    'this server sends files only from their start: after a break all of it is fetched again',
+  ]);
+  t.is((await stat(path)).size, 17 << 20);
+});
+
 test('nothing is fetched twice over ten broken connections', async t => {
   const { server, path, options, remote } = await setUp(t, {
     faults: Array.from({ length: 10 }, () => cut(200_000)),
@@ -386,6 +435,55 @@ for (const connections of [1, 4]) {
     );
   });
 }
+
+test('a disk that takes no more: an error of our own, and a later run goes on', async t => {
+  const bytes = makeZipLike(20 << 20);
+  const folder = await makeTemporaryFolder(t);
+  const server = await startFileServer(() => ({ bytes }));
+  t.teardown(() => server.close());
+  const path = join(folder, 'a.zip');
+  const child = fileURLToPath(new URL('helpers/download-child.ts', import.meta.url));
+  // Files of at most 6,000 KiB, as a stand-in for a full disk.
+  const words = [
+    '-c',
+    'ulimit -f 6000; exec "$@"',
+    'bash',
+    process.execPath,
+    child,
+    `${server.url}a.zip`,
+    path,
+    '1',
+  ];
+  const run = spawn('bash', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let stderr = '';
+  run.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+  const [code] = (await once(run, 'close')) as [number];
+  t.not(code, 0);
+  t.regex(stderr, /writing failed \(EFBIG/);
+  t.deepEqual((await readdir(folder)).sort(), ['a.zip.partial', 'a.zip.partial-journal']);
+  await downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path));
+  t.true((await readFile(path)).equals(bytes));
+  t.regex(server.requests[1]?.range ?? '', /^bytes=[1-9]/);
+});
+
+test('a partial file taken away: the thread that hashes it fails, and so does the download', async t => {
+  const bytes = makeZipLike(100 << 20);
+  const folder = await makeTemporaryFolder(t);
+  const server = await startFileServer(() => ({ bytes }));
+  t.teardown(() => server.close());
+  const path = join(folder, 'a.zip');
+  let isAway = false;
+  const takeAway = (done: number): void => {
+    if (done < 70 << 20 || isAway) return;
+    isAway = true;
+    unlinkSync(`${path}.partial`);
+  };
+  await t.throwsAsync(
+    downloadFile(makePlainRemote(t, `${server.url}a.zip`), fastOptions(path, { onProgress: takeAway })),
+    { code: 'ERR_INTERNAL', message: /a worker thread failed/ },
+  );
+  t.deepEqual(await readdir(folder), ['a.zip.partial-journal']);
+});
 
 test('the partial file of another mirror is not continued', async t => {
   const { path, options, remote } = await setUp(t, { faults: many(cut(500_000)).slice(0, 6) });

@@ -4,9 +4,12 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { LxmertDataError } from '../pipeline/errors.ts';
+import { decideOverlap } from '../pipeline/fetch/disk-space.ts';
+import { planFetch } from '../pipeline/fetch/plan-fetch.ts';
 import type { Artefact, Manifest, Mirror, Source } from '../pipeline/manifest.ts';
 import { convert } from '../pipeline/stages/convert.ts';
 import { exportTsv } from '../pipeline/stages/export-tsv.ts';
@@ -389,6 +392,135 @@ test('the plan names files, mirrors, bytes and disk, and changes nothing', async
   t.true(plan.diskFreeBytes > 0);
   t.false(existsSync(dataRoot));
   t.is(server.requests.length, 0);
+});
+
+const THREE: Case = {
+  files: { ...ALL, '/1/c.zip': makeZip({ 'c_obj36.tsv': makeLines(1, 20).join('') }) },
+};
+
+/** Three feature files from three zips; the conversion of the first waits for `gate`. */
+async function setUpThree(t: ExecutionContext, gate: (server: TestServer) => Promise<void>) {
+  const made = await setUp(t, THREE);
+  const { manifest } = made.options;
+  const c: Artefact = {
+    kind: 'features',
+    target: 'feat/c_obj36',
+    rows: 1,
+    estimate: { zip_bytes: 20_000 },
+    sources: [{ mirror: 'first', get: 'zip-member', path: 'c.zip', member: 'c_obj36.tsv' }],
+  };
+  const splits = { train: ['feat/a_obj36', 'feat/b_obj36', 'feat/c_obj36'] };
+  const options: FetchOptions = {
+    ...made.options,
+    manifest: {
+      ...manifest,
+      datasets: { set: { title: 'Set', common: [], default_splits: ['train'], splits } },
+      artefacts: { ...manifest.artefacts, 'feat/c_obj36': c },
+    },
+    steps: {
+      ...STEPS,
+      async convert(what, context) {
+        if (what.out.includes('/a_obj36')) await gate(made.server);
+        return convert(what, context);
+      },
+    },
+  };
+  return { ...made, options };
+}
+
+async function waitFor(condition: () => boolean, what: string): Promise<void> {
+  for (let waited = 0; !condition(); waited += 10) {
+    if (waited > 10_000) throw new Error(`waited in vain: ${what}`);
+    await sleep(10);
+  }
+}
+
+test('the next file is downloaded while one is converted, and no other', async t => {
+  let atGate: string[] = [];
+  const { options, context, dataRoot } = await setUpThree(t, async server => {
+    const next = join(dataRoot, '.downloads/first/b.zip');
+    await waitFor(() => existsSync(next), 'the second zip is there before the first is converted');
+    await sleep(200);
+    atGate = server.requests.map(({ path }) => path);
+  });
+  const result = await fetchData(options, context);
+  t.true(result.ok);
+  t.deepEqual(result.fetched, ['feat/a_obj36', 'feat/b_obj36', 'feat/c_obj36']);
+  t.deepEqual(atGate, ['/1/a.zip', '/1/b.zip']);
+  t.false(existsSync(join(dataRoot, '.downloads')));
+});
+
+test('a conversion that fails for our own fault stops the download beside it', async t => {
+  const { options, context, dataRoot, server } = await setUpThree(t, async () => {
+    await waitFor(() => server.requests.length > 1, 'the second download has begun');
+    throw new LxmertDataError('ERR_NO_SPACE', { what: 'not enough disk space' });
+  });
+  await t.throwsAsync(fetchData(options, context), { code: 'ERR_NO_SPACE' });
+  t.false(server.requests.some(({ path }) => path === '/1/c.zip'));
+  t.false(existsSync(join(dataRoot, 'feat/b_obj36.safetensors')));
+  t.true((await fetchData({ ...options, steps: STEPS }, context)).ok, 'a later run goes on');
+});
+
+test('a bad conversion falls back to the next mirror while another file is under way', async t => {
+  const broken = makeZip({ 'a_obj36.tsv': TSV.slice(0, -2000) });
+  const { options, context, lock } = await setUp(t, { files: { ...ALL, '/1/a.zip': broken } });
+  const result = await fetchData({ ...options, splits: ['all'] }, context);
+  t.true(result.ok, JSON.stringify(result.failed));
+  t.is((await lock())['feat/a_obj36']?.mirror, 'second');
+});
+
+test('the disk plan counts the file ahead', t => {
+  const manifest = makeManifest({ first: plain('https://x/'), second: plain('https://y/') });
+  const names = ['feat/a_obj36', 'feat/b_obj36'];
+  const nothing = { partialBytes: 0 };
+  const states = { 'feat/a_obj36': nothing, 'feat/b_obj36': { partialBytes: 4000 } };
+  const plan = planFetch(manifest, { names, keep: 'none', lock: {}, states });
+  const [a, b] = [3 * 297_216, 2 * 297_216];
+  t.is(plan.diskPeakBytes, a + 6000 + b);
+  t.is(plan.overlappedPeakBytes, a + 6000 + b);
+  const keeping = planFetch(manifest, { names, keep: 'zip', lock: {}, states });
+  t.is(keeping.overlappedPeakBytes, 10_000 + a + 6000 + b);
+  const json = { ...manifest.artefacts['vqa/train.json']!, size: 5_000_000 } as Artefact;
+  const withJson = { ...manifest, artefacts: { ...manifest.artefacts, 'vqa/train.json': json } };
+  const mixed = planFetch(withJson, {
+    names: ['feat/a_obj36', 'vqa/train.json'],
+    keep: 'none',
+    lock: {},
+    states: { ...states, 'vqa/train.json': nothing },
+  });
+  t.is(mixed.diskPeakBytes, a + 5_000_000);
+  t.is(mixed.overlappedPeakBytes, 10_000 + a + 5_000_000);
+  const small = { ...plan, diskPeakBytes: 50, overlappedPeakBytes: 80 };
+  t.true(decideOverlap(small, 80, '/data'));
+  t.false(decideOverlap(small, 79, '/data'));
+  t.throws(() => decideOverlap(small, 49, '/data'), { message: /not enough disk space[^]*49 bytes free/ });
+});
+
+test('partial files of mirrors that were left, or that nobody names any more, go when the file is in place', async t => {
+  const { options, context, dataRoot } = await setUp(t);
+  const stale = [
+    'second/a_obj36.tsv.partial',
+    'second/a_obj36.tsv.partial-journal',
+    'gone/deep/a.zip.partial',
+    'gone/deep/a.zip.partial-journal',
+  ];
+  const wanted = ['first/b.zip.partial', 'gone/deep/b.zip.partial', 'gone/other.bin'];
+  for (const file of [...stale, ...wanted]) {
+    await mkdir(dirname(join(dataRoot, '.downloads', file)), { recursive: true });
+    await writeFile(join(dataRoot, '.downloads', file), 'x');
+  }
+  t.true((await fetchData(options, context)).ok);
+  t.deepEqual(await listFiles(join(dataRoot, '.downloads')), wanted.toSorted());
+});
+
+test('failed tries leave no empty folders and no empty files', async t => {
+  const { options, context, dataRoot } = await setUp(t, { files: {} });
+  const result = await fetchData(options, context);
+  t.is(result.failed.length, 3);
+  t.false(
+    existsSync(join(dataRoot, '.downloads')),
+    (await readdir(dataRoot, { recursive: true })).join(', '),
+  );
 });
 
 test('unknown data sets and splits are refused with what there is', async t => {

@@ -111,14 +111,18 @@ if (words.length === 0) {
       skipped.push(`${name}: no Python >= 3.9 with venv whose pip can install what it needs`);
     else await run({ name, command: [python, ...command] });
   }
-  const torchPython = process.env['TORCH_PYTHON'];
-  const name = 'Python reader with PyTorch (pytest)';
-  if (torchPython === undefined)
-    skipped.push(`${name}: TORCH_PYTHON does not name a Python with torch and pytest`);
-  else {
-    const words = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'reader/tests/test_torch.py'];
-    const env = { PYTHONPATH: join(root, 'reader', 'src') };
-    await run({ name, command: [torchPython, ...words], env });
+  // A current PyTorch with transformers, and an old one that knows no batches of a data set's own.
+  for (const variable of ['TORCH_PYTHON', 'OLD_TORCH_PYTHON']) {
+    const name = `Python reader with PyTorch of ${variable} (pytest)`;
+    const torchPython = process.env[variable];
+    if (torchPython === undefined)
+      skipped.push(`${name}: ${variable} does not name a Python with torch and pytest`);
+    else {
+      const files = ['reader/tests/test_torch.py', 'reader/tests/training'];
+      const words = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', ...files];
+      const env = { PYTHONPATH: join(root, 'reader', 'src') };
+      await run({ name, command: [torchPython, ...words], env });
+    }
   }
 }
 

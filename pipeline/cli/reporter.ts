@@ -8,6 +8,8 @@ import { describeProblem } from '../format/problem.ts';
 /** Seconds between two lines of progress where nobody watches a terminal. */
 const PLAIN_INTERVAL_MS = 10_000;
 const BAR_INTERVAL_MS = 100;
+/** Work that has told nothing for so long is over, or stands still: its line goes. */
+const SILENT_MS = 1500;
 const BAR_CELLS = 24;
 /** Problems printed one by one; a report has all of them. */
 const MAX_PRINTED_PROBLEMS = 20;
@@ -70,13 +72,14 @@ export function createReporter(mode: ReportMode, out: NodeJS.WriteStream, err: N
 
 function createJsonReporter(out: NodeJS.WriteStream): Reporter {
   const write = (value: unknown): void => void out.write(`${JSON.stringify(value)}\n`);
-  let shown = 0;
+  const shown = new Map<string, number>();
   return {
     emit(event) {
       // Progress is thinned out; everything else is told.
       if (event.event === 'progress' && event.done < event.total) {
-        if (Date.now() - shown < BAR_INTERVAL_MS) return;
-        shown = Date.now();
+        const key = `${event.stage} ${event.input}`;
+        if (Date.now() - (shown.get(key) ?? 0) < BAR_INTERVAL_MS) return;
+        shown.set(key, Date.now());
       }
       write(event);
     },
@@ -99,32 +102,36 @@ export function describeFailure(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
+/** What is at work at the same time has a line each. */
 function createProgress(stream: NodeJS.WriteStream): {
   update: (event: Progress) => void;
   clear: () => void;
 } {
   const redraw = stream.isTTY ? createLogUpdate(stream) : undefined;
-  let input = '';
-  let began = 0;
-  let shown = 0;
+  const works = new Map<string, { readonly began: number; seen: number; shown: number; line: string }>();
+  let drawn = 0;
   return {
     update(event) {
       const now = Date.now();
-      if (event.input + event.stage !== input) {
-        input = event.input + event.stage;
-        began = now;
-        shown = redraw === undefined ? now : 0;
+      const key = `${event.stage} ${event.input}`;
+      const work = works.get(key) ?? { began: now, seen: now, shown: now, line: '' };
+      works.set(key, work);
+      work.seen = now;
+      if (redraw === undefined) {
+        if (now - work.shown < PLAIN_INTERVAL_MS) return;
+        work.shown = now;
+        stream.write(`${describeProgress(event, (now - work.began) / 1000)}\n`);
+        return;
       }
-      const wait = redraw === undefined ? PLAIN_INTERVAL_MS : BAR_INTERVAL_MS;
-      if (now - shown < wait) return;
-      shown = now;
-      const line = describeProgress(event, (now - began) / 1000);
-      if (redraw === undefined) stream.write(`${line}\n`);
-      else redraw(`${drawBar(event.done / Math.max(event.total, 1))} ${line}`);
+      if (work.line !== '' && now - drawn < BAR_INTERVAL_MS) return;
+      work.line = `${drawBar(event.done / Math.max(event.total, 1))} ${describeProgress(event, (now - work.began) / 1000)}`;
+      for (const [other, { seen }] of works) if (now - seen > SILENT_MS) works.delete(other);
+      drawn = now;
+      redraw([...works.values()].map(({ line }) => line).join('\n'));
     },
     clear() {
       redraw?.clear();
-      shown = Math.min(shown, Date.now());
+      drawn = 0;
     },
   };
 }

@@ -34,8 +34,12 @@ export function sourceShape(artefact: Artefact, source: Source): FileShape {
 }
 
 /** Where the source says the file is, for people. */
+export function describeSourcePlace(source: Source): string {
+  return source.get === 'parts-member' ? source.parts : (source.path ?? source.id ?? source.link ?? '');
+}
+
+/** The same, with what is taken out of it. */
 export function describePlace(source: Source): string {
-  const place =
-    source.get === 'parts-member' ? source.parts : (source.path ?? source.id ?? source.link ?? '');
+  const place = describeSourcePlace(source);
   return 'member' in source ? `${place}, ${source.member}` : place;
 }

@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
 import { parseElement, parseEntry, readTopLevel } from '../json/top-level.ts';
 import type { Artefact } from '../manifest.ts';
-import { checkFirstBytes, SHAPE_BYTES } from '../sources/http/file-shape.ts';
 import { MirrorFault } from '../sources/http/mirror-fault.ts';
-import { openRandomAccess } from '../sources/random-access.ts';
-import { readZipDirectory } from '../sources/zip-directory.ts';
+import { checkWeights } from './check-weights.ts';
 
 export interface FileDigest {
   readonly sizeBytes: number;
@@ -41,16 +39,19 @@ export async function checkContent(path: string, artefact: Plain, digest: FileDi
     throw new MirrorFault('wrong-hash', `sha256 ${digest.sha256}, expected ${artefact.sha256}`);
   }
   if (artefact.kind === 'weights') {
-    await checkWeights(path, artefact.format);
+    await checkWeights(path, artefact.format).catch(rethrowInput);
     return;
   }
-  const records = await countRecords(path, artefact.schema).catch((error: unknown) => {
-    if (error instanceof LxmertDataError && error.code === 'ERR_INPUT') throw wrong(error.message, error);
-    throw error;
-  });
+  const records = await countRecords(path, artefact.schema).catch(rethrowInput);
   if (artefact.records !== undefined && records !== artefact.records) {
     throw wrong(`${records} records, expected ${artefact.records}`);
   }
+}
+
+/** What is wrong with the file is the mirror's fault. */
+function rethrowInput(error: unknown): never {
+  const isInput = error instanceof LxmertDataError && ['ERR_INPUT', 'ERR_ZIP'].includes(error.code);
+  throw isInput ? wrong(error.message.replaceAll(/\n\s*/g, '; '), error) : error;
 }
 
 type Schema = Extract<Plain, { schema: unknown }>['schema'];
@@ -96,27 +97,6 @@ async function countRecords(path: string, schema: Schema): Promise<number> {
 
 function hasFields(record: unknown, fields: readonly string[]): boolean {
   return typeof record === 'object' && record !== null && fields.every(field => Object.hasOwn(record, field));
-}
-
-async function checkWeights(path: string, format: 'torch' | 'caffe'): Promise<void> {
-  const file = await open(path, 'r');
-  const bytes = Buffer.alloc(SHAPE_BYTES);
-  try {
-    const { bytesRead } = await file.read(bytes, 0, SHAPE_BYTES, 0);
-    checkFirstBytes(bytes.subarray(0, bytesRead), format);
-  } finally {
-    await file.close();
-  }
-  if (bytes.toString('latin1', 0, 2) !== 'PK') return;
-  // A cut zip has no directory at its end.
-  const access = await openRandomAccess([path]);
-  try {
-    await readZipDirectory(access);
-  } catch (error) {
-    throw wrong(error instanceof Error ? error.message : String(error), error);
-  } finally {
-    await access.close();
-  }
 }
 
 export async function sizeOf(path: string): Promise<number | undefined> {

@@ -39,8 +39,10 @@ export interface FetchPlan {
   readonly artefacts: readonly PlannedArtefact[];
   readonly files: number;
   readonly downloadBytes: number;
-  /** Beyond what lies on the disk now. */
+  /** Beyond what lies on the disk now, one file after the other. */
   readonly diskPeakBytes: number;
+  /** The same where each file is downloaded while the one before it is converted. */
+  readonly overlappedPeakBytes: number;
   /** Files of unknown size, which the sums leave out. */
   readonly unknownSizes: number;
 }
@@ -58,28 +60,51 @@ export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
   const artefacts = options.names.map(name => planArtefact(manifest, name, options));
   const toFetch = artefacts.filter(({ action }) => action === 'fetch');
   const downloads = new Map<string, number>();
-  let kept = 0;
-  let peak = 0;
+  const steps: DiskStep[] = [];
   for (const planned of toFetch) {
     const artefact = manifest.artefacts[planned.name]!;
     const source = orderedSources(manifest, artefact, options)[0];
     const size = planned.downloadBytes ?? 0;
-    if (source !== undefined) downloads.set(downloadPath(artefact, source), size);
+    const path = source === undefined ? undefined : downloadPath(artefact, source);
+    if (path !== undefined) downloads.set(path, size);
     const isMoved = artefact.kind !== 'features';
     const final = planned.finalBytes ?? 0;
-    peak = Math.max(peak, kept + size + (isMoved ? 0 : final) - options.states[planned.name]!.partialBytes);
-    kept += isMoved ? Math.max(size, final) : final;
-    if (!isMoved && options.keep === 'zip') kept += size;
+    const missing = Math.max(size - options.states[planned.name]!.partialBytes, 0);
+    let kept = isMoved ? missing : final;
+    if (!isMoved && options.keep === 'zip') kept += missing;
     if (!isMoved && options.keep === 'tsv') kept += artefact.estimate?.tsv_bytes ?? 0;
-    peak = Math.max(peak, kept);
+    steps.push({ path, missing, made: isMoved ? 0 : final, kept });
   }
   return {
     artefacts,
     files: toFetch.length,
     downloadBytes: [...downloads.values()].reduce((sum, bytes) => sum + bytes, 0),
-    diskPeakBytes: Math.max(peak, 0),
+    diskPeakBytes: sumPeak(steps, false),
+    overlappedPeakBytes: sumPeak(steps, true),
     unknownSizes: toFetch.filter(({ downloadBytes }) => downloadBytes === undefined).length,
   };
+}
+
+interface DiskStep {
+  readonly path: string | undefined;
+  /** Still to be downloaded. */
+  readonly missing: number;
+  /** Written beside the download. */
+  readonly made: number;
+  /** Stays when the download is gone. */
+  readonly kept: number;
+}
+
+function sumPeak(steps: readonly DiskStep[], overlaps: boolean): number {
+  let before = 0;
+  let peak = 0;
+  for (const [index, { path, missing, made, kept }] of steps.entries()) {
+    const next = steps[index + 1];
+    const ahead = overlaps && next !== undefined && next.path !== path ? next.missing : 0;
+    peak = Math.max(peak, before + missing + made + ahead, before + kept + ahead);
+    before += kept;
+  }
+  return peak;
 }
 
 export function orderedSources(

@@ -177,7 +177,11 @@ function printPlan(plan: FetchPreview, { print }: CommandContext): void {
   }
   const unknown = plan.unknownSizes === 0 ? '' : `, ${plan.unknownSizes} of them of unknown size`;
   print(`${plan.files} files to fetch${unknown}, about ${formatBytes(plan.downloadBytes)}`);
+  const [needed, free] = [formatBytes(plan.diskPeakBytes), formatBytes(plan.diskFreeBytes)];
+  const overlapped = formatBytes(plan.overlappedPeakBytes);
   print(
-    `disk: about ${formatBytes(plan.diskPeakBytes)} needed at the peak, ${formatBytes(plan.diskFreeBytes)} free`,
+    plan.overlappedPeakBytes <= plan.diskFreeBytes
+      ? `disk: about ${overlapped} needed at the peak, ${free} free`
+      : `disk: about ${needed} needed at the peak, ${free} free; with ${overlapped} the next file would be downloaded while one is converted`,
   );
 }

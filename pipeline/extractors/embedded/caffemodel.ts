@@ -43,6 +43,22 @@ export async function openCaffemodel(path: string): Promise<Weights> {
   }
 }
 
+/**
+ * Whether a file is a whole caffemodel of this detector: every layer up to the end of the file, and every blob in its
+ * shape. Reads the file once, a layer at a time.
+ *
+ * @throws LxmertDataError ERR_INPUT as openCaffemodel does.
+ */
+export async function checkCaffemodel(path: string): Promise<void> {
+  const file = await openFile(path);
+  try {
+    const { size } = await file.stat();
+    checkBlobs(await indexFile(file, path, size), path);
+  } finally {
+    await file.close();
+  }
+}
+
 async function openFile(path: string): Promise<FileHandle> {
   try {
     return await open(path);

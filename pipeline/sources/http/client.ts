@@ -1,14 +1,15 @@
 import { once } from 'node:events';
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
 import got from 'got';
 import type { Request as GotStream } from 'got';
 import { CookieJar } from 'tough-cookie';
 import { isErrno } from '../../errors.ts';
+import { StreamBody } from './http-body.ts';
+import type { HttpBody } from './http-body.ts';
 import { MirrorFault } from './mirror-fault.ts';
 import { redactUrl } from './redact-url.ts';
+import { offerDirectBody, TappedAgent, TappedTlsAgent } from './tapped-agents.ts';
+import type { BodyOffer } from './tapped-agents.ts';
 
 export interface HttpRequest {
   readonly url: string;
@@ -27,7 +28,7 @@ export interface HttpResponse {
   readonly headers: IncomingHttpHeaders;
   /** Address of the last hop; may hold secrets, see redactUrl. */
   readonly url: string;
-  readonly body: Readable;
+  readonly body: HttpBody;
 }
 
 export interface HttpPage {
@@ -54,14 +55,16 @@ export interface HttpClientOptions {
 }
 
 export const PAGE_LIMIT_BYTES = 4 << 20;
+const LENGTH_MISMATCH = 'ERR_HTTP_CONTENT_LENGTH_MISMATCH';
+const PAGE_BUDGET_BYTES = 256 << 10;
 const SECRET_HEADERS = ['cookie', 'authorization', 'x-goog-api-key', 'x-goog-drive-resource-keys'];
 
 /** The one place that speaks HTTP: redirects, proxies, cookies, deadlines. No retries; those are the caller's. */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const proxyEnv = options.environment ?? process.env;
   const agents = {
-    http: new HttpAgent({ keepAlive: true, proxyEnv }),
-    https: new HttpsAgent({ keepAlive: true, proxyEnv }),
+    http: new TappedAgent({ keepAlive: true, proxyEnv }),
+    https: new TappedTlsAgent({ keepAlive: true, proxyEnv }),
   };
   const request = async (asked: HttpRequest): Promise<HttpResponse> => {
     checkProtocol(asked.url, asked.allowHttp);
@@ -90,12 +93,20 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
         ],
       },
     });
-    // Errors after the headers reach whoever reads the body; without this line an unread one would end the process.
-    stream.on('error', () => undefined);
+    const offer: BodyOffer = { destroy: error => stream.destroy(error), isOpen: true, body: undefined };
+    stream.on('request', (sent: ClientRequest) => {
+      sent.prependOnceListener('response', response => offerDirectBody(response, offer));
+    });
+    // Errors after the headers reach whoever reads the body; without a listener an unread one would end the process.
+    // The library counts the bytes that it saw itself: none of a direct body.
+    stream.on('error', error => offer.body?.fail(readCode(error) === LENGTH_MISMATCH ? undefined : error));
+    stream.on('close', () => offer.body?.fail());
     try {
       const [response] = (await once(stream, 'response')) as [GotStream['response']];
       if (response === undefined) throw new Error('no response');
-      return { status: response.statusCode, headers: response.headers, url: response.url, body: stream };
+      offer.isOpen = false;
+      const body = offer.body ?? new StreamBody(stream);
+      return { status: response.statusCode, headers: response.headers, url: response.url, body };
     } catch (error) {
       stream.destroy();
       throw describeFailure(error, asked.url, asked.signal);
@@ -125,9 +136,12 @@ export async function readBody(
   const chunks: Buffer[] = [];
   let length = 0;
   try {
-    for await (const chunk of response.body as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      length += chunk.length;
+    for await (const piece of response.body.pieces(PAGE_BUDGET_BYTES)) {
+      for (const chunk of piece) {
+        // Pieces are overwritten by those that follow.
+        chunks.push(Buffer.from(chunk));
+        length += chunk.length;
+      }
       if (length >= maxBytes) break;
     }
   } catch (error) {

@@ -1,18 +1,22 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { checkFreeSpace, publish } from '../../files.ts';
-import { checkFirstBytes, SHAPE_BYTES } from './file-shape.ts';
+import { checkFreeSpace } from '../../files.ts';
+import { checkFirstBytes } from './file-shape.ts';
+import { finishDownload } from './finish-download.ts';
+import type { DownloadedFile } from './finish-download.ts';
+import { JournalledFile } from './journalled-file.ts';
 import { MirrorFault } from './mirror-fault.ts';
 import { PartJournal, removeJournal } from './part-journal.ts';
-import type { Segment } from './part-journal.ts';
+import type { JournalHead, Segment } from './part-journal.ts';
 import { PartialFile } from './partial-file.ts';
-import { openRange, receiveBody, TakeError } from './receive-range.ts';
+import { FIRST_SEGMENT_BYTES, planSegments } from './plan-segments.ts';
+import { openRange, receiveBody } from './receive-range.ts';
 import type { OpenedRange, WatchdogOptions } from './receive-range.ts';
 import type { RemoteFile } from './remote-file.ts';
-import { calculateRetryDelay, DEFAULT_RETRY } from './retry-delay.ts';
 import type { RetryPolicy } from './retry-delay.ts';
-import { planSegments, FIRST_SEGMENT_BYTES } from './plan-segments.ts';
+import { withRetries } from './with-retries.ts';
+
+export type { DownloadedFile } from './finish-download.ts';
 
 export interface DownloadOptions {
   /** Where the finished file goes; `<path>.partial` and `<path>.partial-journal` lie beside it until then. */
@@ -28,16 +32,12 @@ export interface DownloadOptions {
   readonly onNote?: ((message: string) => void) | undefined;
 }
 
-export interface DownloadedFile {
-  readonly sizeBytes: number;
-  readonly sha256: string;
-}
-
-/** One connection's bytes that are not yet in the journal; all together stay below 1 MiB. */
-const UNNOTED_BYTES = 512 << 10;
+/** Bytes in memory that are not yet in the journal, of all connections together: what a killed process loses. */
+const UNNOTED_BYTES = 1 << 20;
 /** Where the server names no version of the file, this much before the break is fetched again and compared. */
 const OVERLAP_BYTES = 16 << 10;
-const SYNC_EVERY_BYTES = 64 << 20;
+/** Where such a file breaks on a server that cannot continue it, all of it is fetched again: worth telling. */
+const NOTABLE_BYTES = 16 << 20;
 const MAX_RESTARTS = 3;
 const DEFAULT_WATCHDOG: WatchdogOptions = { idleMs: 60_000, minBytes: 16 << 10 };
 
@@ -74,11 +74,9 @@ class Download {
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
   #data!: PartialFile;
-  #journal: PartJournal | undefined;
+  #file: JournalledFile | undefined;
   #total: number | undefined;
   #validator: string | undefined;
-  #unsyncedBytes = 0;
-  #syncing: Promise<void> | undefined;
   #streamedBytes = 0;
 
   constructor(remote: RemoteFile, options: DownloadOptions) {
@@ -89,79 +87,85 @@ class Download {
   }
 
   async run(): Promise<DownloadedFile> {
-    this.#data = await PartialFile.open(
-      partialDownloadPath(this.#options.path),
-      this.#remote.md5 !== undefined,
-    );
+    const { path } = this.#options;
+    this.#data = await PartialFile.open(partialDownloadPath(path), this.#remote.md5 !== undefined);
     try {
       if (!(await this.#loadJournal())) {
         await this.#data.startOver();
-        await this.#limit(() =>
-          this.#withRetries(
-            isRetry => this.#startOrGoOn(isRetry),
-            () => this.#doneBytes(),
-          ),
-        );
+        const position = (): number => this.#file?.doneBytes ?? 0;
+        await this.#tryUntilDone(isRetry => this.#startOrGoOn(isRetry), position);
       }
-      const journal = this.#journal;
-      if (journal !== undefined) await this.#fetchSegments(journal);
-      await this.#syncing;
-      return await this.#finish();
+      if (this.#file !== undefined) await this.#fetchSegments(this.#file);
+      await this.#file?.settle();
+      const facts = { path, journalPath: journalPath(path), total: this.#total!, signal: this.#signal };
+      return await finishDownload(this.#remote, { data: this.#data, ...facts });
+    } catch (error) {
+      // Without a journal nobody can go on with what is there.
+      if (this.#file === undefined) await this.#data.remove();
+      throw error;
     } finally {
       this.#abort.abort();
-      await this.#syncing?.catch(() => undefined);
-      await this.#journal?.close();
+      await this.#file?.close();
       await this.#data.close();
     }
   }
 
   async #loadJournal(): Promise<boolean> {
-    const path = journalPath(this.#options.path);
-    const loaded = await PartJournal.load(path);
+    const loaded = await PartJournal.load(journalPath(this.#options.path));
     const { identity, sizeBytes } = this.#remote;
     if (loaded?.head.identity !== identity) return false;
     const { head, segments } = loaded;
     const reach = Math.max(...segments.map(({ start, done }) => (done > start ? done : 0)));
     if ((sizeBytes ?? head.total) !== head.total || (await this.#data.size()) < reach) return false;
+    if (head.validator === undefined) this.#connections = 1;
+    const { doneBytes } = await this.#keepJournal(head, segments);
+    if (doneBytes > 0) this.#options.onNote?.(`going on at ${doneBytes} of ${head.total} bytes`);
+    return true;
+  }
+
+  async #keepJournal(head: JournalHead, segments: readonly Segment[]): Promise<JournalledFile> {
     this.#total = head.total;
     this.#validator = head.validator;
-    if (head.validator === undefined) this.#connections = 1;
-    this.#journal = await PartJournal.create(path, head, segments);
-    const done = this.#doneBytes();
-    if (done > 0) this.#options.onNote?.(`going on at ${done} of ${head.total} bytes`);
-    return true;
+    // A new journal says of all it names that it is on the disk.
+    if (segments.some(({ start, done }) => done > start)) await this.#data.handle.datasync();
+    const journal = await PartJournal.create(journalPath(this.#options.path), head, segments);
+    return (this.#file = new JournalledFile(this.#data, journal, this.#remote.shape));
   }
 
   /** The first request: learns size and version, plans the segments, and fetches the first of them. */
   async #startOrGoOn(isRetry: boolean): Promise<void> {
-    if (this.#journal !== undefined) {
-      await this.#fetchSegment(this.#journal, this.#journal.segments[0]!, isRetry);
+    if (this.#file !== undefined) {
+      await this.#fetchSegment(this.#file, this.#file.segments[0]!, isRetry);
       return;
     }
+    if (await this.#goOnUnknown()) return;
     const wanted = this.#connections > 1 ? { start: 0, end: FIRST_SEGMENT_BYTES } : { start: 0 };
     const opened = await this.#open(wanted, isRetry);
     const { accepted } = opened;
     const total = accepted.total ?? this.#remote.sizeBytes;
+    let file: JournalledFile | undefined;
     try {
       this.#checkTotal(total, opened);
-      if (total !== undefined) {
-        await checkFreeSpace(this.#options.path, total);
-        this.#total = total;
-        this.#validator = accepted.validator;
-        const end = accepted.end ?? total;
-        // Only where the server names the version can pieces be fetched side by side: nothing else ties them together.
-        const isTied = accepted.ranged && accepted.validator !== undefined;
-        if (!isTied) this.#connections = 1;
-        const segments = planSegments(total, end, this.#connections);
-        const head = { identity: this.#remote.identity, total, validator: accepted.validator };
-        this.#journal = await PartJournal.create(journalPath(this.#options.path), head, segments);
-      }
+      if (total !== undefined) file = await this.#plan(total, opened);
     } catch (error) {
       opened.body.destroy();
       throw error;
     }
-    if (this.#journal === undefined) await this.#receiveUnknown(opened);
-    else await this.#receive(opened, this.#journal, this.#journal.segments[0]!, 0);
+    if (file === undefined) await this.#receiveUnknown(opened);
+    else await this.#receive(opened, file, file.segments[0]!, 0);
+  }
+
+  async #plan(total: number, { accepted }: OpenedRange): Promise<JournalledFile> {
+    const { identity } = this.#remote;
+    const { path, onNote } = this.#options;
+    await checkFreeSpace(path, total);
+    // Only where the server names the version can pieces be fetched side by side: nothing else ties them together.
+    if (!accepted.ranged || accepted.validator === undefined) this.#connections = 1;
+    if (!accepted.ranged && total > NOTABLE_BYTES) {
+      onNote?.('this server sends files only from their start: after a break all of it is fetched again');
+    }
+    const segments = planSegments(total, accepted.end ?? total, this.#connections);
+    return this.#keepJournal({ identity, total, validator: accepted.validator }, segments);
   }
 
   #checkTotal(total: number | undefined, opened: OpenedRange): void {
@@ -175,18 +179,16 @@ class Download {
     }
   }
 
-  async #fetchSegments(journal: PartJournal): Promise<void> {
-    const queue = journal.segments.filter(segment => segment.done < segment.end);
+  async #fetchSegments(file: JournalledFile): Promise<void> {
+    const queue = file.segments.filter(segment => segment.done < segment.end);
     const work = async (): Promise<void> => {
       for (let segment = queue.shift(); segment !== undefined; segment = queue.shift()) {
         const current = segment;
         // A server may answer with less than was asked for.
         while (current.done < current.end) {
-          await this.#limit(() =>
-            this.#withRetries(
-              isRetry => this.#fetchSegment(journal, current, isRetry),
-              () => current.done,
-            ),
+          await this.#tryUntilDone(
+            isRetry => this.#fetchSegment(file, current, isRetry),
+            () => current.done,
           );
         }
       }
@@ -201,11 +203,10 @@ class Download {
     }
   }
 
-  async #fetchSegment(journal: PartJournal, segment: Segment, isRetry: boolean): Promise<void> {
+  async #fetchSegment(file: JournalledFile, segment: Segment, isRetry: boolean): Promise<void> {
     const overlap = this.#validator === undefined ? Math.min(OVERLAP_BYTES, segment.done) : 0;
-    const start = segment.done - overlap;
-    const opened = await this.#open({ start, end: segment.end }, isRetry);
-    await this.#receive(opened, journal, segment, overlap);
+    const opened = await this.#open({ start: segment.done - overlap, end: segment.end }, isRetry);
+    await this.#receive(opened, file, segment, overlap);
   }
 
   #open(asked: { start: number; end?: number }, fresh: boolean): Promise<OpenedRange> {
@@ -215,53 +216,29 @@ class Download {
 
   async #receive(
     opened: OpenedRange,
-    journal: PartJournal,
+    file: JournalledFile,
     segment: Segment,
     overlap: number,
   ): Promise<void> {
     const end = Math.min(opened.accepted.end ?? segment.end, segment.end);
-    let toCompare = overlap;
-    const pieceBytes = Math.max(
-      Math.floor(UNNOTED_BYTES / this.#connections),
-      segment.done === 0 ? SHAPE_BYTES : 1,
-    );
-    await receiveBody(opened, pieceBytes, this.#watchdog, this.#signal, async (chunks, length) => {
-      let rest = chunks;
-      let size = length;
-      if (toCompare > 0) {
-        const bytes = Buffer.concat(chunks);
-        const before = bytes.subarray(0, toCompare);
-        const own = await this.#data.read(segment.done - toCompare, segment.done - toCompare + before.length);
-        if (!own.equals(before))
-          throw ours(new MirrorFault('changed', 'the file on the server has other bytes now'));
-        toCompare -= before.length;
-        rest = [bytes.subarray(before.length)];
-        size -= before.length;
-        if (size === 0) return;
-      }
-      if (segment.done + size > end)
-        throw ours(new MirrorFault('network', 'the server sends more than it announced'));
-      if (segment.done === 0) {
-        const bytes = Buffer.concat(rest);
-        // A break in the first bytes: too little to judge, so nothing is kept.
-        if (bytes.length < Math.min(SHAPE_BYTES, journal.head.total)) return;
-        this.#checkShape(bytes);
-      }
-      await this.#keep(rest, segment.done);
-      journal.note(segment, segment.done + size);
-      this.#noteProgress(size, journal);
+    const keep = file.keeper({ segment, overlap, end });
+    const budgetBytes = Math.floor(UNNOTED_BYTES / this.#connections);
+    await receiveBody(opened, budgetBytes, this.#watchdog, this.#signal, async (chunks, length) => {
+      await keep(chunks, length);
+      this.#options.onProgress?.(file.doneBytes, this.#total);
     });
     if (segment.done < end)
       throw new MirrorFault('network', `the connection ended at ${segment.done} of ${end} bytes`);
   }
 
-  /** A body whose length only its end tells: it cannot be continued, so a break loses it. */
+  /** A body whose length only its end tells. It is not in the journal: a killed process begins it anew. */
   async #receiveUnknown(opened: OpenedRange): Promise<void> {
     this.#streamedBytes = 0;
+    this.#validator = opened.accepted.validator;
     await this.#data.startOver();
     await receiveBody(opened, UNNOTED_BYTES, this.#watchdog, this.#signal, async (chunks, length) => {
-      if (this.#streamedBytes === 0) this.#checkShape(Buffer.concat(chunks));
-      await this.#keep(chunks, this.#streamedBytes);
+      if (this.#streamedBytes === 0) checkFirstBytes(Buffer.concat(chunks), this.#remote.shape);
+      await this.#data.write(chunks, this.#streamedBytes);
       this.#streamedBytes += length;
       this.#options.onProgress?.(this.#streamedBytes, undefined);
     });
@@ -269,98 +246,41 @@ class Download {
     this.#total = this.#streamedBytes;
   }
 
-  #checkShape(bytes: Buffer): void {
+  /** After a break in such a body a server may still send its rest, and then says how long it is. */
+  async #goOnUnknown(): Promise<boolean> {
+    const done = this.#streamedBytes;
+    if (done === 0) return false;
     try {
-      checkFirstBytes(bytes, this.#remote.shape);
+      if (this.#validator === undefined) throw new MirrorFault('changed', 'the server names no version');
+      const opened = await this.#open({ start: done }, true);
+      const { total, validator } = opened.accepted;
+      const head = { identity: this.#remote.identity, total: total!, validator };
+      const segment = { start: 0, end: total!, done };
+      this.#connections = 1;
+      const file = await this.#keepJournal(head, [segment]);
+      await this.#receive(opened, file, segment, 0);
+      return true;
     } catch (error) {
-      throw ours(error);
+      if (!(error instanceof MirrorFault) || error.kind !== 'changed' || this.#file !== undefined)
+        throw error;
+      this.#options.onNote?.(
+        `this server cannot continue the file (${error.message}): all of it is fetched again`,
+      );
+      this.#streamedBytes = 0;
+      this.#validator = undefined;
+      return false;
     }
-  }
-
-  async #keep(chunks: readonly Buffer[], position: number): Promise<void> {
-    try {
-      await this.#data.write(chunks, position);
-    } catch (error) {
-      throw ours(error);
-    }
-  }
-
-  #noteProgress(size: number, journal: PartJournal): void {
-    this.#options.onProgress?.(this.#doneBytes(), this.#total);
-    // Segments follow each other without holes, so the first unfinished one ends what is there from the start.
-    const unfinished = journal.segments.find(({ done, end }) => done < end);
-    this.#data.advanceTo(unfinished?.done ?? journal.head.total);
-    this.#unsyncedBytes += size;
-    if (this.#unsyncedBytes < SYNC_EVERY_BYTES || this.#syncing !== undefined) return;
-    this.#unsyncedBytes = 0;
-    this.#syncing = journal.sync(this.#data.handle).finally(() => (this.#syncing = undefined));
-    this.#syncing.catch(() => undefined);
-  }
-
-  #doneBytes(): number {
-    if (this.#journal === undefined) return 0;
-    return this.#journal.segments.reduce((sum, { start, done }) => sum + done - start, 0);
   }
 
   get #watchdog(): WatchdogOptions {
     return this.#options.watchdog ?? DEFAULT_WATCHDOG;
   }
 
-  #limit<T>(task: () => Promise<T>): Promise<T> {
-    return this.#options.limit === undefined ? task() : this.#options.limit(task);
+  async #tryUntilDone(attempt: (isRetry: boolean) => Promise<void>, position: () => number): Promise<void> {
+    const { limit, retry, onNote } = this.#options;
+    const worthwhileBytes = (): number => Math.min(1 << 20, (this.#total ?? 0) / 64);
+    const options = { policy: retry, signal: this.#signal, position, worthwhileBytes, onNote };
+    const task = (): Promise<void> => withRetries(attempt, options);
+    await (limit === undefined ? task() : limit(task));
   }
-
-  /** Tries until it works or there is no hope; progress in between makes the count begin anew. */
-  async #withRetries(attempt: (isRetry: boolean) => Promise<void>, position: () => number): Promise<void> {
-    const policy = this.#options.retry ?? DEFAULT_RETRY;
-    for (let failures = 0; ;) {
-      const before = position();
-      try {
-        await attempt(failures > 0);
-        return;
-      } catch (error) {
-        if (!(error instanceof MirrorFault)) throw error;
-        if (position() - before >= Math.min(1 << 20, (this.#total ?? 0) / 64) && position() > before)
-          failures = 0;
-        failures++;
-        const delayMs = calculateRetryDelay(error, failures, policy, Math.random());
-        if (delayMs === undefined) throw error;
-        this.#options.onNote?.(`${error.message}; trying again in ${(delayMs / 1000).toFixed(1)} s`);
-        await sleep(delayMs, undefined, { signal: this.#signal });
-      }
-    }
-  }
-
-  async #finish(): Promise<DownloadedFile> {
-    const { path } = this.#options;
-    const total = this.#total!;
-    if ((await this.#data.size()) !== total) {
-      throw new MirrorFault(
-        'wrong-size',
-        `the partial file has ${await this.#data.size()} bytes, expected ${total}`,
-      );
-    }
-    const digests = await this.#data.digest(total, this.#signal);
-    const { sha256, md5, sizeBytes } = this.#remote;
-    const wrong = [
-      sizeBytes !== undefined && sizeBytes !== total ? `${total} bytes, expected ${sizeBytes}` : undefined,
-      sha256 !== undefined && sha256 !== digests.sha256
-        ? `sha256 ${digests.sha256}, expected ${sha256}`
-        : undefined,
-      md5 !== undefined && md5 !== digests.md5 ? `md5 ${digests.md5 ?? ''}, expected ${md5}` : undefined,
-    ].find(text => text !== undefined);
-    if (wrong !== undefined) {
-      await this.#data.remove();
-      await removeJournal(journalPath(path));
-      throw new MirrorFault('wrong-hash', `the file that came is another one: ${wrong}`);
-    }
-    await this.#data.handle.sync();
-    await publish(partialDownloadPath(path), path);
-    await removeJournal(journalPath(path));
-    return { sizeBytes: total, sha256: digests.sha256 };
-  }
-}
-
-function ours(error: unknown): TakeError {
-  return new TakeError('not the network', { cause: error });
 }

@@ -14,6 +14,9 @@ export interface FileDigests {
   readonly md5: string | undefined;
 }
 
+/** Asked for at a time: each question wakes a thread. */
+const STEP_BYTES = 16 << 20;
+
 export type FileHashReply = FileDigests | undefined;
 
 /** Hashes a growing file in a thread of its own, as far as it is there, so that little is left to do when its end comes. */
@@ -22,6 +25,7 @@ export class FileHasher {
   readonly #wantsMd5: boolean;
   readonly #worker = new WorkerPool<FileHashRequest, FileHashReply>(import.meta.url, './file-hash-worker', 1);
   #wanted = 0;
+  #asked = 0;
   #work: Promise<unknown> = Promise.resolve();
   #isBusy = false;
 
@@ -33,12 +37,12 @@ export class FileHasher {
   /** Tells that all bytes before `end` are in the file and will stay as they are. */
   advanceTo(end: number): void {
     this.#wanted = Math.max(this.#wanted, end);
-    if (this.#isBusy) return;
+    if (this.#isBusy || this.#wanted - this.#asked < STEP_BYTES) return;
     this.#isBusy = true;
-    const started = this.#wanted;
-    this.#work = this.#ask(started, false).then(() => {
+    this.#asked = this.#wanted;
+    this.#work = this.#ask(this.#asked, false).then(() => {
       this.#isBusy = false;
-      if (this.#wanted > started) this.advanceTo(this.#wanted);
+      this.advanceTo(this.#wanted);
     });
     // A failure is met again when the digest is asked for.
     this.#work.catch(() => undefined);

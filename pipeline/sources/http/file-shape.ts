@@ -31,6 +31,9 @@ export function checkFirstBytes(bytes: Buffer, shape: FileShape): void {
   if (!FITS[shape](bytes, text)) throw wrongBytes('something else', shape, text);
 }
 
+/** 0x1950a86a20f9469cfc6c as a pickle writes it. */
+const TORCH_NUMBER = Buffer.from('8a0a6cfc9c46f9206aa85019', 'hex');
+
 const FITS: Readonly<Record<Exclude<FileShape, 'part'>, (bytes: Buffer, text: string) => boolean>> = {
   zip: bytes => bytes.subarray(0, 4).equals(Buffer.from('PK\x03\x04')),
   json: (_bytes, text) => text.startsWith('[') || text.startsWith('{'),
@@ -38,8 +41,10 @@ const FITS: Readonly<Record<Exclude<FileShape, 'part'>, (bytes: Buffer, text: st
   // The id, then the height: no other file here has a tab so early.
   tsv: bytes => /^[^\t\n]{1,255}\t\d+\t\d+\t/.test(bytes.toString('latin1')),
   text: bytes => bytes.length > 0 && !bytes.includes(0),
-  // A zip since PyTorch 1.6, a pickle (PROTO opcode) before.
-  torch: bytes => bytes.subarray(0, 4).equals(Buffer.from('PK\x03\x04')) || bytes[0] === 0x80,
+  // A zip since PyTorch 1.6; before, pickles, of which the first is a number that tells the format.
+  torch: bytes =>
+    bytes.subarray(0, 4).equals(Buffer.from('PK\x03\x04')) ||
+    (bytes[0] === 0x80 && bytes.subarray(0, 32).includes(TORCH_NUMBER)),
   // A protobuf message begins with a field tag; the low bits of the ones that can come first are 0 or 2.
   caffe: bytes => bytes.length > 0 && bytes[0] !== 0 && [0, 2].includes(bytes[0]! & 7),
 };

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { writev } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { describeWriteFailure } from '../../files.ts';
 import { type FileDigests, FileHasher } from './file-hasher.ts';
 
@@ -41,7 +43,7 @@ export class PartialFile {
       let rest = [...chunks];
       // writev may write less than asked for, as on a disk that fills up.
       while (rest.length > 0) {
-        const { bytesWritten } = await this.#file.writev(rest, at);
+        const bytesWritten = await writeBuffers(this.#file.fd, rest, at);
         at += bytesWritten;
         rest = dropBytes(rest, bytesWritten);
       }
@@ -96,6 +98,15 @@ export class PartialFile {
     await rm(this.path, { force: true });
   }
 }
+
+const writeBuffers = promisify(
+  (
+    fd: number,
+    chunks: readonly Buffer[],
+    position: number,
+    done: (error: Error | null, written: number) => void,
+  ) => writev(fd, chunks, position, done),
+);
 
 function dropBytes(chunks: readonly Buffer[], count: number): Buffer[] {
   const rest: Buffer[] = [];

@@ -1,8 +1,8 @@
-import type { Readable } from 'node:stream';
 import { describeFailure, readBody } from './client.ts';
 import type { HttpResponse } from './client.ts';
 import { checkRangeResponse, faultOfStatus } from './check-response.ts';
 import type { AcceptedRange, AskedRange, KnownFile } from './check-response.ts';
+import type { HttpBody } from './http-body.ts';
 import { checkContentType } from './file-shape.ts';
 import { MirrorFault } from './mirror-fault.ts';
 import { redactUrl } from './redact-url.ts';
@@ -19,7 +19,7 @@ export interface WatchdogOptions {
 
 export interface OpenedRange {
   readonly accepted: AcceptedRange;
-  readonly body: Readable;
+  readonly body: HttpBody;
   readonly url: string;
   /** The end of the body is told by the protocol even where no length is. */
   readonly isChunked: boolean;
@@ -35,7 +35,7 @@ export async function openRange(
   const headers: Record<string, string> = {
     range: `bytes=${asked.start}-${asked.end === undefined ? '' : asked.end - 1}`,
   };
-  if (known.validator !== undefined && known.total !== undefined) headers['if-range'] = known.validator;
+  if (known.validator !== undefined) headers['if-range'] = known.validator;
   const response = await remote.open({ headers, signal: options.signal, fresh: options.fresh });
   try {
     if (response.status === 200 || response.status === 206) checkContentType(response.headers, remote.shape);
@@ -77,59 +77,47 @@ async function explainFault(
 }
 
 /**
- * Hands the body on in pieces of about `pieceBytes`, and gives the connection up when too little arrives. Time that
- * `take` needs is not held against the server.
+ * Hands the body on piece by piece, and gives the connection up when too little arrives. Bytes that were received and not
+ * yet taken are at most `budgetBytes`. Time that `take` needs is not held against the server. A piece is the taker's only
+ * until it is done.
  */
 export async function receiveBody(
   opened: OpenedRange,
-  pieceBytes: number,
+  budgetBytes: number,
   watchdog: WatchdogOptions,
   signal: AbortSignal,
   take: (chunks: readonly Buffer[], length: number) => Promise<void>,
 ): Promise<void> {
-  let received = 0;
+  const { body, url } = opened;
   let seen = 0;
   let isTaking = false;
   const timer = setInterval(() => {
-    if (!isTaking && received - seen < watchdog.minBytes) {
-      const seconds = watchdog.idleMs / 1000;
-      const what = `only ${received - seen} bytes came in ${seconds} s`;
-      opened.body.destroy(new MirrorFault('stalled', `${redactUrl(opened.url)}: ${what}`));
+    const received = body.receivedBytes - seen;
+    if (!isTaking && received < watchdog.minBytes) {
+      const what = `only ${received} bytes came in ${watchdog.idleMs / 1000} s`;
+      body.destroy(new MirrorFault('stalled', `${redactUrl(url)}: ${what}`));
     }
-    seen = received;
+    seen = body.receivedBytes;
   }, watchdog.idleMs);
   try {
-    let chunks: Buffer[] = [];
-    let length = 0;
-    const flush = async (): Promise<void> => {
-      if (length === 0) return;
+    for await (const chunks of body.pieces(budgetBytes)) {
       isTaking = true;
-      await take(chunks, length);
+      await take(
+        chunks,
+        chunks.reduce((sum, { length }) => sum + length, 0),
+      ).catch((error: unknown) => {
+        throw new TakeError('not the network', { cause: error });
+      });
       isTaking = false;
-      chunks = [];
-      length = 0;
-    };
-    try {
-      for await (const chunk of opened.body as AsyncIterable<Buffer>) {
-        received += chunk.length;
-        chunks.push(chunk);
-        length += chunk.length;
-        if (length >= pieceBytes) await flush();
-      }
-    } catch (error) {
-      // What came before the break is good: keep it.
-      if (!(error instanceof TakeError)) await flush();
-      throw error;
     }
-    await flush();
   } catch (error) {
     if (error instanceof TakeError) throw error.cause;
-    throw describeFailure(error, opened.url, signal);
+    throw describeFailure(error, url, signal);
   } finally {
     clearInterval(timer);
-    opened.body.destroy();
+    body.destroy();
   }
 }
 
 /** Marks a failure of our own side, so that it is not taken for the network's. */
-export class TakeError extends Error {}
+class TakeError extends Error {}

@@ -3,7 +3,7 @@
 `FeatureStore` is the reader, `load_obj_tsv` the drop-in for LXMERT's loader.
 """
 
-from .errors import StoreError, StoreWarning, UnknownImageError
+from .errors import SplitError, StoreError, StoreWarning, UnknownImageError
 from .lxmert_loader import LazyData, load_obj_tsv
 from .row import ImageRow
 from .store import FeatureStore
@@ -16,6 +16,7 @@ __all__ = [
     "FeatureStore",
     "ImageRow",
     "LazyData",
+    "SplitError",
     "StoreError",
     "StoreWarning",
     "UnknownImageError",

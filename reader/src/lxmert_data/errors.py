@@ -42,6 +42,10 @@ class UnknownImageError(StoreError, KeyError):
     """An img_id that the store does not hold; also a KeyError."""
 
 
+class SplitError(StoreError):
+    """A JSON split or an answer table that cannot be used, alone or with the stores given."""
+
+
 class StoreWarning(UserWarning):
     """Something about a store that its user should know, though it can be read."""
 

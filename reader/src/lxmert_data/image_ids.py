@@ -40,11 +40,11 @@ class ImageIds(Sequence[str]):
         return map(self._decode, range(len(self)))
 
     def __contains__(self, img_id: object) -> bool:
-        return isinstance(img_id, str) and self._search([img_id])[0] >= 0
+        return isinstance(img_id, str) and self.search([img_id])[0] >= 0
 
     def find(self, img_ids: Sequence[str]) -> NDArray[np.int64]:
         """Row numbers, int64 [len(img_ids)]; raises UnknownImageError for the first id that is not there."""
-        rows = self._search(img_ids)
+        rows = self.search(img_ids)
         missing = np.flatnonzero(rows < 0)
         if len(missing):
             raise UnknownImageError(
@@ -69,8 +69,8 @@ class ImageIds(Sequence[str]):
                 "run python -m lxmert_data verify on the store",
             ) from None
 
-    def _search(self, img_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Row numbers, -1 for ids that the store lacks."""
+    def search(self, img_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Row numbers, int64 [len(img_ids)]; -1 for ids that the store lacks."""
         rows = np.full(len(img_ids), -1, np.int64)
         width = self._keys.itemsize
         wanted = [img_id.encode("utf-8", "surrogatepass") for img_id in img_ids]

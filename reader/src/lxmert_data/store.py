@@ -197,12 +197,16 @@ class FeatureStore:
         """What `batch` gives: features, boxes, image_size, and the object columns where the store has them."""
         return ("features", "boxes", "image_size", *(OBJECT_TENSORS if self.has_objects else ()))
 
-    def prefetch(self, items: Items, columns: Sequence[str] | None = None) -> None:
-        """Asks the kernel to read these rows into memory; returns at once."""
+    def prefetch(self, items: Items, columns: Sequence[str] | None = None, only_if_cold: bool = False) -> None:
+        """Asks the kernel to read these rows into memory; returns at once.
+
+        `only_if_cold` lets it be while the batches asked for came from memory, as `batch` does.
+        """
         names = self.batch_columns if columns is None else columns
         for name in names:
             self.raw(name)
-        self._read_ahead.request(self.row_numbers(items), names)
+        request = self._read_ahead.request_batch if only_if_cold else self._read_ahead.request
+        request(self.row_numbers(items), names)
 
     def batch(
         self,

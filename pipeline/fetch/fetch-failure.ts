@@ -1,0 +1,29 @@
+import type { Manifest, Source } from '../manifest.ts';
+
+export interface FailedArtefact {
+  readonly name: string;
+  /** One a mirror that was tried. */
+  readonly reasons: readonly { readonly mirror: string; readonly place: string; readonly reason: string }[];
+  /** What a person can do. */
+  readonly manual: readonly string[];
+}
+
+/** Lines for people: every mirror with its reason, then what is left to do by hand. */
+export function describeFailed({ name, reasons, manual }: FailedArtefact): string[] {
+  return [
+    `${name} could not be had`,
+    ...reasons.map(({ mirror, place, reason }) => `  ${mirror} (${place}): ${reason}`),
+    ...manual.map(way => `  by hand: ${way}`),
+  ];
+}
+
+/** How a person gets at the files of these sources, one way a living mirror. */
+export function listManualWays(manifest: Manifest, sources: readonly Source[]): string[] {
+  const names = new Set(sources.map(source => source.mirror));
+  return [...names].flatMap(name => {
+    const mirror = manifest.mirrors[name]!;
+    return mirror.manual === undefined || mirror.dead !== undefined
+      ? []
+      : [`${mirror.title}: ${mirror.manual}`];
+  });
+}

@@ -1,0 +1,217 @@
+"""LXMERT's pre-training data: every sentence about an image is an item, with the labels of the image's regions."""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..errors import SplitError, StoreWarning
+from .answers import AnswerTable
+from .batches import ExampleBatch, InputExample, Label
+from .feature_source import FeatureSource, Stores
+from .json_files import scan_records
+from .text_column import TextColumn, TextColumnBuilder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TINY_IMG_NUM = 500
+FAST_IMG_NUM = 5000
+COLUMNS = ("features", "boxes", "objects_id", "objects_conf", "attrs_id", "attrs_conf")
+
+_STORES = {
+    "mscoco_train": "mscoco_imgfeat/train2014_obj36",
+    "mscoco_minival": "mscoco_imgfeat/val2014_obj36",
+    "mscoco_nominival": "mscoco_imgfeat/val2014_obj36",
+    "vgnococo": "vg_gqa_imgfeat/vg_gqa_obj36",
+}
+
+
+class LXMERTDataset:
+    """Sentences of pre-training: `splits` names mscoco_train, mscoco_nominival, mscoco_minival, vgnococo.
+
+    `answer_table` has the answers; `qa_sets` keeps those of these data sets (vqa, gqa, visual7w). Answers are
+    converted and looked up here, once, and answers that the table lacks dropped. The length counts images.
+    """
+
+    def __init__(
+        self, splits: str, qa_sets: Sequence[str] | set[str] | None = None, root: str | os.PathLike[str] = "data"
+    ) -> None:
+        self.name = splits
+        self.sources = splits.split(",")
+        self.root = os.fspath(root)
+        self.answer_table = AnswerTable(qa_sets, root)
+        self.sentences = _Sentences()
+        for source in self.sources:
+            path = os.path.join(self.root, "lxmert", f"{source}.json")
+            for _, record in scan_records(path):
+                self.sentences.add(record, self.answer_table, path)
+        self.sentences.finish()
+
+    def __len__(self) -> int:
+        return len(self.sentences.images)
+
+    def store_names(self) -> list[str]:
+        """Paths of the stores below `root`, each once."""
+        for source in self.sources:
+            if source not in _STORES:
+                raise SplitError(
+                    "no store is known for this source", None, ", ".join(_STORES), source, "name the stores: stores=[…]"
+                )
+        return list(dict.fromkeys(_STORES[source] for source in self.sources))
+
+
+class _Sentences:
+    """All sentences of a split as columns. Entry i is a sentence; `image_of[i]` numbers its image."""
+
+    def __init__(self) -> None:
+        self.categories: list[str] = []
+        self._builder = TextColumnBuilder()
+        self._images = TextColumnBuilder()
+        self._image_count = 0
+        # image, category, number in the category, labelled or not, count of answers
+        self._entries: list[tuple[int, int, int, bool, int]] = []
+        self._labels: list[tuple[int, float]] = []
+
+    def add(self, record: Mapping[str, Any], table: AnswerTable, path: str) -> None:
+        """Takes in one image."""
+        try:
+            img_id, sentf, labelf = record["img_id"], record["sentf"], record["labelf"]
+        except KeyError as error:
+            raise SplitError(f"record {self._image_count} lacks {error}", path, "img_id, sentf and labelf") from None
+        self._images.append(img_id)
+        for category, sentences in sentf.items():
+            if category not in self.categories:
+                self.categories.append(category)
+            labels = labelf.get(category)
+            if labels is not None and len(labels) < len(sentences):
+                got = f"{len(labels)} labels for {len(sentences)} sentences"
+                raise SplitError(f"labels of {img_id} are missing", path, f"one for each {category} sentence", got)
+            for at, sentence in enumerate(sentences):
+                label = {} if labels is None else table.convert_label(labels[at])
+                self._builder.append(sentence)
+                self._labels.extend((table.ans2id(answer), score) for answer, score in label.items())
+                kind = self.categories.index(category)
+                self._entries.append((self._image_count, kind, at, labels is not None, len(label)))
+        self._image_count += 1
+
+    def finish(self) -> None:
+        entries = np.array(self._entries, np.int64).reshape(-1, 5)
+        labels = np.array(self._labels, np.float64).reshape(-1, 2)
+        self.image_of = torch.from_numpy(entries[:, 0].astype(np.int32))
+        self.category = torch.from_numpy(entries[:, 1].astype(np.int16))
+        self.number = torch.from_numpy(entries[:, 2].astype(np.int32))
+        self.labelled = torch.from_numpy(entries[:, 3].astype(np.bool_))
+        self.label_starts = torch.from_numpy(np.concatenate([[0], np.cumsum(entries[:, 4])]))
+        self.label_answers = torch.from_numpy(labels[:, 0].astype(np.int32))
+        self.label_scores = torch.from_numpy(labels[:, 1].copy())
+        self.texts: TextColumn = self._builder.finish()
+        self.images: TextColumn = self._images.finish()
+        del self._builder, self._images, self._entries, self._labels
+
+    def uid(self, entry: int) -> tuple[str]:
+        image, category = self.images[int(self.image_of[entry])], self.categories[int(self.category[entry])]
+        # A tuple of one, as LXMERT's is.
+        return (f"{image}_{category}_{int(self.number[entry]):03d}",)
+
+    def label(self, entry: int) -> Label:
+        """Scores by answer id; None for a sentence without labels, empty where the table has none of its answers."""
+        if not self.labelled[entry]:
+            return None
+        start, end = self.label_starts[entry : entry + 2].tolist()
+        return dict(zip(self.label_answers[start:end].tolist(), self.label_scores[start:end].tolist()))
+
+
+class LXMERTTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name-defined,unused-ignore]
+    """Items of pre-training, each an `InputExample`; a batch of them passes as a list of examples.
+
+    `topk` uses the first images of each store, as LXMERT does for its validation; `tiny` and `fast` are 500 and 5,000.
+    With `task_matched` every second sentence, drawn with Python's `random` as in LXMERT, is that of another image.
+    Images that the stores lack are left out; unless a limit is why, StoreWarning counts them.
+    """
+
+    def __init__(
+        self,
+        dataset: LXMERTDataset,
+        topk: int = -1,
+        tiny: bool = False,
+        fast: bool = False,
+        task_matched: bool = False,
+        stores: Stores | None = None,
+        pin_memory: bool = False,
+    ) -> None:
+        self.raw_dataset = dataset
+        self.task_matched = task_matched
+        if stores is None:
+            stores = [os.path.join(dataset.root, f"{name}.safetensors") for name in dataset.store_names()]
+        limit = TINY_IMG_NUM if tiny else FAST_IMG_NUM if fast else topk
+        self.source = FeatureSource(stores, limit, pin_memory)
+        sentences = dataset.sentences
+        names = [name.encode("utf-8", "surrogatepass") for name in sentences.images]
+        found = self.source.find(np.array(names, np.bytes_))
+        if self.source.complete:
+            _warn_of_missing(dataset, found)
+        places = found[sentences.image_of.numpy()]
+        self._entries = torch.from_numpy(np.flatnonzero(places >= 0))
+        self._places = torch.from_numpy(places[places >= 0])
+        if task_matched and len(self) and bool((self._places == self._places[0]).all()):
+            raise SplitError(
+                "there is no other image to take a sentence from", dataset.name, "two images or more", "one"
+            )
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Which image of `source` each item shows, int64 [N, 1]."""
+        places: NDArray[np.int64] = self._places.numpy()[:, None]
+        return places
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> InputExample:
+        example: InputExample = self.__getitems__([range(len(self))[index]])[0]
+        return example
+
+    def __getitems__(self, indices: Sequence[int]) -> ExampleBatch:
+        """A whole batch, its columns gathered at once; what a DataLoader asks for from PyTorch 2.0 on."""
+        sentences = self.raw_dataset.sentences
+        chosen = [self._choose_sentence(index) for index in indices]
+        entries = [int(self._entries[index]) for index in indices]
+        return ExampleBatch(
+            [sentences.uid(entry) for entry in entries],
+            [sentences.texts[entry] for entry, _ in chosen],
+            self.source.gather(self._places[torch.as_tensor(indices)].numpy(), COLUMNS),
+            [matched for _, matched in chosen],
+            [sentences.label(entry) for entry in entries],
+        )
+
+    def _choose_sentence(self, index: int) -> tuple[int, int]:
+        """The entry whose sentence goes with item `index`, and whether that is its own: 1 or 0."""
+        if self.task_matched and random.random() < 0.5:
+            other = index
+            while self._places[other] == self._places[index]:
+                other = random.randint(0, len(self) - 1)
+            return int(self._entries[other]), 0
+        return int(self._entries[index]), 1
+
+    def random_feat(self) -> NDArray[np.float32]:
+        """The features of some region of some item's image, float32 [2048], drawn with Python's `random`."""
+        place = int(self._places[random.randint(0, len(self) - 1)])
+        return self.source.region(place, random.randint(0, 35))
+
+
+def _warn_of_missing(dataset: LXMERTDataset, found: NDArray[np.int64]) -> None:
+    missing = np.flatnonzero(found < 0)
+    if len(missing):
+        warnings.warn(
+            f"{len(missing)} of {len(found)} images of {dataset.name} are left out: the stores lack them, first "
+            f"{dataset.sentences.images[int(missing[0])]!r}; lxmert-data verify says what is missing",
+            StoreWarning,
+            stacklevel=3,
+        )
