@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'ERR_DEVICE'
   | 'ERR_EXTRACTOR'
   | 'ERR_ENGINE'
+  | 'ERR_LIBRARY'
   | 'ERR_INTERNAL';
 
 export interface ErrorParts {

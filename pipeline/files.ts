@@ -20,7 +20,7 @@ export async function removeStalePartials(path: string): Promise<readonly string
   for (const name of await readdir(folder)) {
     const pid = Number(pattern.exec(name)?.[1]);
     if (Number.isNaN(pid) || (pid !== process.pid && isRunning(pid))) continue;
-    await rm(join(folder, name), { force: true });
+    await rm(join(folder, name), { force: true, recursive: true });
     removed.push(name);
   }
   return removed;

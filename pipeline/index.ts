@@ -4,6 +4,8 @@ export type { FeatureDtype } from './format/feature-dtype.ts';
 export type { Problem, ProblemCode } from './format/problem.ts';
 export { convert, type ConvertOptions, type ConvertResult } from './stages/convert.ts';
 export { compareWithSource, type CompareResult } from './stages/compare-source.ts';
+export { EXPORT_FORMATS, type ExportFormat, findExportFormat } from './export/formats.ts';
+export { exportWithPython, type ExportPythonOptions } from './stages/export-python.ts';
 export { exportTsv, type ExportResult, type ExportTsvOptions } from './stages/export-tsv.ts';
 export { validate, type ValidateOptions, type ValidateResult } from './stages/validate.ts';
 export { verifyStore, type VerifyStoreResult } from './stages/verify-store.ts';

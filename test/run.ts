@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /*
@@ -56,11 +57,12 @@ function findPython(): string | undefined {
   );
 }
 
-/** A private Python with the reader and what its tests need, made once. */
+/** A private Python with the reader and what its tests need, made once for what pyproject.toml asks for. */
 function preparePython(): string | undefined {
   const venv = join(root, '.venv');
   const python = join(venv, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
-  const stamp = join(venv, '.ready');
+  const wanted = createHash('sha256').update(readFileSync(join(root, 'reader', 'pyproject.toml')));
+  const stamp = join(venv, `.ready-${wanted.digest('hex').slice(0, 16)}`);
   if (existsSync(stamp)) return python;
   const base = findPython();
   if (base === undefined) return undefined;
@@ -92,10 +94,11 @@ const steps: readonly Step[] = [
   { name: 'types', command: [node, bin('tsc'), '--noEmit'] },
   { name: 'ava', command: [node, bin('ava'), ...words] },
 ];
+// Before ava: its tests of exports use this Python too.
+const python = words.length === 0 ? preparePython() : undefined;
 for (const step of words.length > 0 ? steps.slice(3) : steps) await run(step);
 
 if (words.length === 0) {
-  const python = preparePython();
   const config = ['--config', 'reader/pyproject.toml', 'reader', 'bench'];
   const pythonSteps = [
     { name: 'Python lint', command: ['-m', 'ruff', 'check', ...config] },

@@ -25,7 +25,7 @@ const LAYERS: readonly RegExp[] = [
   /^cli\//,
   /^index\.ts$/,
   /^stages\//,
-  /^inspection\//,
+  /^(inspection|export)\//,
   /^fetch\//,
   /^extraction\//,
   /^extractors\//,

@@ -50,7 +50,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'export',
-    summary: 'give a store back as TSV',
+    summary: 'write a store as TSV or for other code bases',
     load: async () => (await import('./commands/export.ts')).exportCommand,
   },
   {

@@ -13,6 +13,7 @@ import {
 import { storedFeatureBytes, widenFeatures } from '../format/feature-dtype.ts';
 import { imageIdOf, recordColumn, rowCrc, rowCrcOf, type RowRecord } from '../format/row-record.ts';
 import type { RowShape } from '../format/row-shape.ts';
+import { LineIndex } from '../export/line-index.ts';
 import type { SourceForm } from '../format/store/source-form.ts';
 import { type StoredRows, StoreFile } from '../format/store/store-reader.ts';
 import { plainParts } from './store-filler.ts';
@@ -23,6 +24,8 @@ export interface ExportTsvOptions {
   readonly store: string;
   readonly out: string;
   readonly force?: boolean | undefined;
+  /** Also writes X.lineidx beside X.tsv: where each row begins, in decimal, a line each. */
+  readonly lineIndex?: boolean | undefined;
 }
 
 export interface ExportResult {
@@ -41,15 +44,29 @@ export async function exportTsv(options: ExportTsvOptions, context: StageContext
     await checkOutput(options.out, options.force === true);
     await checkNotInput(options.out, [options.store]);
     await removeStalePartials(options.out);
+    const index = options.lineIndex === true ? await LineIndex.plan(options.out) : undefined;
     await checkFreeSpace(options.out, store.rows * ROW_BYTES);
-    const bytes = await writeRows(store, options.out, context);
+    warnOfUntrained(store, context);
+    const bytes = await writeRows(store, options.out, index, context);
     return { ok: true, out: options.out, rows: store.rows, bytes, lossless: store.dtype === 'f32' };
   } finally {
     await store.close();
   }
 }
 
-async function writeRows(store: StoreFile, out: string, context: StageContext): Promise<number> {
+function warnOfUntrained(store: StoreFile, context: StageContext): void {
+  const { weights } = JSON.parse(store.metadata['detector']!) as { weights: string };
+  if (weights !== 'untrained') return;
+  const message = `${store.path}: these features come from an untrained detector, which a TSV cannot say; they are for trying things out, not for training`;
+  context.emit({ event: 'warning', message });
+}
+
+async function writeRows(
+  store: StoreFile,
+  out: string,
+  index: LineIndex | undefined,
+  context: StageContext,
+): Promise<number> {
   const form = new RowForm(await store.readSourceForm(), store.rows);
   const partial = partialPath(out, 'tsv');
   const file = await open(partial, 'w').catch(async (error: unknown) => {
@@ -59,7 +76,9 @@ async function writeRows(store: StoreFile, out: string, context: StageContext): 
   try {
     for await (const rows of store.readRows()) {
       context.signal.throwIfAborted();
-      const text = Buffer.from(formatRows(store, rows, form), 'utf8');
+      const lines = formatRows(store, rows, form).map(line => Buffer.from(line, 'utf8'));
+      const text = Buffer.concat(lines);
+      index?.add(lines);
       await file.writeFile(text).catch(async (error: unknown) => {
         const remaining = (store.rows - rows.begin) * ROW_BYTES;
         throw await describeWriteFailure(out, remaining, error);
@@ -76,6 +95,8 @@ async function writeRows(store: StoreFile, out: string, context: StageContext): 
       });
     }
     await file.sync();
+    // The index first: without its TSV it is a leftover, the TSV without its index would be taken for whole.
+    await index?.publish();
   } catch (error) {
     await file.close();
     await rm(partial, { force: true });
@@ -116,12 +137,13 @@ class RowForm {
   }
 }
 
-function formatRows(store: StoreFile, rows: StoredRows, form: RowForm): string {
+/** One text a row. */
+function formatRows(store: StoreFile, rows: StoredRows, form: RowForm): readonly string[] {
   const { shape, dtype } = store;
   const featureBytes = storedFeatureBytes(dtype);
   const columns = new Set<string>(shape.binary.map(field => field.name));
-  let text = '';
-  for (const [index, record] of rows.records.entries()) {
+  return rows.records.map((record, index) => {
+    let text = '';
     const features = rows.features.subarray(index * featureBytes, (index + 1) * featureBytes);
     if (rowCrc(features, record, columns) !== rowCrcOf(record)) {
       throw new LxmertDataError('ERR_STORE', {
@@ -138,9 +160,8 @@ function formatRows(store: StoreFile, rows: StoredRows, form: RowForm): string {
           ? encodeFeatures(features, dtype)
           : recordColumn(record, field.name).toString('base64'));
     }
-    text += parts.at(-1)!;
-  }
-  return text;
+    return text + parts.at(-1)!;
+  });
 }
 
 function encodeFeatures(stored: Buffer, dtype: StoreFile['dtype']): string {

@@ -58,7 +58,7 @@ def verify_file(path: str, identity: Identity | None = None) -> VerifyReport:
         ids: list[bytes] = []
         for begin in range(0, header.rows, _CHUNK_ROWS):
             end = min(begin + _CHUNK_ROWS, header.rows)
-            chunk_ids = _read_ids(header, handles, begin, end)
+            chunk_ids = read_ids(header, handles, begin, end)
             ids.extend(chunk_ids)
             damaged.extend(_check_rows(header, handles, begin, end, chunk_ids))
     problems.extend(_check_ids(ids))
@@ -95,11 +95,11 @@ def _check_rows(
     header: Header, handles: dict[str, FileIO], begin: int, end: int, ids: list[bytes]
 ) -> Iterator[DamagedImage]:
     tensors = [
-        (_read_rows(handles[name], header, name, begin, end), _row_bytes(header, name))
+        (read_rows(handles[name], header, name, begin, end), row_bytes(header, name))
         for name in CHECKSUM_ORDER
         if name in header.tensors
     ]
-    table = np.frombuffer(_read_rows(handles["crc32"], header, "crc32", begin, end), "<u4").tolist()
+    table = np.frombuffer(read_rows(handles["crc32"], header, "crc32", begin, end), "<u4").tolist()
     for at in range(end - begin):
         checksum = 0
         for data, size in tensors:
@@ -125,19 +125,22 @@ def _check_ids(ids: list[bytes]) -> Iterator[str]:
             yield f"row {index}: the img_id {key!r} is no UTF-8"
 
 
-def _read_ids(header: Header, handles: dict[str, FileIO], begin: int, end: int) -> list[bytes]:
-    data = bytes(_read_rows(handles["img_id"], header, "img_id", begin, end))
-    width = _row_bytes(header, "img_id")
+def read_ids(header: Header, handles: dict[str, FileIO], begin: int, end: int) -> list[bytes]:
+    """The img_ids of rows `begin` to `end`, without their padding."""
+    data = bytes(read_rows(handles["img_id"], header, "img_id", begin, end))
+    width = row_bytes(header, "img_id")
     return [data[at * width : (at + 1) * width].rstrip(b"\0") for at in range(end - begin)]
 
 
-def _row_bytes(header: Header, name: str) -> int:
+def row_bytes(header: Header, name: str) -> int:
+    """Bytes of one row of a tensor."""
     tensor = header.tensors[name]
     return (tensor.end - tensor.start) // header.rows
 
 
-def _read_rows(file: FileIO, header: Header, name: str, begin: int, end: int) -> memoryview:
-    tensor, size = header.tensors[name], _row_bytes(header, name)
+def read_rows(file: FileIO, header: Header, name: str, begin: int, end: int) -> memoryview:
+    """The bytes of rows `begin` to `end` of a tensor."""
+    tensor, size = header.tensors[name], row_bytes(header, name)
     return _read(file, Tensor(tensor.dtype, (), tensor.start + begin * size, tensor.start + end * size))
 
 

@@ -1,0 +1,56 @@
+import { open, rm } from 'node:fs/promises';
+import { LxmertDataError } from '../errors.ts';
+import { partialPath, publish, removeStalePartials } from '../files.ts';
+
+const LINE_FEED = 10;
+
+/** The `.lineidx` of a TSV: the byte at which each row begins, in decimal, a line each. */
+export class LineIndex {
+  readonly #path: string;
+  readonly #offsets: number[] = [];
+  #end = 0;
+
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** An index beside `tsv`, which may be there already or not: without its TSV it is a leftover. */
+  static async plan(tsv: string): Promise<LineIndex> {
+    const path = tsv.replace(/\.tsv$/, '.lineidx');
+    await removeStalePartials(path);
+    return new LineIndex(path);
+  }
+
+  /** Counts rows in; fails where one is more than a line, since its readers take lines for rows. */
+  add(rows: readonly Buffer[]): void {
+    for (const row of rows) {
+      const end = row.indexOf(LINE_FEED);
+      if (end !== -1 && end !== row.length - 1) {
+        throw new LxmertDataError('ERR_STORE', {
+          what: `row ${this.#offsets.length} stands on several lines, as in the TSV it came from, and cannot have a line index`,
+          where: this.#path,
+          hint: 'export it as tsv, or as oscar',
+        });
+      }
+      this.#offsets.push(this.#end);
+      this.#end += row.length;
+    }
+  }
+
+  async publish(): Promise<void> {
+    const partial = partialPath(this.#path, 'lineidx');
+    try {
+      const file = await open(partial, 'w');
+      try {
+        await file.writeFile(this.#offsets.map(offset => `${offset}\n`).join(''));
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await publish(partial, this.#path);
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,121 @@
+"""python -m lxmert_data.export STORE --to FORMAT OUT."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import StoreError
+from .export_store import ExportResult, export_store
+from .formats import FORMATS
+
+_EXIT_INTERRUPTED = 130
+_PROGRESS_SECONDS = {True: 0.1, False: 10.0}
+_EXAMPLES = """examples:
+  python -m lxmert_data.export train2014_obj36.safetensors --to hdf5-groups train2014_obj36.h5
+  python -m lxmert_data.export train2014_obj36.safetensors --to arrow --dtype f16 train2014_obj36.arrow
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    formats = "\n".join(f"  {entry.name:15} for {entry.opened_by}" for entry in FORMATS.values())
+    parser = argparse.ArgumentParser(
+        "python -m lxmert_data.export",
+        description="Writes a store in the format of another code base.",
+        epilog=f"formats:\n{formats}\n\n{_EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("store", metavar="STORE", help="a .safetensors store")
+    parser.add_argument("out", metavar="OUT", help="the file or folder to write")
+    parser.add_argument("--to", required=True, metavar="FORMAT", help="one of the formats below")
+    parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="of the features (default f32)")
+    parser.add_argument("--force", action="store_true", help="replace an existing export")
+    parser.add_argument("--json", action="store_true", help="one JSON event a line on standard output")
+    options = parser.parse_args(arguments)
+    report = _Report(options.json)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, report.interrupt)
+    try:
+        result = export_store(
+            options.store,
+            options.out,
+            options.to,
+            options.dtype,
+            options.force,
+            on_progress=report.progress,
+            on_warning=report.warning,
+        )
+    except KeyboardInterrupt:
+        report.error(StoreError("interrupted; nothing unfinished has a final name", hint="run the same command again"))
+        return _EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever started this export is gone; closing the stream at the end must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_INTERRUPTED
+    except StoreError as error:
+        report.error(error)
+        return 1
+    except OSError as error:
+        report.error(StoreError(error.strerror or str(error), error.filename))
+        return 1
+    report.result(result)
+    return 0
+
+
+class _Report:
+    """Tells people, or with `events` the program that started this one, what happens."""
+
+    def __init__(self, events: bool) -> None:
+        self._events = events
+        self._shown = time.monotonic() if not events else 0.0
+        self._interrupted = False
+
+    def interrupt(self, number: int, frame: object) -> None:
+        # Not raised here: inside some library's callback it would be lost, and a second one would end the cleaning up.
+        self._interrupted = True
+
+    def progress(self, done: int, total: int) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        now = time.monotonic()
+        if done < total and now - self._shown < _PROGRESS_SECONDS[self._events]:
+            return
+        self._shown = now
+        if self._events:
+            self._emit(event="progress", done=done, total=total)
+        else:
+            print(f"{done} of {total} images", file=sys.stderr)
+
+    def warning(self, message: str) -> None:
+        if self._events:
+            self._emit(event="warning", message=message)
+        else:
+            print(f"warning: {message}", file=sys.stderr)
+
+    def error(self, error: StoreError) -> None:
+        if self._events:
+            parts = {key: getattr(error, key) for key in ("what", "where", "expected", "got", "hint")}
+            self._emit(event="error", **parts)
+        else:
+            print(f"error: {error}", file=sys.stderr)
+
+    def result(self, result: ExportResult) -> None:
+        if self._events:
+            self._emit(event="result", **dataclasses.asdict(result))
+        else:
+            print(f"{result.out}: {result.rows} images, {result.bytes / 1e9:.3f} GB as {result.format}")
+
+    def _emit(self, **event: Any) -> None:
+        print(json.dumps(event), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""A folder with one uncompressed `.npz` file for each image, `<img_id>.npz`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import StoreError
+from ..header import BOX_COUNT, OBJECT_TENSORS
+from .checked_rows import Rows
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ReadImage = Callable[[int, str], Mapping[str, "NDArray[Any]"]]
+
+_MAX_NAME_BYTES = 255
+
+
+def row_bytes(plan: Plan) -> int:
+    # Members of the zip, and the last block of the file.
+    return plan.feature_bytes + 8192
+
+
+def make_companions(plan: Plan, on_warning: Callable[[str], None] | None) -> dict[str, bytes]:
+    return {}
+
+
+@contextmanager
+def open_writer(plan: Plan) -> Iterator[_FolderWriter]:
+    for img_id in plan.ids:
+        _check_file_name(img_id)
+    yield _FolderWriter(plan)
+
+
+@contextmanager
+def open_reader(plan: Plan) -> Iterator[tuple[int, ReadImage]]:
+    count = sum(entry.name.endswith(".npz") for entry in os.scandir(plan.path))
+
+    def read_image(row: int, img_id: str) -> dict[str, NDArray[Any]]:
+        with np.load(_path(plan, img_id), allow_pickle=False) as file:
+            features = file["x"].T if plan.variant == "columns" else file["x"]
+            image = {name: file[name] for name in OBJECT_TENSORS if name in plan.names}
+            size = np.array([file["image_h"], file["image_w"]], "<i4")
+            return {"features": features, "boxes": file["bbox"], "image_size": size, **image}
+
+    yield count, read_image
+
+
+class _FolderWriter:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def add(self, rows: Rows) -> None:
+        for at, img_id in enumerate(rows.ids):
+            image = rows.image(at)
+            features = image["features"]
+            arrays: dict[str, Any] = {name: image[name] for name in OBJECT_TENSORS if name in image}
+            # x: two ids that differ in case only would meet on some disks.
+            with open(_path(self._plan, img_id), "xb") as file:
+                np.savez(
+                    file,
+                    x=np.ascontiguousarray(features.T) if self._plan.variant == "columns" else features,
+                    bbox=image["boxes"],
+                    num_bbox=np.int64(BOX_COUNT),
+                    image_h=np.int64(image["image_size"][0]),
+                    image_w=np.int64(image["image_size"][1]),
+                    **arrays,
+                )
+
+
+def _path(plan: Plan, img_id: str) -> str:
+    return os.path.join(plan.path, f"{img_id}.npz")
+
+
+def _check_file_name(img_id: str) -> None:
+    if any(letter in img_id for letter in '/\\:*?"<>|') or len(f"{img_id}.npz".encode()) > _MAX_NAME_BYTES:
+        raise StoreError(
+            "this img_id cannot name a file",
+            None,
+            f'none of /\\:*?"<>| and at most {_MAX_NAME_BYTES - 4} bytes',
+            repr(img_id),
+            "export to one file, as hdf5-groups for instance",
+        )
