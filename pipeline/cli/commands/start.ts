@@ -60,6 +60,9 @@ export const startCommand: CommandSpec = {
     context.print(
       `\nTrain from it, in Python:  from lxmert_data import FeatureStore; store = FeatureStore("${store}")`,
     );
+    const images =
+      given === undefined ? ` --images ${textOption(options, 'images') ?? demoImages(context.data)}` : '';
+    context.print(`Look at it, in a browser:  npm run inspect -- ${store}${images} --open`);
     return verified.ok && same;
   },
 };
@@ -78,13 +81,17 @@ async function convertFile(file: string, context: CommandContext): Promise<strin
   return converted.store ?? undefined;
 }
 
+function demoImages(data: string): string {
+  return join(data, 'demo', 'images');
+}
+
 async function extractImages(
   options: Parameters<CommandSpec['run']>[1],
   context: CommandContext,
 ): Promise<string | undefined> {
   const demo = join(context.data, 'demo');
   await mkdir(demo, { recursive: true });
-  const images = textOption(options, 'images') ?? (await makeDemoImages(join(demo, 'images')));
+  const images = textOption(options, 'images') ?? (await makeDemoImages(demoImages(context.data)));
   const weights = await chooseWeights(textOption(options, 'weights'), context);
   context.print(
     `extract 36-box features of the images in ${images} (about 5 to 15 s an image on two processor cores)`,
