@@ -11,7 +11,7 @@ import { StoreFile } from '../pipeline/format/store/store-reader.ts';
 import { sharp } from '../pipeline/sharp.ts';
 import { seededRandom } from '../pipeline/synthetic-rows.ts';
 import { openStore, type StoreRow } from '../pipeline/store.ts';
-import { findAxeViolations, openPage, testInChromium } from './helpers/chromium.ts';
+import { findAxeViolations, openPage, settle, testInChromium } from './helpers/chromium.ts';
 import { makeDemoStore, makePage, makeStore, makeVocabulary, type Place } from './helpers/pages.ts';
 import { makeContext, makeLines, writeTsv } from './helpers/rows.ts';
 import { sharedPath } from './helpers/shared.ts';
@@ -175,7 +175,9 @@ testInChromium('a box is painted where its coordinates say, pixel by pixel', asy
   const { boxes } = await store.row('demo_2');
   await store.close();
   const page = await openPage(t, path, { height: 1600 });
+  await page.locator('.boxes g').nth(35).waitFor({ state: 'attached' });
   await page.selectOption('#labels', 'none');
+  await settle(page);
   // On a whole pixel, and at a scale that is none.
   await page.evaluate(`(() => {
     const stage = document.querySelector('.stage');
@@ -193,6 +195,7 @@ testInChromium('a box is painted where its coordinates say, pixel by pixel', asy
       }
       document.querySelector('.picture').style.visibility = 'hidden';
     })()`);
+    await settle(page);
     const { data, info } = await sharp(await page.screenshot())
       .removeAlpha()
       .raw()
@@ -398,6 +401,7 @@ testInChromium('img_ids, class names and file names cannot inject anything', asy
     const page = await openPage(t, path, { width });
     t.is((await drawAllCards(page)).length, HOSTILE.length);
     await page.selectOption('#labels', 'all');
+    await settle(page);
     t.is(await page.evaluate('typeof hacked'), 'undefined');
     t.is(await page.locator('main img, main script:not([type="application/json"])').count(), 0);
     const shown = await page.locator('article h3').allTextContents();
@@ -559,6 +563,7 @@ testInChromium('a picture with its boxes looks as it did', async t => {
   const page = await openPage(t, path, { width: 1000 });
   // Letters look different on every machine.
   await page.selectOption('#labels', 'none');
+  await settle(page);
   await page.evaluate(`document.querySelector('.stage').style.width = '320px'`);
   const shot = await page.locator('.stage').screenshot();
   const golden = join(ROOT, 'test', 'fixtures', 'inspect', 'demo_1.png');

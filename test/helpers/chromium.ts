@@ -83,7 +83,14 @@ export async function openPage(t: ExecutionContext, path: string, options: OpenO
     await context.close();
   });
   await page.goto(address);
+  await settle(page);
   return page;
+}
+
+/** Waits until what a page does in its next frames is done: cards that come near are drawn then, and changes of settings shown. */
+export async function settle(page: Page): Promise<void> {
+  const frame = 'new Promise(done => requestAnimationFrame(done))';
+  for (let frames = 0; frames < 3; frames++) await page.evaluate(frame);
 }
 
 /** What axe finds wrong with a page, each with the elements that it is about. */
