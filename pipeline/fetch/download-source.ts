@@ -10,14 +10,13 @@ import { downloadFile } from '../sources/http/download-file.ts';
 import type { DownloadOptions } from '../sources/http/download-file.ts';
 import { MirrorFault } from '../sources/http/mirror-fault.ts';
 import type { RemoteFile } from '../sources/http/remote-file.ts';
-import { calculateRetryDelay, DEFAULT_RETRY } from '../sources/http/retry-delay.ts';
+import { calculateRetryDelay, DEFAULT_RETRY, waitUnlessAborted } from '../sources/http/retry-delay.ts';
 import { createMirror } from '../sources/mirrors/create-mirror.ts';
 import type { MirrorProvider } from '../sources/mirrors/mirror.ts';
 import { downloadPath, sourceShape } from './artefact-files.ts';
 import { digestFile, sizeOf } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
 import type { LockEntry } from './data-lock.ts';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface DownloaderOptions {
   readonly dataRoot: string;
@@ -124,7 +123,7 @@ export class Downloader {
             ? calculateRetryDelay(error, attempt, policy, Math.random())
             : undefined;
         if (delayMs === undefined) throw error;
-        await sleep(delayMs, undefined, { signal: this.#options.context.signal });
+        await waitUnlessAborted(delayMs, this.#options.context.signal);
       }
     }
   }

@@ -57,6 +57,9 @@ export function checkRangeResponse(
     }
     const length = headers['content-length'];
     const total = length === undefined ? undefined : Number(length);
+    if (total !== undefined && !Number.isSafeInteger(total)) {
+      throw new MirrorFault('unsupported', `the server says that the file has ${total} bytes`);
+    }
     checkTotal(known, total);
     return { start: 0, end: total, total, validator, ranged: false };
   }
@@ -68,6 +71,9 @@ export function checkRangeResponse(
     );
   }
   const [start, last, total] = range.slice(1).map(Number) as [number, number, number];
+  if (!Number.isSafeInteger(total)) {
+    throw new MirrorFault('unsupported', `the server says that the file has ${total} bytes`);
+  }
   checkTotal(known, total);
   const wantedEnd = Math.min(asked.end ?? total, total);
   if (start !== asked.start || last + 1 > wantedEnd || last < start) {

@@ -95,7 +95,18 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     });
     const offer: BodyOffer = { destroy: error => stream.destroy(error), isOpen: true, body: undefined };
     stream.on('request', (sent: ClientRequest) => {
-      sent.prependOnceListener('response', response => offerDirectBody(response, offer));
+      sent.prependOnceListener('response', response => {
+        offerDirectBody(response, offer);
+        // An answer that is whole but unread would keep its connection until the client is closed.
+        stream.once('close', () => response.destroy());
+      });
+      // Unheard, such an answer ends the connection without a word, and the library waits for ever.
+      sent.once('upgrade', (response, socket) => {
+        socket.destroy();
+        stream.destroy(
+          new Error(`the server answers ${response.statusCode ?? ''} and wants another protocol`),
+        );
+      });
     });
     // Errors after the headers reach whoever reads the body; without a listener an unread one would end the process.
     // The library counts the bytes that it saw itself: none of a direct body.

@@ -106,6 +106,7 @@ class Download {
     } finally {
       this.#abort.abort();
       await this.#file?.close();
+      if (this.#file?.hasLostBytes === true) await removeJournal(journalPath(this.#options.path));
       await this.#data.close();
     }
   }
@@ -204,6 +205,8 @@ class Download {
   }
 
   async #fetchSegment(file: JournalledFile, segment: Segment, isRetry: boolean): Promise<void> {
+    // The break came after the last byte.
+    if (segment.done === segment.end) return;
     const overlap = this.#validator === undefined ? Math.min(OVERLAP_BYTES, segment.done) : 0;
     const opened = await this.#open({ start: segment.done - overlap, end: segment.end }, isRetry);
     await this.#receive(opened, file, segment, overlap);

@@ -1,4 +1,4 @@
-import { publish } from '../../files.ts';
+import { describeWriteFailure, publish } from '../../files.ts';
 import { MirrorFault } from './mirror-fault.ts';
 import { removeJournal } from './part-journal.ts';
 import type { PartialFile } from './partial-file.ts';
@@ -42,7 +42,13 @@ export async function finishDownload(
       `the file that came is another one: ${what} ${got ?? ''}, expected ${expected ?? ''}`,
     );
   }
-  await data.handle.sync();
+  try {
+    await data.handle.sync();
+  } catch (error) {
+    // A second sync would find nothing wrong, so nobody may go on with these bytes.
+    await removeJournal(journalPath);
+    throw await describeWriteFailure(data.path, 0, error);
+  }
   await publish(data.path, path);
   await removeJournal(journalPath);
   return { sizeBytes: total, sha256 };

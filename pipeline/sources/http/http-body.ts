@@ -14,6 +14,9 @@ export interface HttpBody {
   destroy: (error?: Error) => void;
 }
 
+/** A server may send chunks of one byte each; what manages a chunk is larger than that. */
+const MAX_CHUNKS = 4096;
+
 /** A body as the HTTP library hands it out. */
 export class StreamBody implements HttpBody {
   readonly #stream: Readable;
@@ -32,7 +35,7 @@ export class StreamBody implements HttpBody {
         this.receivedBytes += chunk.length;
         chunks.push(chunk);
         length += chunk.length;
-        if (length < budgetBytes / 4) continue;
+        if (length < budgetBytes / 4 && chunks.length < MAX_CHUNKS) continue;
         yield chunks;
         chunks = [];
         length = 0;

@@ -1,3 +1,4 @@
+import { describeWriteFailure } from '../../files.ts';
 import { checkFirstBytes, SHAPE_BYTES } from './file-shape.ts';
 import type { FileShape } from './file-shape.ts';
 import { MirrorFault } from './mirror-fault.ts';
@@ -21,6 +22,7 @@ export class JournalledFile {
   readonly #shape: FileShape;
   #unsyncedBytes = 0;
   #syncing: Promise<void> | undefined;
+  #failure: unknown;
 
   constructor(data: PartialFile, journal: PartJournal, shape: FileShape) {
     this.#data = data;
@@ -82,17 +84,26 @@ export class JournalledFile {
     this.#unsyncedBytes += size;
     if (this.#unsyncedBytes < SYNC_EVERY_BYTES || this.#syncing !== undefined) return;
     this.#unsyncedBytes = 0;
-    this.#syncing = this.#journal.sync(this.#data.handle).finally(() => (this.#syncing = undefined));
-    this.#syncing.catch(() => undefined);
+    // The system tells of bytes that it could not write only once: a later sync would find nothing wrong.
+    this.#syncing = this.#journal
+      .sync(this.#data.handle)
+      .catch((error: unknown) => void (this.#failure ??= error))
+      .finally(() => (this.#syncing = undefined));
   }
 
-  /** Waits for a sync under way; throws what it met. */
+  /** Whether bytes that the journal names may not be on the disk. */
+  get hasLostBytes(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Waits for a sync under way; throws what any of them met. */
   async settle(): Promise<void> {
     await this.#syncing;
+    if (this.#failure !== undefined) throw await describeWriteFailure(this.#data.path, 0, this.#failure);
   }
 
   async close(): Promise<void> {
-    await this.#syncing?.catch(() => undefined);
+    await this.#syncing;
     await this.#journal.close();
   }
 }

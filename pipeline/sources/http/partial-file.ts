@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { writev } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
@@ -73,7 +74,12 @@ export class PartialFile {
 
   /** Digests of bytes 0 to `total`. */
   async digest(total: number, signal: AbortSignal): Promise<FileDigests> {
-    if (this.#hasher !== undefined) return await this.#hasher.digest(total);
+    signal.throwIfAborted();
+    if (this.#hasher !== undefined) {
+      // With several connections there may be gigabytes left to hash. Closing the file ends the thread.
+      const aborted = once(signal, 'abort').then(() => Promise.reject(signal.reason as Error));
+      return await Promise.race([this.#hasher.digest(total), aborted]);
+    }
     const sha256 = createHash('sha256');
     const md5 = this.#wantsMd5 ? createHash('md5') : undefined;
     const bytes = Buffer.alloc(READ_BYTES);

@@ -109,6 +109,8 @@ export async function receiveBody(
         throw new TakeError('not the network', { cause: error });
       });
       isTaking = false;
+      seen = body.receivedBytes;
+      timer.refresh();
     }
   } catch (error) {
     if (error instanceof TakeError) throw error.cause;

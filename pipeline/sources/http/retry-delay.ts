@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { MirrorFault } from './mirror-fault.ts';
 
 export interface RetryPolicy {
@@ -34,6 +35,16 @@ export function calculateRetryDelay(
   const delay = Math.min(policy.firstDelayMs * 2 ** (attempt - 1), policy.maxDelayMs);
   // Full delays would make all connections of one break come back at the same moment.
   return delay * (0.5 + random / 2);
+}
+
+/** Throws the signal's own reason when that is given. */
+export async function waitUnlessAborted(delayMs: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(delayMs, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
 }
 
 /** Retry-After as seconds or as a date. */

@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MirrorFault } from './mirror-fault.ts';
-import { calculateRetryDelay, DEFAULT_RETRY } from './retry-delay.ts';
+import { calculateRetryDelay, DEFAULT_RETRY, waitUnlessAborted } from './retry-delay.ts';
 import type { RetryPolicy } from './retry-delay.ts';
 
 export interface RetryOptions {
@@ -30,7 +29,7 @@ export async function withRetries(
       const delayMs = calculateRetryDelay(error, failures, policy, Math.random());
       if (delayMs === undefined) throw error;
       onNote?.(`${error.message}; trying again in ${(delayMs / 1000).toFixed(1)} s`);
-      await sleep(delayMs, undefined, { signal });
+      await waitUnlessAborted(delayMs, signal);
     }
   }
 }
