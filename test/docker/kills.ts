@@ -54,28 +54,22 @@ dockerTest(
     t.deepEqual(await containersOf(docker, place), []);
     t.is(await sha256(place.out), await undisturbed(place, image));
   },
-  test.serial,
 );
 
-dockerTest(
-  found,
-  'without its command a container ends by itself',
-  async (t, { docker, image }) => {
-    const place = await makeDockerPlace(t, IMAGES, MS);
-    const running = startCli(commandWords(place, image));
-    await waitForRows(place, 2);
-    running.child.kill('SIGKILL');
-    await running.result;
-    let state = '';
-    for (let attempt = 0; attempt < 100 && state !== 'exited'; attempt++) {
-      await delay(100);
-      state = (await containersOf(docker, place))[0]!.State;
-    }
-    t.is(state, 'exited');
-    await rm(place.folder, { recursive: true });
-  },
-  test.serial,
-);
+dockerTest(found, 'without its command a container ends by itself', async (t, { docker, image }) => {
+  const place = await makeDockerPlace(t, IMAGES, MS);
+  const running = startCli(commandWords(place, image));
+  await waitForRows(place, 2);
+  running.child.kill('SIGKILL');
+  await running.result;
+  let state = '';
+  for (let attempt = 0; attempt < 100 && state !== 'exited'; attempt++) {
+    await delay(100);
+    state = (await containersOf(docker, place))[0]!.State;
+  }
+  t.is(state, 'exited');
+  await rm(place.folder, { recursive: true });
+});
 
 dockerTest(found, 'kill -9 of a container, and its removal, cost nothing', async (t, { docker, image }) => {
   const place = await makeDockerPlace(t, IMAGES, 2 * MS);
@@ -129,35 +123,38 @@ if (!canRunEngine || typeof found === 'string') {
   test.skip('kill -9 of the engine (root, dockerd and an engine are needed)', t => t.pass());
   test.skip('a full disk (root and an engine are needed)', t => t.pass());
 } else {
-  test('kill -9 of the engine: the command tells, and after a rerun the store is the same', async t => {
-    const place = await makeDockerPlace(t, IMAGES, MS);
-    const folder = join(place.folder, 'engine');
-    execFileSync('mkdir', [folder]);
-    let engine = await startPrivateEngine(folder);
-    try {
-      const image = await ensureStandIn(engine.docker);
-      const env = { DOCKER_HOST: `unix://${engine.socket}` };
-      const running = startCli(commandWords(place, image), { env });
-      await waitForRows(place, 6);
-      await crashEngine(folder, engine.pid);
-      const killed = await running.result;
-      t.is(killed.code, 1);
-      t.regex(killed.stderr, /no Docker engine answers here|the Docker engine went away/);
-      engine = await startPrivateEngine(folder);
-      const again = await runCli(commandWords(place, image), { env });
-      t.is(again.code, 0, again.stderr);
-      t.deepEqual(await containersOf(engine.docker, place), []);
-      const hash = await sha256(place.out);
-      const whole = await runCli(
-        commandWords({ ...place, out: join(place.folder, 'whole', 'x.safetensors') }, image),
-        { env },
-      );
-      t.is(whole.code, 0, whole.stderr);
-      t.is(hash, await sha256(join(place.folder, 'whole', 'x.safetensors')));
-    } finally {
-      await stopPrivateEngine(folder, engine.pid);
-    }
-  });
+  test.serial(
+    'kill -9 of the engine: the command tells, and after a rerun the store is the same',
+    async t => {
+      const place = await makeDockerPlace(t, IMAGES, MS);
+      const folder = join(place.folder, 'engine');
+      execFileSync('mkdir', [folder]);
+      let engine = await startPrivateEngine(folder);
+      try {
+        const image = await ensureStandIn(engine.docker);
+        const env = { DOCKER_HOST: `unix://${engine.socket}` };
+        const running = startCli(commandWords(place, image), { env });
+        await waitForRows(place, 6);
+        await crashEngine(folder, engine.pid);
+        const killed = await running.result;
+        t.is(killed.code, 1);
+        t.regex(killed.stderr, /no Docker engine answers here|the Docker engine went away/);
+        engine = await startPrivateEngine(folder);
+        const again = await runCli(commandWords(place, image), { env });
+        t.is(again.code, 0, again.stderr);
+        t.deepEqual(await containersOf(engine.docker, place), []);
+        const hash = await sha256(place.out);
+        const whole = await runCli(
+          commandWords({ ...place, out: join(place.folder, 'whole', 'x.safetensors') }, image),
+          { env },
+        );
+        t.is(whole.code, 0, whole.stderr);
+        t.is(hash, await sha256(join(place.folder, 'whole', 'x.safetensors')));
+      } finally {
+        await stopPrivateEngine(folder, engine.pid);
+      }
+    },
+  );
 
   dockerTest(
     found,
