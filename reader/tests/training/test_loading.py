@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import mmap
 import multiprocessing
 import os
 import pickle
@@ -26,6 +28,8 @@ from lxmert_data.training import (
     ImageDataset,
     LXMERTDataset,
     LXMERTTorchDataset,
+    NLVR2Dataset,
+    NLVR2TorchDataset,
     VQADataset,
     VQATorchDataset,
     collate,
@@ -141,6 +145,44 @@ def test_memory_is_used_again_only_when_nobody_holds_it() -> None:
     assert not pickle.loads(pickle.dumps(memory)).pin_memory
 
 
+def test_only_the_batch_is_saved() -> None:
+    memory = BatchMemory()
+    large = memory.take((8, 36, 2048))
+    del large
+    small = memory.take((4, 36, 2048))
+    file = io.BytesIO()
+    torch.save(small, file)
+    assert len(file.getvalue()) < small.numel() * 4 + 10_000
+
+
+class BusyBlock(mmap.mmap):
+    """Memory during whose inspection another thread is busy."""
+
+    meanwhile: Any = None
+
+    def __len__(self) -> int:
+        BusyBlock.meanwhile()
+        return super().__len__()
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_memory_is_found_while_other_threads_change_it(taken: bool) -> None:
+    memory = BatchMemory()
+    blocks = [mmap.mmap(-1, 1 << 21), BusyBlock(-1, 1 << 24), *(mmap.mmap(-1, 1 << 21) for _ in range(2))]
+    memory._free = [*blocks]
+
+    def give_back() -> None:
+        memory._give_back(mmap.mmap(-1, 1 << 21))
+
+    BusyBlock.meanwhile = memory._free.clear if taken else give_back
+    tensor = memory.take((1 << 22,))
+    assert tensor.fill_(7).shape == (1 << 22,)
+    BusyBlock.meanwhile = len([]).bit_length
+    memory._free = [*blocks] * 2
+    give_back()
+    assert len(memory._free) == 4
+
+
 def test_memory_of_threads() -> None:
     """Batches that one thread makes and another drops do not overlap."""
     memory = BatchMemory()
@@ -213,6 +255,52 @@ def test_pinning_asks_every_tensor(root: Path, monkeypatch: pytest.MonkeyPatch) 
     for name, column in examples.columns.items():
         assert pinned.columns[name].data_ptr() != column.data_ptr()
         assert torch.equal(pinned.columns[name], column)
+
+
+def content(batch: Any) -> list[Any]:
+    values = [value for part in vars(batch).values() for value in (part.values() if isinstance(part, dict) else [part])]
+    return [value.numpy().tobytes() if isinstance(value, torch.Tensor) else value for value in values]
+
+
+@pytest.mark.parametrize("kind", ["questions", "pairs", "sentences", "images"])
+def test_indices_of_every_kind(kind: str, root: Path) -> None:
+    """Arrays and tensors would take bytes and truth values for masks, and give other items or other images."""
+    dataset: Any = {
+        "questions": lambda: VQATorchDataset(VQADataset("nominival", root)),
+        "pairs": lambda: NLVR2TorchDataset(NLVR2Dataset("train", root)),
+        "sentences": lambda: LXMERTTorchDataset(LXMERTDataset("mscoco_minival", root=root)),
+        "images": lambda: ImageDataset([root / "nlvr2_imgfeat" / "test_obj36.safetensors"]),
+    }[kind]()
+    assert len(dataset) == 2
+    plain = [content(dataset.__getitems__([at])) for at in (0, 1)]
+    both = content(dataset.__getitems__([1, 1]))
+    for one in (-1, True, np.uint8(1), np.int64(1), torch.tensor(1), torch.tensor(1, dtype=torch.uint8)):
+        assert content(dataset.__getitems__([one])) == plain[1]
+        assert content(dataset.__getitems__([one, one])) == both
+    assert content(dataset.__getitems__(np.array([0], np.uint8))) == plain[0]
+    assert content(dataset.__getitems__(torch.tensor([1, 1]))) == both
+    for outside in (2, -3, np.uint8(2)):
+        with pytest.raises(IndexError):
+            dataset.__getitems__([0, outside])
+    for wrong in (1.0, "1", None, slice(0, 2), [0]):
+        with pytest.raises(TypeError):
+            dataset.__getitems__([wrong])
+        with pytest.raises(TypeError):
+            _ = dataset[wrong]
+
+
+def test_subsets_and_concatenations(root: Path) -> None:
+    data = torch.utils.data
+    dataset = VQATorchDataset(VQADataset("train,nominival", root))
+    numbers = np.array([3, 1, 0, 5], np.uint8)
+    want = [14, 12, 11, 22]
+    for part in (data.Subset(dataset, numbers), data.Subset(dataset, torch.from_numpy(numbers))):
+        assert torch.cat([batch[0] for batch in make_loader(part, None)]).tolist() == want
+    twice = data.ConcatDataset([data.Subset(dataset, numbers), dataset])
+    batches = list(make_loader(twice, None))
+    assert torch.cat([batch[0] for batch in batches]).tolist() == [*want, 11, 12, 13, 14, 21, 22]
+    features = torch.cat([batch[1] for batch in batches]).numpy()
+    assert np.array_equal(features, np.stack([dataset[at][1] for at in (3, 1, 0, 5, *range(6))]))
 
 
 def test_batches_are_the_callers_own(root: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +61,20 @@ def test_answer_table(root: Path) -> None:
     assert AnswerTable({"gqa", "visual7w"}, root).ans2id_map() == {"2": 0, "man": 1, "gray": 2}
     assert list(table.convert_label({"two": 1, "0": 0.3, "cat": 1}).items()) == [("0", 0.3), ("2", 1)]
     assert table.convert_label({"A man.": 0.9, "man": 0.3}) == {"man": 0.9}
+
+
+@pytest.mark.parametrize("text", ["null", "{}", '["a"]', '[{"ans": "a"}]', '[{"ans": 7, "dsets": []}]'])
+def test_broken_answer_tables_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "lxmert").mkdir()
+    (tmp_path / "lxmert" / "all_ans.json").write_text(text)
+    with pytest.raises(SplitError, match="the file is no table of answers"):
+        AnswerTable(root=tmp_path)
+
+
+def test_unknown_data_sets_of_answers_are_refused(root: Path) -> None:
+    for name in ({"VQA"}, {"vqa", "vg"}, "vqa,gqa"):
+        with pytest.raises(SplitError, match="no such data set in the table"):
+            AnswerTable(name, root)
 
 
 def test_items(root: Path, images: dict[str, Row]) -> None:
@@ -160,6 +175,23 @@ def test_broken_splits_are_refused(root: Path, tmp_path: Path) -> None:
     path.write_text(json.dumps([{"img_id": name, "sentf": {"vqa": ["a", "b"]}, "labelf": {"vqa": [{}]}}]))
     with pytest.raises(SplitError, match="1 labels for 2 sentences"):
         LXMERTDataset("mscoco_train", root=tmp_path)
+    good = {"img_id": name, "sentf": {"vqa": ["a"]}, "labelf": {"vqa": [{"two": 1}]}}
+    broken: list[tuple[dict[str, Any], str]] = [
+        ({"img_id": 7}, "a record names no image"),
+        ({"img_id": name + "\0"}, "a record names no image"),
+        ({"sentf": ["a"]}, "sentf of record 0 is no object"),
+        ({"labelf": None}, "labelf of record 0 is no object"),
+        ({"sentf": {"vqa": "a"}}, "vqa in sentf of record 0 cannot be used"),
+        ({"sentf": {"vqa": [7]}}, "vqa in sentf of record 0 cannot be used"),
+        ({"labelf": {"vqa": None}}, "vqa in labelf of record 0 cannot be used"),
+        ({"labelf": {"vqa": [["two"]]}}, "vqa in labelf of record 0 cannot be used"),
+        ({"labelf": {"vqa": [{"two": None}]}}, "vqa in labelf of record 0 cannot be used"),
+        ({"labelf": {"vqa": [{"two": float("nan")}]}}, "vqa in labelf of record 0 cannot be used"),
+    ]
+    for change, message in broken:
+        path.write_text(json.dumps([{**good, **change}]))
+        with pytest.raises(SplitError, match=message):
+            LXMERTDataset("mscoco_train", root=tmp_path)
     with pytest.raises(SplitError, match="no store is known for this source"):
         shutil.copy(root / "lxmert" / "vgnococo.json", tmp_path / "lxmert" / "mine.json")
         LXMERTTorchDataset(LXMERTDataset("mine", root=tmp_path))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lxmert_folder import IMAGES, write_folder
+from lxmert_folder import IMAGES, nlvr2_sentence, write_folder
 from store_writer import Row, make_header, make_metadata, make_rows, make_tensors, write_store
 
 pytest.importorskip("torch")
@@ -202,6 +202,9 @@ def test_a_box_outside_of_its_image(root: Path, tmp_path: Path) -> None:
         _ = dataset[3]
 
 
+RECORD = '{"img_id": "a", "question_id": 1, "sent": "?"}'
+
+
 def write_split(root: Path, folder: Path, text: str) -> Path:
     shutil.copytree(root / "vqa", folder / "vqa", dirs_exist_ok=True)
     (folder / "vqa" / "train.json").write_text(text)
@@ -215,12 +218,19 @@ def write_split(root: Path, folder: Path, text: str) -> Path:
         ("{}", "the file is no JSON split"),
         ("[", "record 0 is no JSON"),
         ("[1]", "record 0 is no object"),
-        ('[{"img_id": "a"}', "the split ends or breaks after record 0"),
-        ('[{"img_id": "a"},]', "record 1 is no JSON"),
-        ('[{"img_id": "a"} {"img_id": "a"}]', "the split ends or breaks after record 0"),
-        ('[{"img_id": "a"}] []', "something follows the last record"),
-        ('[{"img_id": 7}]', "a record names no image"),
-        ('[{"question_id": 7}]', "a record names no image"),
+        (f"[{RECORD}", "the split ends or breaks after record 0"),
+        (f"[{RECORD},]", "record 1 is no JSON"),
+        (f"[{RECORD} {RECORD}]", "the split ends or breaks after record 0"),
+        (f"[{RECORD}] []", "something follows the last record"),
+        ("[" * 100_000, "record 0 is no JSON"),
+        ("\ufeff[]", "the file is no JSON split"),
+        ('[{"img_id": 7, "question_id": 1, "sent": "?"}]', "a record names no image"),
+        ('[{"img_id": "a\\u0000", "question_id": 1, "sent": "?"}]', "a record names no image"),
+        ('[{"question_id": 7, "sent": "?"}]', "a record names no image"),
+        ('[{"img_id": "a", "sent": "?"}]', "a record has no question_id"),
+        ('[{"img_id": "a", "question_id": [1], "sent": "?"}]', "a record has no question_id"),
+        ('[{"img_id": "a", "question_id": 1}]', "a record has no sent"),
+        ('[{"img_id": "a", "question_id": 1, "sent": 7}]', "a record has no sent"),
     ],
 )
 def test_broken_splits_are_refused(text: str, message: str, root: Path, tmp_path: Path) -> None:
@@ -257,6 +267,40 @@ def test_labels_that_do_not_fit(root: Path, tmp_path: Path) -> None:
     (folder / "vqa" / "trainval_ans2label.json").write_text('{"": 0, "net": 2}')
     with pytest.raises(SplitError, match="the two answer tables differ"):
         VQADataset("train", folder)
+    (folder / "vqa" / "trainval_ans2label.json").write_text('{"a": 1}')
+    (folder / "vqa" / "trainval_label2ans.json").write_text('["a", "a"]')
+    with pytest.raises(SplitError, match="the two answer tables differ"):
+        VQADataset("train", folder)
+    for text in ("null", '{"0": "a"}', '[["a"]]'):
+        (folder / "vqa" / "trainval_label2ans.json").write_text(text)
+        with pytest.raises(SplitError, match="the file is no table of answers"):
+            VQADataset("train", folder)
+
+
+@pytest.mark.parametrize("label", [None, ["net"], "net", {"net": "1"}, {"net": None}, {"net": float("nan")}, 1])
+def test_labels_that_are_none(label: Any, root: Path, tmp_path: Path) -> None:
+    datum = {"img_id": IMAGES["mscoco_imgfeat/train2014"][0], "question_id": 1, "sent": "?", "label": label}
+    folder = write_split(root, tmp_path, json.dumps([datum]))
+    store = root / "mscoco_imgfeat" / "train2014_obj36.safetensors"
+    dataset = VQATorchDataset(VQADataset("train", folder), stores=[store])
+    with pytest.raises(SplitError, match="the label of question 1 cannot be used"):
+        _ = dataset[0]
+
+
+@pytest.mark.parametrize("label", [None, "1", 0.5, [1], 2])
+def test_nlvr2_labels_are_0_or_1(label: Any, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "nlvr2").mkdir()
+    (tmp_path / "nlvr2" / "train.json").write_text(json.dumps([{**nlvr2_sentence("train-1-0", 0, 1), "label": label}]))
+    store = root / "nlvr2_imgfeat" / "train_obj36.safetensors"
+    dataset = NLVR2TorchDataset(NLVR2Dataset("train", tmp_path), stores=[store])
+    with pytest.raises(SplitError, match="the label of question nlvr2_train-1-0_0 cannot be used"):
+        _ = dataset[0]
+
+
+def test_records_are_a_sequence(root: Path) -> None:
+    data = VQADataset("train", root).data
+    assert [record["question_id"] for record in data[1:3]] == [12, 13]
+    assert (data[-1]["question_id"], data[:0]) == (14, [])
 
 
 def test_evaluators(root: Path, tmp_path: Path) -> None:

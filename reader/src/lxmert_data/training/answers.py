@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from ..errors import SplitError
+from ..errors import SplitError, quote
 from .json_files import read_json
 
 _NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -23,9 +25,13 @@ class AnswerTable:
     def __init__(self, dsets: Iterable[str] | None = None, root: str | os.PathLike[str] = "data") -> None:
         path = os.path.join(root, "lxmert", "all_ans.json")
         wanted = None if dsets is None else set(dsets)
-        self._answers: list[str] = [
-            entry["ans"] for entry in read_json(path) if wanted is None or wanted & set(entry["dsets"])
-        ]
+        entries = read_json(path)
+        _check_entries(entries, path)
+        known = {name for entry in entries for name in entry["dsets"]}
+        if wanted is not None and not wanted <= known:
+            got = "a text" if isinstance(dsets, str) else ", ".join(sorted(wanted))
+            raise SplitError("no such data set in the table", path, f"a set of {', '.join(sorted(known))}", got)
+        self._answers: list[str] = [entry["ans"] for entry in entries if wanted is None or wanted & set(entry["dsets"])]
         self._ids = {answer: at for at, answer in enumerate(self._answers)}
         if len(self._ids) != len(self._answers):
             raise SplitError("an answer is in the table twice", path, "distinct answers", f"{len(self._ids)} of them")
@@ -79,12 +85,34 @@ class AnswerTable:
         return len(self._answers)
 
 
+def is_scores(label: Any) -> bool:
+    """Whether a value from JSON is a label: an object of finite scores by answer."""
+    return isinstance(label, dict) and all(
+        isinstance(score, (int, float)) and abs(score) < math.inf for score in label.values()
+    )
+
+
+def _check_entries(entries: Any, path: str) -> None:
+    expected = 'an array of objects with "ans", a text, and "dsets", an array of texts'
+    for entry in entries if isinstance(entries, list) else [entries]:
+        ans, dsets = (entry.get("ans"), entry.get("dsets")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(ans, str) or not _are_texts(dsets):
+            raise SplitError("the file is no table of answers", path, expected, quote(entry))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
+
+
 def read_answer_labels(folder: str) -> tuple[dict[str, int], list[str]]:
     """`ans2label` and `label2ans` of a fine-tuning task; raises SplitError where they contradict each other."""
     first, second = (os.path.join(folder, f"trainval_{name}.json") for name in ("ans2label", "label2ans"))
     ans2label: dict[str, int] = read_json(first)
     label2ans: list[str] = read_json(second)
-    if ans2label != {answer: label for label, answer in enumerate(label2ans)}:
+    if not _are_texts(label2ans):
+        raise SplitError("the file is no table of answers", second, "an array of texts", quote(label2ans))
+    inverse = {answer: label for label, answer in enumerate(label2ans)}
+    if ans2label != inverse or len(inverse) < len(label2ans):
         raise SplitError(
             "the two answer tables differ", first, f"the inverse of {second}", "another", "fetch both again"
         )

@@ -42,20 +42,22 @@ class BatchMemory:
         block = self._find(size)
         # The array, not the block, is what the tensor holds: when the tensor goes, the array goes, and the block is
         # free for the next batch.
-        array = np.frombuffer(block, np.uint8)
+        array = np.frombuffer(block, np.uint8, size)
         weakref.finalize(array, self._give_back, block).atexit = False
-        return torch.from_numpy(array)[:size]
+        return torch.from_numpy(array)
 
     def _find(self, size: int) -> mmap.mmap:
-        for at, block in enumerate(self._free):
+        # Any thread may give back or take meanwhile; a lock would wait for ever where this very thread gives back.
+        for block in self._free.copy():
             if size <= len(block) <= 2 * size + _HUGE_PAGE_BYTES:
-                return self._free.pop(at)
+                with contextlib.suppress(ValueError):  # another thread has it
+                    self._free.remove(block)
+                    return block
         return _map_memory(-(-size // _HUGE_PAGE_BYTES) * _HUGE_PAGE_BYTES)
 
     def _give_back(self, block: mmap.mmap) -> None:
-        if len(self._free) == _KEPT_BLOCKS:
-            self._free.pop(0)
         self._free.append(block)
+        del self._free[:-_KEPT_BLOCKS]
 
     def __reduce__(self) -> tuple[type[BatchMemory], tuple[bool]]:
         return BatchMemory, (self.pin_memory,)

@@ -10,6 +10,7 @@ import torch
 
 from .batches import ImageBatch
 from .feature_source import FeatureSource, Stores
+from .item_numbers import read_item_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,9 +34,9 @@ class ImageDataset(torch.utils.data.Dataset):  # type: ignore[misc,name-defined,
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        item: dict[str, Any] = self.__getitems__([range(len(self))[index]])[0]
+        item: dict[str, Any] = self.__getitems__([index])[0]
         return item
 
     def __getitems__(self, indices: Sequence[int]) -> ImageBatch:
-        places = np.asarray(indices, np.int64)
+        places = np.array(read_item_numbers(indices, len(self)), np.int64)
         return ImageBatch(self.source.names(places), self.source.gather(places, self._columns))

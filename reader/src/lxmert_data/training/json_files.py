@@ -16,7 +16,7 @@ def read_json(path: str) -> Any:
     """The whole document; raises SplitError where there is none."""
     try:
         return json.loads(_read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SplitError("the file is no JSON", path, "JSON", str(error), "fetch it again") from None
 
 
@@ -32,7 +32,7 @@ def scan_records(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     while text[at : at + 1] != "]" or count:
         try:
             record, end = decode(text, at)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SplitError(f"record {count} is no JSON", path, "JSON", str(error), "fetch the file again") from None
         if not isinstance(record, dict):
             raise SplitError(f"record {count} is no object", path, "an object", type(record).__name__)

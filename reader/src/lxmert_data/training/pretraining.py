@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import SplitError, StoreWarning
-from .answers import AnswerTable
+from ..errors import SplitError, StoreWarning, quote
+from .answers import AnswerTable, is_scores
 from .batches import ExampleBatch, InputExample, Label
 from .feature_source import FeatureSource, Stores
+from .item_numbers import read_item_numbers
 from .json_files import scan_records
+from .records import encode_image_id
 from .text_column import TextColumn, TextColumnBuilder
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class _Sentences:
             img_id, sentf, labelf = record["img_id"], record["sentf"], record["labelf"]
         except KeyError as error:
             raise SplitError(f"record {self._image_count} lacks {error}", path, "img_id, sentf and labelf") from None
+        _check_record(record, self._image_count, path)
         self._images.append(img_id)
         for category, sentences in sentf.items():
             if category not in self.categories:
@@ -175,18 +178,19 @@ class LXMERTTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name-de
         return len(self._entries)
 
     def __getitem__(self, index: int) -> InputExample:
-        example: InputExample = self.__getitems__([range(len(self))[index]])[0]
+        example: InputExample = self.__getitems__([index])[0]
         return example
 
     def __getitems__(self, indices: Sequence[int]) -> ExampleBatch:
         """A whole batch, its columns gathered at once; what a DataLoader asks for from PyTorch 2.0 on."""
         sentences = self.raw_dataset.sentences
-        chosen = [self._choose_sentence(index) for index in indices]
-        entries = [int(self._entries[index]) for index in indices]
+        numbers = read_item_numbers(indices, len(self))
+        chosen = [self._choose_sentence(number) for number in numbers]
+        entries = self._entries[numbers].tolist()
         return ExampleBatch(
             [sentences.uid(entry) for entry in entries],
             [sentences.texts[entry] for entry, _ in chosen],
-            self.source.gather(self._places[torch.as_tensor(indices)].numpy(), COLUMNS),
+            self.source.gather(self._places[numbers].numpy(), COLUMNS),
             [matched for _, matched in chosen],
             [sentences.label(entry) for entry in entries],
         )
@@ -204,6 +208,21 @@ class LXMERTTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name-de
         """The features of some region of some item's image, float32 [2048], drawn with Python's `random`."""
         place = int(self._places[random.randint(0, len(self) - 1)])
         return self.source.region(place, random.randint(0, 35))
+
+
+def _check_record(record: Mapping[str, Any], number: int, path: str) -> None:
+    encode_image_id(record, "img_id", path)
+    checks = (("sentf", "texts", lambda part: isinstance(part, str)), ("labelf", "labels", is_scores))
+    for name, parts, is_part in checks:
+        value = record[name]
+        if not isinstance(value, dict):
+            raise SplitError(f"{name} of record {number} is no object", path, "an object", type(value).__name__)
+        for category, found in value.items():
+            if not isinstance(found, list) or not all(map(is_part, found)):
+                expected = f"an array of {parts}"
+                raise SplitError(
+                    f"{category} in {name} of record {number} cannot be used", path, expected, quote(found)
+                )
 
 
 def _warn_of_missing(dataset: LXMERTDataset, found: NDArray[np.int64]) -> None:

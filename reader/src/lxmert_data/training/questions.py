@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import SplitError, StoreWarning
-from .answers import read_answer_labels
+from ..errors import SplitError, StoreWarning, quote
+from .answers import is_scores, read_answer_labels
 from .batches import QuestionBatch
 from .feature_source import FeatureSource, Stores
+from .item_numbers import read_item_numbers
 from .records import Records, RecordsById
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class _Questions:
         self.splits = splits.split(",")
         self.root = os.fspath(root)
         folder = os.path.join(self.root, self.folder)
-        self.data = Records([os.path.join(folder, f"{split}.json") for split in self.splits], self.image_keys)
+        self.data = Records(
+            [os.path.join(folder, f"{split}.json") for split in self.splits], self.id_key, self.image_keys
+        )
         self.id2datum: Mapping[Any, dict[str, Any]] = RecordsById(self.data, self.id_key)
         self._read_answers(folder)
 
@@ -52,6 +55,9 @@ class _Questions:
 
     def store_of(self, split: str) -> str:
         raise NotImplementedError
+
+    def is_label(self, label: Any) -> bool:
+        return is_scores(label)
 
     def target_of(self, label: Any, datum: Mapping[str, Any]) -> Any:
         raise NotImplementedError
@@ -118,6 +124,9 @@ class NLVR2Dataset(_Questions):
             raise SplitError("no store is known for this split of NLVR2", None, "train, valid or test", split, _PASS)
         return f"nlvr2_imgfeat/{name}_obj36"
 
+    def is_label(self, label: Any) -> bool:
+        return label in (0, 1)
+
     def target_of(self, label: Any, datum: Mapping[str, Any]) -> Any:
         return int(label)
 
@@ -168,17 +177,18 @@ class _QuestionTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name
         return len(self._records)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        item: tuple[Any, ...] = self.__getitems__([range(len(self))[index]])[0]
+        item: tuple[Any, ...] = self.__getitems__([index])[0]
         return item
 
     def __getitems__(self, indices: Sequence[int]) -> QuestionBatch:
         """A whole batch, its features gathered at once; what a DataLoader asks for from PyTorch 2.0 on."""
-        places = self.places[np.asarray(indices, np.int64)]
+        numbers = read_item_numbers(indices, len(self))
+        places = self.places[numbers]
         columns = self.source.gather(places.reshape(-1))
         if places.shape[1] > 1:
             columns = {name: column.view(*places.shape, *column.shape[1:]) for name, column in columns.items()}
         data = self.raw_dataset.data
-        records = [data[at] for at in self._records[torch.as_tensor(indices)].tolist()]
+        records = [data[at] for at in self._records[numbers].tolist()]
         ids = [record[self.raw_dataset.id_key] for record in records]
         sentences = [record["sent"] for record in records]
         return QuestionBatch(ids, columns["features"], columns["boxes"], sentences, self._targets(records))
@@ -197,8 +207,16 @@ class _QuestionTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name
         return self._build_targets([self._convert(record) for record in records])
 
     def _convert(self, record: Mapping[str, Any]) -> Any:
+        label = record["label"]
+        if not self.raw_dataset.is_label(label):
+            raise SplitError(
+                f"the label of question {record[self.raw_dataset.id_key]} cannot be used",
+                self.raw_dataset.name,
+                "a score for each answer, or 0 or 1 for NLVR2",
+                quote(label),
+            )
         try:
-            return self.raw_dataset.target_of(record["label"], record)
+            return self.raw_dataset.target_of(label, record)
         except KeyError as error:
             raise SplitError(
                 f"a label of question {record[self.raw_dataset.id_key]} is no answer of the table",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import SplitError
+from ..errors import SplitError, quote
 from .json_files import scan_records
 from .text_column import TextColumnBuilder
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 
 class Records(Sequence["dict[str, Any]"]):
-    """A sequence of dicts, made anew at each access."""
+    """A sequence of dicts, made anew at each access. Raises SplitError for one without id, sentence and images."""
 
-    def __init__(self, paths: Sequence[str], image_keys: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], id_key: str, image_keys: Sequence[str]) -> None:
         texts = TextColumnBuilder()
         images: list[bytes] = []
         for path in paths:
             for text, record in scan_records(path):
+                _check_record(record, id_key, path)
                 texts.append(text)
-                images.extend(_image_id(record, key, path) for key in image_keys)
+                images.extend(encode_image_id(record, key, path) for key in image_keys)
         self._texts = texts.finish()
         self._images = torch.from_numpy(np.array(images or [b"-"], np.bytes_).view(np.uint8))
         self._images_each = len(image_keys)
@@ -42,9 +43,10 @@ class Records(Sequence["dict[str, Any]"]):
     def __len__(self) -> int:
         return len(self._texts)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]
-        record: dict[str, Any] = json.loads(self._texts[index])
-        return record
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[at] for at in range(len(self))[index]]
+        return json.loads(self._texts[index])
 
 
 class RecordsById(Mapping[Any, "dict[str, Any]"]):
@@ -73,8 +75,16 @@ class RecordsById(Mapping[Any, "dict[str, Any]"]):
         return {**self.__dict__, "_places": None}
 
 
-def _image_id(record: dict[str, Any], key: str, path: str) -> bytes:
+def _check_record(record: Mapping[str, Any], id_key: str, path: str) -> None:
+    for key, kinds, expected in ((id_key, (str, int), "a text or a number"), ("sent", (str,), "a text")):
+        if not isinstance(record.get(key), kinds):
+            raise SplitError(f"a record has no {key}", path, f'{expected} under "{key}"', quote(record.get(key)))
+
+
+def encode_image_id(record: Mapping[str, Any], key: str, path: str) -> bytes:
+    """The img_id under `key` as UTF-8."""
     img_id = record.get(key)
-    if not isinstance(img_id, str) or not img_id:
-        raise SplitError("a record names no image", path, f'a text under "{key}"', repr(img_id))
+    # A zero byte would be taken for padding.
+    if not isinstance(img_id, str) or not img_id or "\0" in img_id:
+        raise SplitError("a record names no image", path, f'a text under "{key}"', quote(img_id))
     return img_id.encode("utf-8", "surrogatepass")
