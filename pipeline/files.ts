@@ -101,13 +101,21 @@ function noSpace(path: string, needed: number, free: number, cause?: unknown): L
   });
 }
 
-/** Names a failed write: a full disk says how much is missing, `remaining` being the bytes still to be written. */
+/** Names a failed write: a full disk says how much is missing, `remaining` being the bytes still to be written, 0 where that is not known. */
 export async function describeWriteFailure(
   path: string,
   remaining: number,
   error: unknown,
 ): Promise<unknown> {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+    if (remaining === 0) {
+      return new LxmertDataError('ERR_NO_SPACE', {
+        what: 'not enough disk space',
+        where: dirname(path),
+        hint: 'free some, or choose another disk with --out',
+        cause: error,
+      });
+    }
     const { bavail, bsize } = await statfs(dirname(path));
     return noSpace(path, remaining, Math.min(bavail * bsize, remaining), error);
   }

@@ -2,6 +2,7 @@ import test from 'ava';
 import type { CommandSpec } from '../pipeline/cli/command.ts';
 import { convertCommand } from '../pipeline/cli/commands/convert.ts';
 import { exportCommand } from '../pipeline/cli/commands/export.ts';
+import { inspectCommand } from '../pipeline/cli/commands/inspect.ts';
 import { startCommand } from '../pipeline/cli/commands/start.ts';
 import { validateCommand } from '../pipeline/cli/commands/validate.ts';
 import { verifyCommand } from '../pipeline/cli/commands/verify.ts';
@@ -15,8 +16,15 @@ function splitLikeNpm(line: readonly string[]): {
 } {
   const words: string[] = [];
   const env: Record<string, string> = {};
-  for (const word of line) {
-    if (!word.startsWith('--')) words.push(word);
+  for (const [place, word] of line.entries()) {
+    const [option, attached] = word.split('=');
+    // npm takes --to for its --token-description, value and all, and --png for -p -n -g.
+    if (line[place - 1] === '--to') continue;
+    if (option === '--to') env['npm_config_token_description'] = attached ?? line[place + 1]!;
+    else if (option === '--png') {
+      Object.assign(env, { npm_config_parseable: 'true', npm_config_yes: '', npm_config_global: 'true' });
+      if (attached !== undefined) words.push(attached);
+    } else if (!word.startsWith('--')) words.push(word);
     else {
       const [name, ...value] = word.slice(2).split('=');
       env[`npm_config_${name!.replaceAll('-', '_')}`] = value.length === 0 ? 'true' : value.join('=');
@@ -75,6 +83,21 @@ test(
 test('a folder', means, validateCommand, '--data ../d a.tsv', '--data=../d a.tsv');
 test('names that npm knows itself', means, validateCommand, '--json a.tsv', '--json a.tsv');
 test('start with a file', means, startCommand, 'a.tsv', 'a.tsv');
+test(
+  'a format, which npm takes with its value',
+  means,
+  exportCommand,
+  'x.safetensors --to npy --out y --dtype f16',
+  '--to=npy --out=y --dtype=f16 x.safetensors',
+);
+test(
+  'a picture, which npm takes for three switches',
+  means,
+  inspectCommand,
+  'x.safetensors --limit 12 --png x.png',
+  '--limit=12 --png=x.png x.safetensors',
+);
+test('a picture behind =', means, inspectCommand, 'x.safetensors --png=x.png', '--png=x.png x.safetensors');
 test(
   'export',
   means,

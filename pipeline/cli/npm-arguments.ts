@@ -35,18 +35,26 @@ export function restoreNpmArguments(command: CommandSpec, call: NpmCall): readon
   return [...restored, ...giveValues(command, valueless, call)];
 }
 
+/** What npm 11 makes of names that are short for others: `--to` is its --token-description, and each letter of `--png` a switch. */
+const NPM_NAMES: Readonly<Record<string, string>> = { to: 'token_description', png: 'parseable' };
+
+function npmVariable(name: string): string {
+  return `npm_config_${NPM_NAMES[name] ?? name.replaceAll('-', '_')}`;
+}
+
 function npmValue(name: string, env: NpmCall['env']): string | undefined {
   // npm knows --quiet and --silent as log levels.
   if (name === 'quiet')
     return ['silent', 'warn'].includes(env['npm_config_loglevel'] ?? '') ? 'true' : undefined;
-  const value = env[`npm_config_${name.replaceAll('-', '_')}`];
+  // -p alone is no --png, which is -p -n -g; its value is a plain word even behind =.
+  if (name === 'png' && env['npm_config_global'] !== 'true') return undefined;
+  const value = env[npmVariable(name)];
   return value === '' ? undefined : value;
 }
 
 function orderOptions(options: readonly OptionSpec[], { order }: NpmCall): readonly OptionSpec[] {
   if (order === undefined) return options;
-  const place = (option: OptionSpec): number =>
-    order.indexOf(`npm_config_${option.name.replaceAll('-', '_')}`);
+  const place = (option: OptionSpec): number => order.indexOf(npmVariable(option.name));
   return [...options].sort((a, b) => place(a) - place(b));
 }
 

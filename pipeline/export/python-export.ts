@@ -47,8 +47,10 @@ export async function runPythonExport(
       child.on('error', reject);
       child.on('close', (...end) => resolve(end));
     });
+    // An export that has its name is done, whatever came in its last moment.
+    if (told.has('result')) return;
     signal.throwIfAborted();
-    if (told.has('result') || told.has('error')) return;
+    if (told.has('error')) return;
     throw new LxmertDataError('ERR_LIBRARY', {
       what: `the export ended early (${by ?? `exit code ${code ?? '?'}`})`,
       where: python,

@@ -42,6 +42,8 @@ const CODES: readonly (readonly [RegExp, ErrorCode])[] = [
   [/^the output exists already/, 'ERR_OUTPUT_EXISTS'],
   [/^the output is the store itself/, 'ERR_USAGE'],
   [/^the output/, 'ERR_IO'],
+  [/^there is no such file/, 'ERR_INPUT'],
+  [/^reading or writing failed/, 'ERR_IO'],
   [/which this Python does not have$/, 'ERR_LIBRARY'],
 ];
 

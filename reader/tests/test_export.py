@@ -340,6 +340,27 @@ def test_a_missing_library_is_named_with_its_command(store_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "out", "code", "message"),
+    [
+        ("nothing", "x", 2, "there is no export format"),
+        ("arrow", "x.npz", 2, "needs another name"),
+        ("npy", "no-folder/x", 1, "output folder does not exist"),
+    ],
+)
+def test_wrong_usage_has_an_exit_code_of_its_own(
+    name: str, out: str, code: int, message: str, store_path: Path
+) -> None:
+    done = run_export(store_path, name, out)
+    assert done.returncode == code
+    assert message in done.stderr
+
+
+def test_a_store_that_is_not_there(tmp_path: Path) -> None:
+    done = run_export(tmp_path / "none.safetensors", "npy", "x")
+    assert (done.returncode, done.stderr) == (1, f"error: {tmp_path / 'none.safetensors'}: there is no such file\n")
+
+
 def test_a_damaged_image_stops_the_export(tmp_path: Path, rows: list[Row]) -> None:
     store = write_store(tmp_path / "s.safetensors", rows)
     with open(store, "r+b") as file:

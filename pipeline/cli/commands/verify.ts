@@ -16,6 +16,7 @@ import {
 } from '../command.ts';
 import { describeDatasets, describeStores, type StoreOutcome } from '../../stages/describe-health.ts';
 import { checkReport, writeReport } from '../../stages/write-report.ts';
+import { showAll } from '../../report/show-text.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 const MAX_LISTED = 20;
@@ -135,7 +136,7 @@ function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: 
   printSome(
     result.damaged,
     image =>
-      `  row ${image.row} ${image.img_id}: at byte ${image.offset}, checksum ${image.got}, expected ${image.expected}`,
+      `  row ${image.row} ${showAll(image.img_id)}: at byte ${image.offset}, checksum ${image.got}, expected ${image.expected}`,
     print,
   );
   if (!result.ok)
@@ -150,11 +151,11 @@ function printComparison(
   print(`  ${result.compared} rows compared with the source: ${result.ok ? 'all equal' : 'NOT EQUAL'}`);
   printSome(
     result.differences,
-    ({ img_id, line, differs }) => `  ${img_id} (line ${line}): ${differs.join(', ')}`,
+    ({ img_id, line, differs }) => `  ${showAll(img_id)} (line ${line}): ${differs.join(', ')}`,
     print,
   );
-  printSome(result.missing, id => `  ${id}: in the source, not in the store`, print);
-  printSome(result.extra, id => `  ${id}: in the store, not in the source`, print);
+  printSome(result.missing, id => `  ${showAll(id)}: in the source, not in the store`, print);
+  printSome(result.extra, id => `  ${showAll(id)}: in the store, not in the source`, print);
   if (result.errors > 0) printProblemSummary(result, context);
 }
 

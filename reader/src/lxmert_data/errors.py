@@ -42,6 +42,10 @@ class UnknownImageError(StoreError, KeyError):
     """An img_id that the store does not hold; also a KeyError."""
 
 
+class ExportRequestError(StoreError):
+    """An export that no format can be: another format, name or dtype must be asked for."""
+
+
 class SplitError(StoreError):
     """A JSON split or an answer table that cannot be used, alone or with the stores given."""
 

@@ -12,10 +12,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import ExportRequestError, StoreError
 from .export_store import ExportResult, export_store
 from .formats import FORMATS
 
+_EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130
 _PROGRESS_SECONDS = {True: 0.1, False: 10.0}
 _EXAMPLES = """examples:
@@ -62,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _EXIT_INTERRUPTED
     except StoreError as error:
         report.error(error)
-        return 1
+        return _EXIT_USAGE if isinstance(error, ExportRequestError) else 1
     except OSError as error:
-        report.error(StoreError(error.strerror or str(error), error.filename))
+        report.error(StoreError(f"reading or writing failed ({error.strerror or error})", error.filename))
         return 1
     report.result(result)
     return 0

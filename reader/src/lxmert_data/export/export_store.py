@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import StoreError
+from ..errors import ExportRequestError, StoreError
 from .checked_rows import CheckedRows
 from .formats import Format, find_format, load_writer
 from .output import MARKER, Output, is_disk_full, no_space
@@ -56,6 +56,8 @@ def export_store(
     target = os.fspath(out)
     _check_request(entry, target, dtype)
     writer = load_writer(entry)
+    if not os.path.exists(store):
+        raise StoreError("there is no such file", os.fspath(store))
     rows = CheckedRows(os.fspath(store), dtype)
     _warn(rows, on_warning)
     output_plan = _make_plan(rows, entry, dtype, "")
@@ -84,9 +86,10 @@ def export_store(
 
 def _check_request(entry: Format, target: str, dtype: str) -> None:
     if entry.suffixes and not target.endswith(entry.suffixes):
-        raise StoreError(f"{entry.name} needs another name", target, f"one that ends in {' or '.join(entry.suffixes)}")
+        ending = " or ".join(entry.suffixes)
+        raise ExportRequestError(f"{entry.name} needs another name", target, f"one that ends in {ending}")
     if dtype not in entry.dtypes:
-        raise StoreError(f"{entry.name} has no features of {dtype}", None, " or ".join(entry.dtypes), dtype)
+        raise ExportRequestError(f"{entry.name} has no features of {dtype}", None, " or ".join(entry.dtypes), dtype)
 
 
 def _warn(rows: CheckedRows, on_warning: Callable[[str], None] | None) -> None:

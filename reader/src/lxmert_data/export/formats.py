@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import ExportRequestError, StoreError
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ FORMATS: dict[str, Format] = {
 
 
 def find_format(name: str) -> Format:
-    """The format of that name; raises StoreError, with the nearest name, where there is none."""
+    """The format of that name; raises ExportRequestError, with the nearest name, where there is none."""
     if name in FORMATS:
         return FORMATS[name]
     near = difflib.get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else None
-    raise StoreError(f"there is no export format {name!r}", None, ", ".join(FORMATS), name, hint)
+    raise ExportRequestError(f"there is no export format {name!r}", None, ", ".join(FORMATS), name, hint)
 
 
 def load_writer(entry: Format) -> Any:
