@@ -5,17 +5,17 @@ import {
   findBestClasses,
   rateRegions,
   scaleRegions,
-} from '../pipeline/extractors/embedded/choose-boxes.ts';
-import type { ConvertedModel } from '../pipeline/extractors/embedded/convert-model.ts';
-import { decodeImage } from '../pipeline/extractors/embedded/decode-image.ts';
-import type { BackboneOutput, Device } from '../pipeline/extractors/embedded/detector-session.ts';
-import { DetectorSession } from '../pipeline/extractors/embedded/detector-session.ts';
-import { buildBackboneGraph } from '../pipeline/extractors/embedded/graphs.ts';
-import { makeNetworkInput } from '../pipeline/extractors/embedded/network-input.ts';
-import type { InputSize } from '../pipeline/extractors/embedded/propose-regions.ts';
-import { decodeProposals, proposeRegions } from '../pipeline/extractors/embedded/propose-regions.ts';
-import type { OracleImage } from '../test/embedded/oracle.ts';
-import { measureDifference, readExpectedRow, readIntermediates, thin } from '../test/embedded/oracle.ts';
+} from '../pipeline/detector/regions/choose-boxes.ts';
+import type { ConvertedModel } from '../pipeline/detector/model/convert-model.ts';
+import { decodeImage } from '../pipeline/detector/image/decode-image.ts';
+import type { BackboneOutput, Device } from '../pipeline/detector/session.ts';
+import { DetectorSession } from '../pipeline/detector/session.ts';
+import { buildBackboneGraph } from '../pipeline/detector/model/graphs.ts';
+import { makeNetworkInput } from '../pipeline/detector/image/network-input.ts';
+import type { InputSize } from '../pipeline/detector/regions/propose-regions.ts';
+import { decodeProposals, proposeRegions } from '../pipeline/detector/regions/propose-regions.ts';
+import type { OracleImage } from '../test/helpers/oracle.ts';
+import { measureDifference, readExpectedRow, readIntermediates, thin } from '../test/helpers/oracle.ts';
 import { matchRegions, ROI_TOLERANCE, SCORE_TOLERANCE } from './compare-regions.ts';
 
 /** One line of the table of one image. */

@@ -1,4 +1,4 @@
-import { measureDifference } from '../test/embedded/oracle.ts';
+import { measureDifference } from '../test/helpers/oracle.ts';
 
 export const ROI_TOLERANCE = 1e-2;
 /** Regions whose scores are closer than Caffe's own noise may change places. */

@@ -1,4 +1,4 @@
-import type { Bottleneck, Convolution } from '../pipeline/extractors/embedded/network.ts';
+import type { Bottleneck, Convolution } from '../pipeline/detector/model/network.ts';
 import {
   BACKBONE_BLOCKS,
   BIASED_LAYERS,
@@ -6,7 +6,7 @@ import {
   HEAD_BLOCKS,
   POOLED_SIZE,
   STEM_BLOCKS,
-} from '../pipeline/extractors/embedded/network.ts';
+} from '../pipeline/detector/model/network.ts';
 
 /** Multiplications and additions of one image whose network input has this size; those of padding included. */
 export function countOperations(height: number, width: number, rois: number): number {

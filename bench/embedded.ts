@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
-import { createEmbeddedExtractor, type ExtractorImage } from '../pipeline/extractors/embedded/extractor.ts';
-import type { Device } from '../pipeline/extractors/embedded/detector-session.ts';
-import { OnnxGraph } from '../pipeline/extractors/embedded/onnx-model.ts';
-import { seededRandom } from '../pipeline/synthetic-rows.ts';
+import { createEmbeddedExtractor, type ExtractorImage } from '../pipeline/extraction/embedded/extractor.ts';
+import type { Device } from '../pipeline/detector/session.ts';
+import { OnnxGraph } from '../pipeline/detector/model/onnx-model.ts';
+import { seededRandom } from '../pipeline/rows/synthetic-row.ts';
 import { countOperations } from './count-operations.ts';
 
 const [count = 5, rois = 300, batch] = process.argv.slice(2, 5).map(Number) as [number?, number?, number?];

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findSplit } from '../pipeline/extraction/splits.ts';
 import type { PipelineEvent } from '../pipeline/events.ts';
-import { prepareDocker } from '../pipeline/extractors/docker/backend.ts';
+import { prepareDocker } from '../pipeline/extraction/docker/backend.ts';
 import { extract } from '../pipeline/stages/extract.ts';
 import { ensureStandIn, findTestEngine } from '../test/helpers/engine.ts';
 import { writePpms } from '../test/helpers/ppm.ts';

@@ -1,5 +1,5 @@
-import { createHttpClient } from '../pipeline/sources/http/client.ts';
-import { downloadFile } from '../pipeline/sources/http/download-file.ts';
+import { createHttpClient } from '../pipeline/net/client.ts';
+import { downloadFile } from '../pipeline/net/download-file.ts';
 
 /* One download, for fetch-throughput.ts: node bench/fetch-one.ts URL PATH CONNECTIONS. */
 

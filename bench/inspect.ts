@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
-import { sharp } from '../pipeline/sharp.ts';
+import { sharp } from '../pipeline/detector/image/sharp.ts';
 import {
   CLI,
   makeFolder,

@@ -11,10 +11,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { formatRow } from '../pipeline/format/format-row.ts';
-import { makeSyntheticRow } from '../pipeline/synthetic-rows.ts';
+import { formatRow } from '../pipeline/rows/format-row.ts';
+import { makeSyntheticRow } from '../pipeline/rows/synthetic-row.ts';
 
-export const CLI = join(import.meta.dirname, '..', 'pipeline', 'cli.ts');
+export const CLI = join(import.meta.dirname, '..', 'pipeline', 'cli', 'main.ts');
 
 export interface Run {
   readonly seconds: number;

@@ -8,10 +8,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { convertModel } from '../pipeline/extractors/embedded/convert-model.ts';
-import type { Device } from '../pipeline/extractors/embedded/detector-session.ts';
-import { FORMULA_WEIGHTS } from '../pipeline/extractors/embedded/formula-weights.ts';
-import { hasOracle, listOracleImages, ORACLE } from '../test/embedded/oracle.ts';
+import { convertModel } from '../pipeline/detector/model/convert-model.ts';
+import type { Device } from '../pipeline/detector/session.ts';
+import { FORMULA_WEIGHTS } from '../pipeline/detector/model/formula-weights.ts';
+import { hasOracle, listOracleImages, ORACLE } from '../test/helpers/oracle.ts';
 import type { Comparison } from './compare-oracle.ts';
 import { compareWithOracle, openTappedSession } from './compare-oracle.ts';
 

@@ -2,10 +2,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
-import { caffeLimits } from '../pipeline/format/caffe-edge.ts';
-import { formatRow } from '../pipeline/format/format-row.ts';
-import { sharp } from '../pipeline/sharp.ts';
-import { makeSyntheticRow, seededRandom } from '../pipeline/synthetic-rows.ts';
+import { caffeLimits } from '../pipeline/rows/clip-boundary.ts';
+import { formatRow } from '../pipeline/rows/format-row.ts';
+import { sharp } from '../pipeline/detector/image/sharp.ts';
+import { makeSyntheticRow, seededRandom } from '../pipeline/rows/synthetic-row.ts';
 import { drawScene, SCENE, type SceneThing } from './draw-scene.ts';
 import { CLI, makeFolder, measure } from './measure.ts';
 

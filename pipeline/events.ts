@@ -1,4 +1,4 @@
-import type { Problem } from './format/problem.ts';
+import type { Problem } from './problem.ts';
 
 /** What stages tell while they work. With `--json` each is printed as one line. */
 export type PipelineEvent =

@@ -1,7 +1,7 @@
 export { LxmertDataError, type ErrorCode, type ErrorParts } from './errors.ts';
 export type { Emit, PipelineEvent, StageContext } from './events.ts';
-export type { FeatureDtype } from './format/feature-dtype.ts';
-export type { Problem, ProblemCode } from './format/problem.ts';
+export type { FeatureDtype } from './rows/feature-dtype.ts';
+export type { Problem, ProblemCode } from './problem.ts';
 export { convert, type ConvertOptions, type ConvertResult } from './stages/convert.ts';
 export { compareWithSource, type CompareResult } from './stages/compare-source.ts';
 export { EXPORT_FORMATS, type ExportFormat, findExportFormat } from './export/formats.ts';
@@ -9,4 +9,4 @@ export { exportWithPython, type ExportPythonOptions } from './stages/export-pyth
 export { exportTsv, type ExportResult, type ExportTsvOptions } from './stages/export-tsv.ts';
 export { validate, type ValidateOptions, type ValidateResult } from './stages/validate.ts';
 export { verifyStore, type VerifyStoreResult } from './stages/verify-store.ts';
-export { openStore, type FeatureStore, type StoreRow } from './store.ts';
+export { openStore, type FeatureStore, type StoreRow } from './store/feature-store.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import type { ProblemSummary } from '../stages/problem-log.ts';
-import type { CommandContext } from './command.ts';
+import type { ProblemSummary } from '../rows/problem-log.ts';
+import type { CommandContext } from './spec.ts';
 
 /** Where the trained detector lies below the data root. */
 export const DEFAULT_WEIGHTS = 'detector/resnet101_faster_rcnn_final_iter_320000.caffemodel';

@@ -1,5 +1,5 @@
 import { LxmertDataError } from '../errors.ts';
-import { type ArgumentSpec, type CommandSpec, COMMON_OPTIONS, type OptionSpec } from './command.ts';
+import { type ArgumentSpec, type CommandSpec, COMMON_OPTIONS, type OptionSpec } from './spec.ts';
 
 /*
  * `npm run X --split a` does not hand `--split a` to the script: npm takes the option for its own, passes `a` as a plain word and sets

@@ -2,8 +2,8 @@ import { styleText } from 'node:util';
 import { createLogUpdate } from 'log-update';
 import { LxmertDataError } from '../errors.ts';
 import type { Emit, PipelineEvent } from '../events.ts';
-import { formatBytes } from '../files.ts';
-import { describeProblem } from '../format/problem.ts';
+import { formatBytes } from '../files/format-bytes.ts';
+import { describeProblem } from '../problem.ts';
 
 /** Seconds between two lines of progress where nobody watches a terminal. */
 const PLAIN_INTERVAL_MS = 10_000;

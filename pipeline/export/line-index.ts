@@ -1,6 +1,6 @@
 import { open, rm } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
-import { partialPath, publish, removeStalePartials } from '../files.ts';
+import { partialPath, publish, removeStalePartials } from '../files/atomic.ts';
 
 const LINE_FEED = 10;
 

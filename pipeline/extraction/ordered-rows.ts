@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ByteSource } from '../sources/byte-source.ts';
+import type { ByteSource } from '../inputs/byte-source.ts';
 import type { RowFolder, RowPlace } from './row-folder.ts';
 
 /** Rows of a folder in the order of `imgIds` as one TSV, whatever files they stand in. Ids without a row are left out. */

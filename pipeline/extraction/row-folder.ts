@@ -1,12 +1,12 @@
 import { type FileHandle, mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
-import { isRunning } from '../files.ts';
-import { decodeRow } from '../format/decode-row.ts';
-import type { RowProblem } from '../format/problem.ts';
-import { RECORD_BYTES, rowRecordAt } from '../format/row-record.ts';
-import { FEATURE_BYTES, OBJ36 } from '../format/row-shape.ts';
-import type { DetectorName } from '../extractors/contract.ts';
+import { isRunning } from '../files/processes.ts';
+import { decodeRow } from '../rows/decode-row.ts';
+import type { RowProblem } from '../problem.ts';
+import { RECORD_BYTES, rowRecordAt } from '../rows/row-record.ts';
+import { FEATURE_BYTES, OBJ36 } from '../rows/row-shape.ts';
+import type { DetectorName } from './contract.ts';
 
 const LF = 10;
 const READ_BYTES = 1 << 20;

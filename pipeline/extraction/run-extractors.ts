@@ -1,9 +1,9 @@
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { type DetectorName, EXTRACTOR_EXIT, type ExtractorEvent } from '../extractors/contract.ts';
-import type { ExtractorEnd, RunningExtractor, StartExtractor } from '../extractors/extractor-process.ts';
+import { type DetectorName, EXTRACTOR_EXIT, type ExtractorEvent } from './contract.ts';
+import type { ExtractorEnd, RunningExtractor, StartExtractor } from './process.ts';
 import type { ListedImage } from './list-images.ts';
-import { LotReader } from './lot-reader.ts';
+import { LotReader } from './batch-reader.ts';
 import type { RowFolder } from './row-folder.ts';
 
 /** Images handed out together: few, so that a slow device does not hold the end, and the same whatever the number of devices. */

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
-import { parseElement, parseEntry, readTopLevel } from '../json/top-level.ts';
-import type { Artefact } from '../manifest.ts';
-import { MirrorFault } from '../sources/http/mirror-fault.ts';
+import { parseElement, parseEntry, readTopLevel } from '../annotations/top-level.ts';
+import type { Artefact } from '../manifest/load.ts';
+import { MirrorFault } from '../net/mirror-fault.ts';
 import { checkWeights } from './check-weights.ts';
 
 export interface FileDigest {

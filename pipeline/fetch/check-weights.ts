@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises';
-import { checkCaffemodel } from '../extractors/embedded/caffemodel.ts';
-import { checkFirstBytes, SHAPE_BYTES } from '../sources/http/file-shape.ts';
-import { MirrorFault } from '../sources/http/mirror-fault.ts';
-import { openRandomAccess } from '../sources/random-access.ts';
-import { readZipDirectory } from '../sources/zip-directory.ts';
+import { checkCaffemodel } from '../detector/model/caffemodel.ts';
+import { checkFirstBytes, SHAPE_BYTES } from '../net/file-shape.ts';
+import { MirrorFault } from '../net/mirror-fault.ts';
+import { openRandomAccess } from '../inputs/random-access.ts';
+import { readZipDirectory } from '../inputs/zip-directory.ts';
 
 /**
  * Whether a file can be weights of this format. Of a caffemodel every layer and shape is looked at; of a PyTorch file in a

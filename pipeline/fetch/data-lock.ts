@@ -2,7 +2,7 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { v } from '../schema.ts';
 import { isErrno, LxmertDataError } from '../errors.ts';
-import { partialPath, publish } from '../files.ts';
+import { partialPath, publish } from '../files/atomic.ts';
 
 export const LOCK_NAME = 'lxmert-data.lock.json';
 

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
-import { formatBytes } from '../files.ts';
+import { formatBytes } from '../files/format-bytes.ts';
 import type { FetchPlan } from './plan-fetch.ts';
 
 /** Free on the disk of a folder, which need not exist yet. */

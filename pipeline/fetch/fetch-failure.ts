@@ -1,4 +1,4 @@
-import type { Manifest, Source } from '../manifest.ts';
+import type { Manifest, Source } from '../manifest/load.ts';
 
 export interface FailedArtefact {
   readonly name: string;

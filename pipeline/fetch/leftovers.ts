@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Artefact, Manifest } from '../manifest.ts';
-import { downloadPath } from './artefact-files.ts';
+import type { Artefact, Manifest } from '../manifest/load.ts';
+import { downloadPath } from './asset-files.ts';
 
 const SUFFIXES = ['', '.partial', '.partial-journal'] as const;
 

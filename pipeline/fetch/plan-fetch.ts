@@ -1,6 +1,6 @@
-import type { Artefact, Manifest, Source } from '../manifest.ts';
-import { orderSources } from '../manifest.ts';
-import { downloadPath, describePlace, targetPath } from './artefact-files.ts';
+import type { Artefact, Manifest, Source } from '../manifest/load.ts';
+import { orderSources } from '../manifest/load.ts';
+import { downloadPath, describePlace, targetPath } from './asset-files.ts';
 import type { LockEntry } from './data-lock.ts';
 
 /** Bytes of an image in an f32 store; the header is nothing beside it. */

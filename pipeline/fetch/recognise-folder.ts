@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { StageContext } from '../events.ts';
-import type { Artefact, Manifest, Source } from '../manifest.ts';
-import { MirrorFault } from '../sources/http/mirror-fault.ts';
-import { comparePartNames, wholeNameOf } from '../sources/part-names.ts';
-import { openRandomAccess } from '../sources/random-access.ts';
-import { readZipDirectory } from '../sources/zip-directory.ts';
+import type { Artefact, Manifest, Source } from '../manifest/load.ts';
+import { MirrorFault } from '../net/mirror-fault.ts';
+import { comparePartNames, wholeNameOf } from '../files/part-names.ts';
+import { openRandomAccess } from '../inputs/random-access.ts';
+import { readZipDirectory } from '../inputs/zip-directory.ts';
 import { checkContent, digestFile } from './check-content.ts';
 
 /** Files of the user that hold an artefact, and how. */

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno, LxmertDataError } from '../errors.ts';
-import { isRunning } from '../files.ts';
+import { isRunning } from '../files/processes.ts';
 
 const NAME = '.fetch-running';
 const WRITE_MS = 200;

@@ -1,4 +1,4 @@
-import { StoreFile } from '../format/store/store-reader.ts';
+import { StoreFile } from '../store/reader.ts';
 
 /** Image ids of a store in row order. Throws ERR_STORE where it is none. */
 export async function readStoreIds(path: string): Promise<readonly string[]> {

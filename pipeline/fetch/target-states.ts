@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { StoreFile } from '../format/store/store-reader.ts';
-import type { Manifest } from '../manifest.ts';
-import { partialDownloadPath } from '../sources/http/download-file.ts';
-import { downloadPath, targetPath } from './artefact-files.ts';
+import { StoreFile } from '../store/reader.ts';
+import type { Manifest } from '../manifest/load.ts';
+import { partialDownloadPath } from '../net/download-file.ts';
+import { downloadPath, targetPath } from './asset-files.ts';
 import { sizeOf } from './check-content.ts';
 import type { LockEntry } from './data-lock.ts';
 import { orderedSources } from './plan-fetch.ts';

@@ -1,5 +1,5 @@
 import { LxmertDataError } from '../errors.ts';
-import { showAll } from '../report/show-text.ts';
+import { showAll } from '../show-text.ts';
 
 const MAX_NAMED = 5;
 

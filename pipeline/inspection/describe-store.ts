@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import type { StoreFile } from '../format/store/store-reader.ts';
+import type { StoreFile } from '../store/reader.ts';
 import type { ClassCount, Distribution, StoreOverview } from '../report/store-overview.ts';
-import { showAll } from '../report/show-text.ts';
+import { showAll } from '../show-text.ts';
 import type { RankedImage } from './rank-images.ts';
 import type { Vocabulary } from './read-vocabulary.ts';
 import { SUMMARY, SUMMARY_FIELDS } from './summarise-row.ts';

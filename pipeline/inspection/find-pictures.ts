@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { listImages } from '../extraction/list-images.ts';
-import { sharp, type Sharp } from '../sharp.ts';
+import { sharp, type Sharp } from '../detector/image/sharp.ts';
 
 export interface Picture {
   /** JPEG, at most `side` pixels long on its longer side. */

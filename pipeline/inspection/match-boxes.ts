@@ -1,4 +1,4 @@
-import { BOXES, FEATURE_DIM } from '../format/row-shape.ts';
+import { BOXES, FEATURE_DIM } from '../rows/row-shape.ts';
 
 /** Two sets of 36 boxes of the same image, matched one to one. Each list is in the order of the first one's boxes. */
 export interface MatchedRows {

@@ -1,4 +1,4 @@
-import { ATTRIBUTE_CLASSES, BOXES, OBJECT_CLASSES } from '../format/row-shape.ts';
+import { ATTRIBUTE_CLASSES, BOXES, OBJECT_CLASSES } from '../rows/row-shape.ts';
 import type { PairOverview } from '../report/pair-overview.ts';
 import type { Distribution } from '../report/store-overview.ts';
 import type { MatchedRows } from './match-boxes.ts';

@@ -1,4 +1,4 @@
-import { formatNumber, formatPercent } from '../report/show-text.ts';
+import { formatNumber, formatPercent } from '../show-text.ts';
 import { FLAW, SUMMARY, SUMMARY_FIELDS } from './summarise-row.ts';
 import type { StoreSurvey } from './survey-store.ts';
 

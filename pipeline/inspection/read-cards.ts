@@ -1,10 +1,10 @@
-import { storedFeatureBytes } from '../format/feature-dtype.ts';
-import { imageIdOf, imageSize, type RowRecord } from '../format/row-record.ts';
-import type { RowShape } from '../format/row-shape.ts';
-import type { StoreFile } from '../format/store/store-reader.ts';
+import { storedFeatureBytes } from '../rows/feature-dtype.ts';
+import { imageIdOf, imageSize, type RowRecord } from '../rows/row-record.ts';
+import type { RowShape } from '../rows/row-shape.ts';
+import type { StoreFile } from '../store/reader.ts';
 import type { Card } from '../report/cards.ts';
 import type { BoxData, ImageData } from '../report/page-data.ts';
-import { formatCount, showAll } from '../report/show-text.ts';
+import { formatCount, showAll } from '../show-text.ts';
 import type { PictureFinder } from './find-pictures.ts';
 import type { RankedImage } from './rank-images.ts';
 import { findRowProblems, floatColumn, idColumn, measureFeatures } from './summarise-row.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
-import { ATTRIBUTE_CLASSES, OBJECT_CLASSES } from '../format/row-shape.ts';
+import { ATTRIBUTE_CLASSES, OBJECT_CLASSES } from '../rows/row-shape.ts';
 
 /** Names of the detector's classes; line `i` of a vocabulary is class id `i`, since stores have no background class. */
 export interface Vocabulary {

@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
-import { checkColumns, checkFeatures } from '../format/check-row.ts';
-import type { RowProblem } from '../format/problem.ts';
-import { continueRowCrc, imageSize, recordColumn, rowCrcOf, type RowRecord } from '../format/row-record.ts';
-import { BOXES, FEATURE_DIM, type RowShape } from '../format/row-shape.ts';
+import { checkColumns, checkFeatures } from '../rows/check-row.ts';
+import type { RowProblem } from '../problem.ts';
+import { continueRowCrc, imageSize, recordColumn, rowCrcOf, type RowRecord } from '../rows/row-record.ts';
+import { BOXES, FEATURE_DIM, type RowShape } from '../rows/row-shape.ts';
 
 /** What can be wrong with an image, as bits. */
 export const FLAW = {

@@ -1,7 +1,7 @@
-import { storedFeatureBytes } from '../format/feature-dtype.ts';
-import { ATTRIBUTE_CLASSES, BOXES, FEATURE_DIM, OBJECT_CLASSES } from '../format/row-shape.ts';
-import type { StoredRows } from '../format/store/store-reader.ts';
-import { StoreFile } from '../format/store/store-reader.ts';
+import { storedFeatureBytes } from '../rows/feature-dtype.ts';
+import { ATTRIBUTE_CLASSES, BOXES, FEATURE_DIM, OBJECT_CLASSES } from '../rows/row-shape.ts';
+import type { StoredRows } from '../store/reader.ts';
+import { StoreFile } from '../store/reader.ts';
 import {
   boxShares,
   floatColumn,

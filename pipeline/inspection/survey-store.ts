@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import type { StageContext } from '../events.ts';
-import type { StoreFile } from '../format/store/store-reader.ts';
-import { ask } from '../worker-answers.ts';
-import type { Answer } from '../worker-answers.ts';
-import { WorkerPool } from '../worker-pool.ts';
+import type { StoreFile } from '../store/reader.ts';
+import { ask } from '../workers/answers.ts';
+import type { Answer } from '../workers/answers.ts';
+import { WorkerPool } from '../workers/pool.ts';
 import { SUMMARY_FIELDS } from './summarise-row.ts';
 import {
   emptySurvey,

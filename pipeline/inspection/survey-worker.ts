@@ -1,4 +1,4 @@
-import { answerInOrder } from '../worker-answers.ts';
+import { answerInOrder } from '../workers/answers.ts';
 import { surveyRows } from './survey-rows.ts';
 
 answerInOrder(surveyRows);

@@ -1,4 +1,4 @@
-import { type FeatureDtype, widenFeatures } from '../format/feature-dtype.ts';
+import { type FeatureDtype, widenFeatures } from '../rows/feature-dtype.ts';
 
 /** Makes a function that widens many stored rows: of the 65,536 values that 16 bits can be, each is widened once. */
 export function createWidener(dtype: FeatureDtype): (stored: Uint8Array, into: Float32Array) => Float32Array {

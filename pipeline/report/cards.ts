@@ -1,7 +1,7 @@
 import { type Html, html, jsonIsland } from './html.ts';
 import type { ImageData, PairData } from './page-data.ts';
 import { notice } from './page.ts';
-import { formatCount } from './show-text.ts';
+import { formatCount } from '../show-text.ts';
 
 /** One image of a page. Picture, boxes and table are drawn from `data` by the page's script when the card comes near the screen. */
 export interface Card {

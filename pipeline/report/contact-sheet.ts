@@ -1,4 +1,4 @@
-import { sharp } from '../sharp.ts';
+import { sharp } from '../detector/image/sharp.ts';
 import type { ImageData } from './page-data.ts';
 
 export interface SheetImage {

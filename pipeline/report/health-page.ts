@@ -1,7 +1,7 @@
 import { loadAssets } from './assets.ts';
 import { type Html, html } from './html.ts';
 import { endPage, factList, notice, startPage, type Tile, tileRow } from './page.ts';
-import { showAll } from './show-text.ts';
+import { showAll } from '../show-text.ts';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'plain';
 

@@ -1,8 +1,8 @@
-import { TOOL_VERSION } from '../tool-version.ts';
+import { TOOL_VERSION } from '../version.ts';
 import type { PageAssets } from './assets.ts';
 import { type Html, html, jsonIsland } from './html.ts';
 import type { PageData } from './page-data.ts';
-import { showAll } from './show-text.ts';
+import { showAll } from '../show-text.ts';
 
 export interface PageHead {
   /** What the page is of: a store's name, `Data sets`. */

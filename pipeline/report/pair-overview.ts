@@ -1,7 +1,7 @@
 import { type Html, html } from './html.ts';
 import { factList, notice, tileRow } from './page.ts';
 import { drawHistogram } from './plots.ts';
-import { formatCount, showAll } from './show-text.ts';
+import { formatCount, showAll } from '../show-text.ts';
 import type { Distribution } from './store-overview.ts';
 
 /** What a page says of two stores together. */

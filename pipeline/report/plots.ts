@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { type Html, html, drawnSvg } from './html.ts';
-import { formatCount } from './show-text.ts';
+import { formatCount } from '../show-text.ts';
 
 const WIDTH = 360;
 const HISTOGRAM_HEIGHT = 170;

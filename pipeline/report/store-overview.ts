@@ -1,8 +1,8 @@
-import { formatBytes } from '../files.ts';
+import { formatBytes } from '../files/format-bytes.ts';
 import { type Html, html } from './html.ts';
 import { factList, notice, type Tile, tileRow } from './page.ts';
 import { drawBars, drawHistogram, type Histogram } from './plots.ts';
-import { formatCount, formatNumber, formatPercent, showAll } from './show-text.ts';
+import { formatCount, formatNumber, formatPercent, showAll } from '../show-text.ts';
 
 export interface Distribution {
   readonly edges: readonly number[];

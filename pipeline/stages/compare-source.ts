@@ -1,11 +1,11 @@
 import type { StageContext } from '../events.ts';
-import type { DecodedBlock, StreamedLine } from '../format/row-decoder.ts';
-import { RowDecoder } from '../format/row-decoder.ts';
-import { imageIdBytes, recordColumn, type RowRecord } from '../format/row-record.ts';
-import { StoreFile } from '../format/store/store-reader.ts';
-import { openRowSource } from '../sources/open-source.ts';
-import { ProblemLog, type ProblemSummary } from './problem-log.ts';
-import { RowScanner } from './scan-rows.ts';
+import type { DecodedBlock, StreamedLine } from '../rows/decoder/row-decoder.ts';
+import { RowDecoder } from '../rows/decoder/row-decoder.ts';
+import { imageIdBytes, recordColumn, type RowRecord } from '../rows/row-record.ts';
+import { StoreFile } from '../store/reader.ts';
+import { openRowSource } from '../inputs/open-source.ts';
+import { ProblemLog, type ProblemSummary } from '../rows/problem-log.ts';
+import { RowScanner } from '../rows/scan-rows.ts';
 
 export interface RowDifference {
   readonly img_id: string;

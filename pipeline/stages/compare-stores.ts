@@ -1,7 +1,7 @@
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { BOXES } from '../format/row-shape.ts';
-import { type FeatureStore, openStore, type StoreRow } from '../store.ts';
+import { BOXES } from '../rows/row-shape.ts';
+import { type FeatureStore, openStore, type StoreRow } from '../store/feature-store.ts';
 import { matchRows } from '../inspection/match-boxes.ts';
 
 /** How alike two sets of 36 boxes of the same image are. Boxes are matched one to one, the best overlap first. */

@@ -1,22 +1,15 @@
 import { open, rm } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import {
-  checkFreeSpace,
-  checkNotInput,
-  checkOutput,
-  describeWriteFailure,
-  partialPath,
-  publish,
-  removeStalePartials,
-} from '../files.ts';
-import { storedFeatureBytes, widenFeatures } from '../format/feature-dtype.ts';
-import { imageIdOf, recordColumn, rowCrc, rowCrcOf, type RowRecord } from '../format/row-record.ts';
-import type { RowShape } from '../format/row-shape.ts';
+import { partialPath, publish, removeStalePartials } from '../files/atomic.ts';
+import { checkFreeSpace, checkNotInput, checkOutput, describeWriteFailure } from '../files/checks.ts';
+import { storedFeatureBytes, widenFeatures } from '../rows/feature-dtype.ts';
+import { imageIdOf, recordColumn, rowCrc, rowCrcOf, type RowRecord } from '../rows/row-record.ts';
+import type { RowShape } from '../rows/row-shape.ts';
 import { LineIndex } from '../export/line-index.ts';
-import type { SourceForm } from '../format/store/source-form.ts';
-import { type StoredRows, StoreFile } from '../format/store/store-reader.ts';
-import { plainParts } from './store-filler.ts';
+import type { SourceForm } from '../store/source-form.ts';
+import { type StoredRows, StoreFile } from '../store/reader.ts';
+import { plainParts } from '../store/fill-store.ts';
 
 const ROW_BYTES = 395_182;
 

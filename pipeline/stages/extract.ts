@@ -7,11 +7,12 @@ import { openOrderedRows } from '../extraction/ordered-rows.ts';
 import { RowFolder } from '../extraction/row-folder.ts';
 import { runExtractors } from '../extraction/run-extractors.ts';
 import type { Split } from '../extraction/splits.ts';
-import type { DetectorName } from '../extractors/contract.ts';
-import type { StartExtractor } from '../extractors/extractor-process.ts';
-import { checkFreeSpace, checkOutput, partialPath, publish } from '../files.ts';
+import type { DetectorName } from '../extraction/contract.ts';
+import type { StartExtractor } from '../extraction/process.ts';
+import { partialPath, publish } from '../files/atomic.ts';
+import { checkFreeSpace, checkOutput } from '../files/checks.ts';
 import { type ConvertResult, convertSources } from './convert.ts';
-import { readFirstIds } from './first-ids.ts';
+import { readFirstIds } from '../inputs/pinned-ids.ts';
 
 /** A row as TSV and in the store, for the check of free disk space. */
 const BYTES_PER_IMAGE = 395_182 + 296_400;

@@ -10,18 +10,18 @@ import type { DownloaderOptions } from '../fetch/download-source.ts';
 import { describeFailed } from '../fetch/fetch-failure.ts';
 import type { FailedArtefact } from '../fetch/fetch-failure.ts';
 import { listDownloads, removeEmptyFolders, removeLeftovers } from '../fetch/leftovers.ts';
-import { obtainArtefact } from '../fetch/obtain-artefact.ts';
-import type { ObtainOptions, Outcome, Slot } from '../fetch/obtain-artefact.ts';
-import type { StoreSteps } from '../fetch/place-artefact.ts';
+import { obtainArtefact } from '../fetch/obtain-asset.ts';
+import type { ObtainOptions, Outcome, Slot } from '../fetch/obtain-asset.ts';
+import type { StoreSteps } from '../fetch/place-asset.ts';
 import { planFetch } from '../fetch/plan-fetch.ts';
 import type { FetchPlan, PlannedArtefact } from '../fetch/plan-fetch.ts';
 import { recogniseFolder } from '../fetch/recognise-folder.ts';
 import { runInLanes } from '../fetch/run-in-lanes.ts';
-import { selectArtefacts } from '../fetch/select-artefacts.ts';
-import type { Selection } from '../fetch/select-artefacts.ts';
+import { selectArtefacts } from '../manifest/select.ts';
+import type { Selection } from '../manifest/select.ts';
 import { claimDataRoot } from '../fetch/single-run.ts';
 import { readTargetStates } from '../fetch/target-states.ts';
-import type { Manifest } from '../manifest.ts';
+import type { Manifest } from '../manifest/load.ts';
 
 export interface FetchOptions extends Selection {
   readonly dataRoot: string;

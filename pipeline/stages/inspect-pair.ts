@@ -1,14 +1,14 @@
 import { basename } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { checkNotInput, checkOutput } from '../files.ts';
-import { StoreFile } from '../format/store/store-reader.ts';
+import { checkNotInput, checkOutput } from '../files/checks.ts';
+import { StoreFile } from '../store/reader.ts';
 import { loadAssets } from '../report/assets.ts';
 import { type Html, html } from '../report/html.ts';
 import { type Card, endCards, renderCard, startCards } from '../report/cards.ts';
 import { formatLikeness, type PairOverview, renderPairOverview } from '../report/pair-overview.ts';
 import { endPage, startPage } from '../report/page.ts';
-import { showAll } from '../report/show-text.ts';
+import { showAll } from '../show-text.ts';
 import { findRows } from '../inspection/choose-images.ts';
 import { namesOf } from '../inspection/describe-store.ts';
 import { createPictureFinder, type PictureFinder } from '../inspection/find-pictures.ts';
@@ -18,7 +18,7 @@ import { dataUri, pictureSide, readBoxes, type StoredBoxes } from '../inspection
 import { floatColumn } from '../inspection/summarise-row.ts';
 import { spreadRows } from '../inspection/survey-store.ts';
 import { PairTotals, type PairLikeness } from '../inspection/pair-totals.ts';
-import { writePage } from './write-page.ts';
+import { writePage } from '../report/write-page.ts';
 
 export interface InspectPairOptions extends Omit<InspectOptions, 'store'> {
   readonly stores: readonly [string, string];

@@ -1,13 +1,13 @@
 import { basename } from 'node:path';
 import type { StageContext } from '../events.ts';
-import { checkNotInput, checkOutput } from '../files.ts';
-import { StoreFile } from '../format/store/store-reader.ts';
+import { checkNotInput, checkOutput } from '../files/checks.ts';
+import { StoreFile } from '../store/reader.ts';
 import { loadAssets } from '../report/assets.ts';
 import { drawContactSheet, type SheetImage } from '../report/contact-sheet.ts';
 import { type Html, html } from '../report/html.ts';
 import { endCards, renderCard, startCards } from '../report/cards.ts';
 import { endPage, startPage } from '../report/page.ts';
-import { showAll } from '../report/show-text.ts';
+import { showAll } from '../show-text.ts';
 import { renderOverview, type StoreOverview } from '../report/store-overview.ts';
 import { findRows } from '../inspection/choose-images.ts';
 import { describeStore, namesOf } from '../inspection/describe-store.ts';
@@ -16,7 +16,7 @@ import { type RankedImage, rankImages } from '../inspection/rank-images.ts';
 import type { Vocabulary } from '../inspection/read-vocabulary.ts';
 import { readCards } from '../inspection/read-cards.ts';
 import { spreadRows, type StoreSurvey, surveyStore } from '../inspection/survey-store.ts';
-import { writePage, writeWhole } from './write-page.ts';
+import { writePage, writeWhole } from '../report/write-page.ts';
 
 export interface InspectOptions {
   readonly store: string;

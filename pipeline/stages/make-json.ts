@@ -1,11 +1,11 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
-import { checkOutput } from '../files.ts';
-import type { PythonValue } from '../json/python-json.ts';
-import { listInFolderOrder, readGqa, readNlvr2 } from '../json/raw-files.ts';
-import { writePythonList } from '../json/write-python-list.ts';
-import type { WrittenList } from '../json/write-python-list.ts';
+import { checkOutput } from '../files/checks.ts';
+import type { PythonValue } from '../annotations/python-json.ts';
+import { listInFolderOrder, readGqa, readNlvr2 } from '../annotations/raw-files.ts';
+import { writePythonList } from '../annotations/write-python-list.ts';
+import type { WrittenList } from '../annotations/write-python-list.ts';
 
 export interface MakeJsonOptions {
   readonly dataset: 'gqa' | 'nlvr2';

@@ -1,12 +1,12 @@
 import { dirname, join, resolve } from 'node:path';
 import { statfs } from 'node:fs/promises';
-import { downloadPath, targetPath } from '../fetch/artefact-files.ts';
+import { downloadPath, targetPath } from '../fetch/asset-files.ts';
 import { sizeOf } from '../fetch/check-content.ts';
 import { readLock } from '../fetch/data-lock.ts';
-import { selectArtefacts } from '../fetch/select-artefacts.ts';
+import { selectArtefacts } from '../manifest/select.ts';
 import { readTargetStates } from '../fetch/target-states.ts';
-import type { Manifest } from '../manifest.ts';
-import { partialDownloadPath } from '../sources/http/download-file.ts';
+import type { Manifest } from '../manifest/load.ts';
+import { partialDownloadPath } from '../net/download-file.ts';
 
 export interface ArtefactStatus {
   readonly name: string;

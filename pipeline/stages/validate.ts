@@ -1,9 +1,9 @@
 import type { StageContext } from '../events.ts';
-import { RowDecoder } from '../format/row-decoder.ts';
-import { openRowSource } from '../sources/open-source.ts';
-import { ProblemLog, type ProblemSummary } from './problem-log.ts';
-import { RowScanner, type SourceSummary, withoutShape } from './scan-rows.ts';
-import { checkReport, writeReport } from './write-report.ts';
+import { RowDecoder } from '../rows/decoder/row-decoder.ts';
+import { openRowSource } from '../inputs/open-source.ts';
+import { ProblemLog, type ProblemSummary } from '../rows/problem-log.ts';
+import { RowScanner, type SourceSummary, withoutShape } from '../rows/scan-rows.ts';
+import { checkReport, writeReport } from '../report/write-report.ts';
 
 export interface ValidateOptions {
   /** .tsv or .zip files. */

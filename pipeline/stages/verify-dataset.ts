@@ -2,17 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { targetPath } from '../fetch/artefact-files.ts';
+import { targetPath } from '../fetch/asset-files.ts';
 import { checkContent, digestFile, sizeOf } from '../fetch/check-content.ts';
 import { describeLockMismatch, readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
-import { selectArtefacts } from '../fetch/select-artefacts.ts';
+import { selectArtefacts } from '../manifest/select.ts';
 import { readStoreIds } from '../fetch/store-ids.ts';
 import { readStoreSource } from '../fetch/target-states.ts';
-import { readAnswers, verifyRecords } from '../fetch/verify-records.ts';
-import type { RecordFindings } from '../fetch/verify-records.ts';
-import type { Artefact, Dataset, Manifest } from '../manifest.ts';
-import { MirrorFault } from '../sources/http/mirror-fault.ts';
+import { readAnswers, verifyRecords } from '../annotations/verify-records.ts';
+import type { RecordFindings } from '../annotations/verify-records.ts';
+import type { Artefact, Dataset, Manifest } from '../manifest/load.ts';
+import { MirrorFault } from '../net/mirror-fault.ts';
 
 export interface VerifyDatasetOptions {
   readonly manifest: Manifest;

@@ -2,15 +2,15 @@ import { availableParallelism } from 'node:os';
 import { crc32 } from 'node:zlib';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { showText } from '../format/problem.ts';
-import { MAX_ID_BYTES } from '../format/row-record.ts';
-import type { StoreMetadata } from '../format/store/store-header.ts';
-import { hexCrc } from '../format/store/store-header.ts';
-import { StoreFile } from '../format/store/store-reader.ts';
-import { ask } from '../worker-answers.ts';
-import type { Answer } from '../worker-answers.ts';
-import { WorkerPool } from '../worker-pool.ts';
-import type { DamagedImage, RowRange } from './check-stored-rows.ts';
+import { showText } from '../problem.ts';
+import { MAX_ID_BYTES } from '../rows/row-record.ts';
+import type { StoreMetadata } from '../store/header.ts';
+import { hexCrc } from '../store/header.ts';
+import { StoreFile } from '../store/reader.ts';
+import { ask } from '../workers/answers.ts';
+import type { Answer } from '../workers/answers.ts';
+import { WorkerPool } from '../workers/pool.ts';
+import type { DamagedImage, RowRange } from '../store/check-rows.ts';
 
 /** Rows of one piece of work, about 75 MB. */
 const RANGE_ROWS = 256;
@@ -85,7 +85,7 @@ async function checkAllRows(
   context: StageContext,
   threads: number,
 ): Promise<DamagedImage[]> {
-  const workers = new WorkerPool<RowRange, Answer>(import.meta.url, './verify-worker', threads);
+  const workers = new WorkerPool<RowRange, Answer>(import.meta.url, '../store/check-worker', threads);
   let done = 0;
   try {
     const ranges = Array.from({ length: Math.ceil(store.rows / RANGE_ROWS) }, async (_, index) => {

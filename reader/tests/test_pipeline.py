@@ -22,7 +22,7 @@ IDS = ["COCO_val2014_000000000042", "n161313", "日本語", "a.b"]
 
 def pipeline(*arguments: object) -> str:
     done = subprocess.run(
-        [NODE, ROOT / "pipeline" / "cli.ts", *map(str, arguments)],
+        [NODE, ROOT / "pipeline" / "cli" / "main.ts", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=ROOT,

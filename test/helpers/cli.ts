@@ -41,7 +41,7 @@ export function startCli(
   words: readonly string[],
   options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
 ): RunningCli {
-  return startProgram(process.execPath, [join(ROOT, 'pipeline', 'cli.ts'), ...words], options);
+  return startProgram(process.execPath, [join(ROOT, 'pipeline', 'cli', 'main.ts'), ...words], options);
 }
 
 export async function runCli(

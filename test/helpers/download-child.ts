@@ -1,5 +1,5 @@
-import { createHttpClient } from '../../pipeline/sources/http/client.ts';
-import { downloadFile } from '../../pipeline/sources/http/download-file.ts';
+import { createHttpClient } from '../../pipeline/net/client.ts';
+import { downloadFile } from '../../pipeline/net/download-file.ts';
 
 // Downloads argv[2] to argv[3] with argv[4] connections and tells its parent how far it is, to be killed by it.
 const [url, path, connections] = process.argv.slice(2) as [string, string, string];

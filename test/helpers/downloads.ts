@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { createHttpClient } from '../../pipeline/sources/http/client.ts';
-import type { DownloadOptions } from '../../pipeline/sources/http/download-file.ts';
-import type { FileShape } from '../../pipeline/sources/http/file-shape.ts';
-import type { RemoteFile } from '../../pipeline/sources/http/remote-file.ts';
-import type { RetryPolicy } from '../../pipeline/sources/http/retry-delay.ts';
+import { createHttpClient } from '../../pipeline/net/client.ts';
+import type { DownloadOptions } from '../../pipeline/net/download-file.ts';
+import type { FileShape } from '../../pipeline/net/file-shape.ts';
+import type { RemoteFile } from '../../pipeline/net/remote-file.ts';
+import type { RetryPolicy } from '../../pipeline/net/retry-delay.ts';
 
 /** The real policy, in milliseconds instead of seconds. */
 export const FAST_RETRY: RetryPolicy = {

@@ -1,4 +1,4 @@
-import { headerCrc } from '../../pipeline/format/store/store-header.ts';
+import { headerCrc } from '../../pipeline/store/header.ts';
 
 /** The JSON of a store's header, open to every change. */
 export interface HeaderJson {

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { BUTD36 } from '../../pipeline/format/row-shape.ts';
+import { BUTD36 } from '../../pipeline/rows/row-shape.ts';
 import { joinLine, makeLines, splitLine } from './rows.ts';
 import { makeZip } from './zip.ts';
 

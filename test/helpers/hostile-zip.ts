@@ -1,5 +1,5 @@
 import { deflateRawSync } from 'node:zlib';
-import { seededRandom } from '../../pipeline/synthetic-rows.ts';
+import { seededRandom } from '../../pipeline/rows/synthetic-row.ts';
 import { makeZip } from './zip.ts';
 
 /** One kind of zip archive, whole bytes. */

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { makeDemoImages } from '../../pipeline/demo-images.ts';
-import type { PlainRow } from '../../pipeline/format/format-row.ts';
+import { makeDemoImages } from '../../pipeline/extraction/demo-images.ts';
+import type { PlainRow } from '../../pipeline/rows/format-row.ts';
 import { convert } from '../../pipeline/stages/convert.ts';
 import {
   inspectStore,

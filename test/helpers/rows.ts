@@ -2,9 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StageContext } from '../../pipeline/events.ts';
 import type { PipelineEvent } from '../../pipeline/events.ts';
-import { formatRow, type PlainRow } from '../../pipeline/format/format-row.ts';
-import { makeSyntheticRow } from '../../pipeline/synthetic-rows.ts';
-import type { RowShape } from '../../pipeline/format/row-shape.ts';
+import { formatRow, type PlainRow } from '../../pipeline/rows/format-row.ts';
+import { makeSyntheticRow } from '../../pipeline/rows/synthetic-row.ts';
+import type { RowShape } from '../../pipeline/rows/row-shape.ts';
 
 /** Lines of a TSV with `count` synthetic rows from `begin` on. */
 export function makeLines(count: number, begin = 0, shape?: RowShape, lineEnd?: string): string[] {

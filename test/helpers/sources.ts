@@ -1,4 +1,4 @@
-import type { ByteSource } from '../../pipeline/sources/byte-source.ts';
+import type { ByteSource } from '../../pipeline/inputs/byte-source.ts';
 
 /** Everything that a source gives, its end checked; the source is closed. */
 export async function readAll(source: ByteSource): Promise<Buffer> {

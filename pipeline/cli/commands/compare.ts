@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { compareStores, type ImageAgreement } from '../../stages/compare-stores.ts';
 import { LxmertDataError } from '../../errors.ts';
-import { type CommandSpec, textOption } from '../command.ts';
+import { type CommandSpec, textOption } from '../spec.ts';
 import { resolveInputs } from '../inputs.ts';
 
 const MAX_LISTED = 10;

@@ -1,5 +1,5 @@
-import { formatBytes } from '../../files.ts';
-import { FEATURE_DTYPES, type FeatureDtype } from '../../format/feature-dtype.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
+import { FEATURE_DTYPES, type FeatureDtype } from '../../rows/feature-dtype.ts';
 import { convert } from '../../stages/convert.ts';
 import {
   type CommandSpec,
@@ -7,7 +7,7 @@ import {
   textOption,
   DECODING_THREADS_OPTION,
   MEMBER_OPTION,
-} from '../command.ts';
+} from '../spec.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 export const convertCommand: CommandSpec = {

@@ -1,9 +1,9 @@
 import { LxmertDataError } from '../../errors.ts';
 import { EXPORT_FORMATS, type ExportFormat, findExportFormat } from '../../export/formats.ts';
-import { formatBytes } from '../../files.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
 import { exportWithPython } from '../../stages/export-python.ts';
 import { type ExportResult, exportTsv } from '../../stages/export-tsv.ts';
-import { type CommandContext, type CommandSpec, type OptionValues, textOption } from '../command.ts';
+import { type CommandContext, type CommandSpec, type OptionValues, textOption } from '../spec.ts';
 import { resolveInputs } from '../inputs.ts';
 
 const FORMAT_LIST = EXPORT_FORMATS.map(({ name, openedBy }) => `  ${name.padEnd(15)} for ${openedBy}`).join(

@@ -1,9 +1,9 @@
 import { LxmertDataError } from '../../errors.ts';
 import { findSplit } from '../../extraction/splits.ts';
 import { extract, type ExtractOptions, planExtraction } from '../../stages/extract.ts';
-import { formatBytes } from '../../files.ts';
-import { type CommandSpec, integerOption, type OptionSpec, textOption } from '../command.ts';
-import { BACKEND_OPTIONS, chooseBackend } from '../extract-backend.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
+import { type CommandSpec, integerOption, type OptionSpec, textOption } from '../spec.ts';
+import { BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
 
 const MAX_LISTED = 20;
 

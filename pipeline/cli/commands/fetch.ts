@@ -1,14 +1,14 @@
 import { LxmertDataError } from '../../errors.ts';
-import { formatBytes } from '../../files.ts';
-import { loadManifest } from '../../manifest.ts';
-import type { ArtefactKind, Manifest } from '../../manifest.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
+import { loadManifest } from '../../manifest/load.ts';
+import type { ArtefactKind, Manifest } from '../../manifest/load.ts';
 import { convert } from '../../stages/convert.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
 import { fetchData, previewFetch } from '../../stages/fetch.ts';
 import type { FetchOptions, FetchPreview } from '../../stages/fetch.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
-import { type CommandContext, type CommandSpec, integerOption, textOption } from '../command.ts';
-import type { OptionValues } from '../command.ts';
+import { type CommandContext, type CommandSpec, integerOption, textOption } from '../spec.ts';
+import type { OptionValues } from '../spec.ts';
 
 const KINDS: readonly ArtefactKind[] = ['json', 'features', 'weights'];
 const KEEPS = ['zip', 'tsv', 'none'] as const;

@@ -1,19 +1,19 @@
 import { join } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
-import { formatBytes } from '../../files.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
 import { inspectPair } from '../../stages/inspect-pair.ts';
 import { inspectStore, type InspectResult } from '../../stages/inspect-store.ts';
 import { readVocabulary, type Vocabulary } from '../../inspection/read-vocabulary.ts';
-import { showAll } from '../../report/show-text.ts';
+import { showAll } from '../../show-text.ts';
 import {
   type CommandContext,
   type CommandSpec,
   integerOption,
   type OptionValues,
   textOption,
-} from '../command.ts';
+} from '../spec.ts';
 import { resolveInputs } from '../inputs.ts';
-import { openWithDesktop } from '../open-file.ts';
+import { openWithDesktop } from '../open-in-browser.ts';
 
 const DEFAULT_LIMIT = 50;
 const MAX_LISTED = 10;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { formatBytes } from '../../files.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
 import { makeJson } from '../../stages/make-json.ts';
 import { LxmertDataError } from '../../errors.ts';
-import { type CommandSpec, textOption } from '../command.ts';
+import { type CommandSpec, textOption } from '../spec.ts';
 
 export const makeJsonCommand: CommandSpec = {
   name: 'make-json',

@@ -1,19 +1,19 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeDemoImages } from '../../demo-images.ts';
+import { makeDemoImages } from '../../extraction/demo-images.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { findSplit } from '../../extraction/splits.ts';
-import { startEmbeddedExtractor } from '../../extractors/embedded/start.ts';
+import { startEmbeddedExtractor } from '../../extraction/embedded/start.ts';
 import { convert, defaultStorePath } from '../../stages/convert.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
 import { extract } from '../../stages/extract.ts';
 import { validate } from '../../stages/validate.ts';
 import { fetchData } from '../../stages/fetch.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
-import { loadManifest } from '../../manifest.ts';
-import { openStore } from '../../store.ts';
-import { type CommandContext, type CommandSpec, integerOption, textOption } from '../command.ts';
+import { loadManifest } from '../../manifest/load.ts';
+import { openStore } from '../../store/feature-store.ts';
+import { type CommandContext, type CommandSpec, integerOption, textOption } from '../spec.ts';
 import { DEFAULT_WEIGHTS, resolveInputs } from '../inputs.ts';
 
 export const startCommand: CommandSpec = {

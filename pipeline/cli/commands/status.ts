@@ -1,10 +1,10 @@
-import { formatBytes } from '../../files.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
 import { LxmertDataError } from '../../errors.ts';
-import { loadManifest } from '../../manifest.ts';
-import { describeStatus } from '../../stages/describe-health.ts';
+import { loadManifest } from '../../manifest/load.ts';
+import { describeStatus } from '../health-pages.ts';
 import { readStatus } from '../../stages/status.ts';
-import { checkReport, writeReport } from '../../stages/write-report.ts';
-import { type CommandSpec, textOption } from '../command.ts';
+import { checkReport, writeReport } from '../../report/write-report.ts';
+import { type CommandSpec, textOption } from '../spec.ts';
 
 const WORDS = {
   present: 'present',

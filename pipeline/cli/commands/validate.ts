@@ -1,4 +1,4 @@
-import { formatBytes } from '../../files.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
 import { validate } from '../../stages/validate.ts';
 import {
   type CommandSpec,
@@ -6,7 +6,7 @@ import {
   textOption,
   DECODING_THREADS_OPTION,
   MEMBER_OPTION,
-} from '../command.ts';
+} from '../spec.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 export const validateCommand: CommandSpec = {

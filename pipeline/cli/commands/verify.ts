@@ -1,9 +1,9 @@
 import { LxmertDataError } from '../../errors.ts';
-import { loadManifest } from '../../manifest.ts';
-import type { Manifest } from '../../manifest.ts';
+import { loadManifest } from '../../manifest/load.ts';
+import type { Manifest } from '../../manifest/load.ts';
 import { readStatus } from '../../stages/status.ts';
 import { verifyDatasets } from '../../stages/verify-dataset.ts';
-import { describeDatasetReport } from '../dataset-report.ts';
+import { describeDatasetReport } from '../print-datasets.ts';
 import { compareWithSource } from '../../stages/compare-source.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
 import {
@@ -13,10 +13,10 @@ import {
   type OptionValues,
   textOption,
   MEMBER_OPTION,
-} from '../command.ts';
-import { describeDatasets, describeStores, type StoreOutcome } from '../../stages/describe-health.ts';
-import { checkReport, writeReport } from '../../stages/write-report.ts';
-import { showAll } from '../../report/show-text.ts';
+} from '../spec.ts';
+import { describeDatasets, describeStores, type StoreOutcome } from '../health-pages.ts';
+import { checkReport, writeReport } from '../../report/write-report.ts';
+import { showAll } from '../../show-text.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
 const MAX_LISTED = 20;

@@ -1,0 +1,233 @@
+import { formatBytes } from '../files/format-bytes.ts';
+import { targetPath } from '../fetch/asset-files.ts';
+import { type LockEntry, readLock } from '../fetch/data-lock.ts';
+import { selectArtefacts } from '../manifest/select.ts';
+import { type Manifest, orderSources } from '../manifest/load.ts';
+import type { HealthReport, HealthRow, HealthSection, Tone } from '../report/health-page.ts';
+import { formatCount } from '../show-text.ts';
+import type { CompareResult } from '../stages/compare-source.ts';
+import type { ArtefactStatus, DataStatus } from '../stages/status.ts';
+import type { DatasetReport } from '../stages/verify-dataset.ts';
+import type { VerifyStoreResult } from '../stages/verify-store.ts';
+
+const STATES: Readonly<Record<ArtefactStatus['state'], readonly [words: string, tone: Tone]>> = {
+  present: ['present', 'good'],
+  unlocked: ['present, not locked', 'warn'],
+  differs: ['not as locked', 'bad'],
+  partial: ['begun', 'warn'],
+  missing: ['missing', 'plain'],
+};
+const MAX_DAMAGED = 200;
+
+/** What of the data sets is there, from which mirror, and what to do about the rest. */
+export async function describeStatus(
+  status: DataStatus,
+  manifest: Manifest,
+  dataRoot: string,
+): Promise<HealthReport> {
+  const lock = await readLock(dataRoot);
+  const all = new Map(status.datasets.flatMap(({ artefacts }) => artefacts).map(file => [file.name, file]));
+  const count = (...states: readonly ArtefactStatus['state'][]): number =>
+    [...all.values()].filter(({ state }) => states.includes(state)).length;
+  const there = count('present', 'unlocked');
+  const differing = count('differs');
+  const begun = count('partial');
+  return {
+    title: 'Data sets',
+    about: `State of ${dataRoot}: sizes and headers; lxmert-data verify reads the contents`,
+    tiles: [
+      { value: `${there} of ${all.size}`, label: 'files there', tone: there === all.size ? 'good' : 'plain' },
+      { value: String(differing), label: 'not as locked', tone: differing === 0 ? 'good' : 'bad' },
+      { value: String(begun), label: 'begun', tone: begun === 0 ? 'plain' : 'warn' },
+      { value: formatBytes(status.usedBytes), label: 'used' },
+      { value: formatBytes(status.freeBytes), label: 'free on that disk' },
+    ],
+    sections: status.datasets.map(({ dataset, artefacts }): HealthSection => {
+      const present = artefacts.filter(({ state }) => state === 'present' || state === 'unlocked').length;
+      const tone = artefacts.some(({ state }) => state === 'differs')
+        ? 'bad'
+        : present === artefacts.length
+          ? 'good'
+          : 'plain';
+      return {
+        title: manifest.datasets[dataset]?.title ?? dataset,
+        state: `${present} of ${artefacts.length} files`,
+        tone,
+        columns: ['Size', 'From', 'What to do'],
+        rows: artefacts.map((file): HealthRow => {
+          const [state, stateTone] = STATES[file.state];
+          const size = file.bytes === 0 ? '' : formatBytes(file.bytes);
+          const from = describeOrigin(manifest, file.name, lock[file.name]);
+          return {
+            what: file.file,
+            state,
+            tone: stateTone,
+            cells: [size, from, mendFile(file, manifest, dataset)],
+          };
+        }),
+        problems: [],
+      };
+    }),
+  };
+}
+
+/** What verification found in data sets. */
+export async function describeDatasets(
+  reports: readonly DatasetReport[],
+  manifest: Manifest,
+  dataRoot: string,
+): Promise<HealthReport> {
+  const lock = await readLock(dataRoot);
+  const problems = reports.reduce((sum, report) => sum + report.problems.length, 0);
+  const sound = reports.filter(({ ok }) => ok).length;
+  return {
+    title: 'Verification',
+    about: `Data sets in ${dataRoot}`,
+    tiles: [
+      {
+        value: `${sound} of ${reports.length}`,
+        label: 'data sets complete and sound',
+        tone: sound === reports.length ? 'good' : 'bad',
+      },
+      {
+        value: formatCount(problems),
+        label: problems === 1 ? 'problem' : 'problems',
+        tone: problems === 0 ? 'good' : 'bad',
+      },
+    ],
+    sections: reports.map(({ dataset, ok, artefacts, problems: found }) => ({
+      title: manifest.datasets[dataset]?.title ?? dataset,
+      state: ok ? 'complete and sound' : `${found.length} problem${found.length === 1 ? '' : 's'}`,
+      tone: ok ? 'good' : 'bad',
+      columns: ['From'],
+      rows: artefacts.map(({ name, file, ok: fine }) => ({
+        what: file,
+        state: fine ? 'sound' : 'not sound',
+        tone: fine ? 'good' : 'bad',
+        cells: [describeOrigin(manifest, name, lock[name])],
+      })),
+      problems: found.map(({ artefact, what, hint }) => ({ where: artefact, what, mend: hint })),
+    })),
+  };
+}
+
+export type StoreOutcome = VerifyStoreResult & { readonly against?: CompareResult | undefined };
+
+/** What verification found in stores. */
+export function describeStores(outcomes: readonly StoreOutcome[]): HealthReport {
+  const sound = outcomes.filter(({ ok, against }) => ok && against?.ok !== false).length;
+  const damaged = outcomes.reduce((sum, outcome) => sum + outcome.damaged.length, 0);
+  return {
+    title: 'Verification',
+    about: 'Stores, every byte read against its checksum',
+    tiles: [
+      {
+        value: `${sound} of ${outcomes.length}`,
+        label: outcomes.length === 1 ? 'store intact' : 'stores intact',
+        tone: sound === outcomes.length ? 'good' : 'bad',
+      },
+      { value: formatCount(outcomes.reduce((sum, { rows }) => sum + rows, 0)), label: 'images read' },
+      { value: formatCount(damaged), label: 'damaged images', tone: damaged === 0 ? 'good' : 'bad' },
+    ],
+    sections: outcomes.map(describeOutcome),
+  };
+}
+
+function describeOutcome(outcome: StoreOutcome): HealthSection {
+  const { path, rows, dtype, metadata, damaged, faults, against } = outcome;
+  const detector = JSON.parse(metadata['detector'] ?? '{}') as Readonly<Record<string, unknown>>;
+  const sources = JSON.parse(metadata['sources'] ?? '[]') as readonly {
+    name: string;
+    sha256: string;
+    rows: number;
+  }[];
+  const again = 'convert it again from its source, or copy it again from where it was intact';
+  const sound = outcome.ok && against?.ok !== false;
+  const hidden = damaged.length - MAX_DAMAGED;
+  const differences = (against?.differences ?? []).map(({ img_id: id, line, differs }) => ({
+    where: `${id}, line ${line}`,
+    what: `differs in ${differs.join(', ')}`,
+    mend: again,
+  }));
+  const lists = [
+    ['in the source, not in the store', against?.missing ?? []],
+    ['in the store, not in the source', against?.extra ?? []],
+  ] as const;
+  return {
+    title: path,
+    state: sound ? 'intact' : outcome.ok ? 'not as its source' : 'damaged',
+    tone: sound ? 'good' : 'bad',
+    facts: [
+      ['Images', `${formatCount(rows)}, ${dtype}`],
+      ['Detector', `${String(detector['name'])}, weights ${String(detector['weights'])}`],
+      ...sources.map(({ name, sha256, rows: taken }): readonly [string, string] => [
+        'Made from',
+        `${name}: ${formatCount(taken)} rows, sha256 ${sha256}`,
+      ]),
+      ...(against === undefined
+        ? []
+        : [['Compared with the source', `${formatCount(against.compared)} rows`] as const]),
+    ],
+    rowName: 'Image',
+    columns: ['Row', 'At byte', 'Checksum', 'Expected'],
+    rows: damaged.slice(0, MAX_DAMAGED).map(({ row, img_id: id, offset, got, expected }) => ({
+      what: id,
+      state: 'damaged',
+      tone: 'bad',
+      cells: [String(row), formatCount(offset), got, expected],
+    })),
+    problems: [
+      ...faults.map(what => ({ where: path, what, mend: again })),
+      ...(damaged.length === 0
+        ? []
+        : [
+            {
+              where: path,
+              what: `${damaged.length === 1 ? '1 damaged image' : `${formatCount(damaged.length)} damaged images`}${hidden > 0 ? `, of which the first ${MAX_DAMAGED} are listed` : ''}`,
+              mend: again,
+            },
+          ]),
+      ...differences.slice(0, MAX_DAMAGED),
+      ...lists
+        .filter(([, ids]) => ids.length > 0)
+        .map(([what, ids]) => ({
+          where: path,
+          what: `${formatCount(ids.length)} images ${what}: ${ids.slice(0, 5).join(', ')}${ids.length > 5 ? ', …' : ''}`,
+          mend: again,
+        })),
+    ],
+  };
+}
+
+/** The mirror that a locked file came from; for others, those that have it. */
+function describeOrigin(manifest: Manifest, name: string, entry: LockEntry | undefined): string {
+  if (entry !== undefined)
+    return `${manifest.mirrors[entry.mirror]?.title ?? entry.mirror}, ${entry.place}, ${entry.date.slice(0, 10)}`;
+  const sources = orderSources(manifest, manifest.artefacts[name]!);
+  const mirrors = [...new Set(sources.map(({ mirror }) => mirror))];
+  const isDead = (mirror: string): boolean => manifest.mirrors[mirror]?.dead !== undefined;
+  return `to be had from ${mirrors.map(mirror => (isDead(mirror) ? `${mirror} (dead)` : mirror)).join(', ')}`;
+}
+
+function mendFile({ name, state }: ArtefactStatus, manifest: Manifest, dataset: string): string {
+  if (state === 'present') return '';
+  const fetch = `lxmert-data fetch ${dataset}${splitOf(name, manifest, dataset)}`;
+  switch (state) {
+    case 'unlocked':
+      return `${fetch} checks and locks it`;
+    case 'differs':
+      return `move ${targetPath(manifest.artefacts[name]!)} away, then ${fetch}`;
+    case 'partial':
+      return `${fetch} goes on where it stopped`;
+    case 'missing':
+      return fetch;
+  }
+}
+
+/** The option that takes in a file which the data set does not take by default. */
+function splitOf(name: string, manifest: Manifest, dataset: string): string {
+  if (selectArtefacts(manifest, { datasets: [dataset] }).includes(name)) return '';
+  const splits = Object.entries(manifest.datasets[dataset]!.splits);
+  const split = splits.find(([, names]) => names.includes(name));
+  return split === undefined ? '' : ` --split ${split[0]}`;
+}

@@ -1,0 +1,98 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { type CommandSpec, textOption } from './spec.ts';
+import { COMMANDS } from './registry.ts';
+import { restoreNpmArguments } from './npm-arguments.ts';
+import { type ParsedCommand, parseCommandLine, UsageExit } from './parse.ts';
+import { createReporter } from './reporter.ts';
+import { LxmertDataError } from '../errors.ts';
+
+// Starting is most of the time of a short command; compiled modules are kept for the next one.
+enableCompileCache();
+
+const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;
+
+/** Ctrl-C reaches us from the terminal and again from npm, which passes it on: within this time it is one signal. */
+const ONE_SIGNAL_MS = 1000;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(words: readonly string[]): Promise<number> {
+  const abort = new AbortController();
+  listenToSignals(abort);
+  for (const stream of [process.stdout, process.stderr]) {
+    // Whoever read our output may have gone, as `| head` does; the work goes on and the exit code tells how it ended.
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+  let reporter = createReporter('human', process.stdout, process.stderr);
+  try {
+    const runByNpm = process.env['npm_lifecycle_event'] !== undefined;
+    if (runByNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
+    const { command, words: rest, options } = await readCommandLine(words);
+    const mode = options['json'] === true ? 'json' : options['quiet'] === true ? 'quiet' : 'human';
+    reporter = createReporter(mode, process.stdout, process.stderr);
+    const data =
+      textOption(options, 'data') ??
+      (runByNpm ? fileURLToPath(new URL('../../data', import.meta.url)) : 'data');
+    const { emit, print } = reporter;
+    const ok = await command.run(rest, options, { emit, print, data, signal: abort.signal });
+    reporter.end();
+    return ok ? EXIT.done : EXIT.problems;
+  } catch (error) {
+    if (error instanceof UsageExit) return error.exitCode;
+    reporter.end();
+    reporter.fail(abort.signal.aborted ? abort.signal.reason : error);
+    if (abort.signal.aborted) return EXIT.interrupted;
+    return error instanceof LxmertDataError && error.code === 'ERR_USAGE' ? EXIT.usage : EXIT.problems;
+  }
+}
+
+/** The first signal lets the work clean up behind itself, the next one ends it at once. */
+function listenToSignals(abort: AbortController): void {
+  let first = 0;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (abort.signal.aborted) {
+        if (performance.now() - first > ONE_SIGNAL_MS) process.exit(EXIT.interrupted);
+        return;
+      }
+      first = performance.now();
+      const hint = 'run the same command again';
+      abort.abort(
+        new LxmertDataError('ERR_INTERRUPTED', {
+          what: `interrupted by ${signal}; nothing unfinished has a final name`,
+          hint,
+        }),
+      );
+    });
+  }
+}
+
+/** Only the command that is called is loaded. */
+async function readCommandLine(words: readonly string[]): Promise<ParsedCommand> {
+  const called = await COMMANDS.find(({ name }) => name === words[0])?.load();
+  return parseCommandLine(COMMANDS, called, called === undefined ? words : restoreWords(called, words));
+}
+
+function restoreWords(command: CommandSpec, words: readonly string[]): readonly string[] {
+  const order = readEnvironmentOrder();
+  const call = { words: words.slice(1), env: process.env, ...(order === undefined ? {} : { order }) };
+  return [command.name, ...restoreNpmArguments(command, call)];
+}
+
+/** A shell between npm and us shuffles the environment; what it was given itself shows the order, on Linux. */
+function readEnvironmentOrder(): readonly string[] | undefined {
+  const path = `/proc/${process.ppid}/environ`;
+  if (!existsSync(path)) return undefined;
+  try {
+    const names = readFileSync(path, 'latin1')
+      .split('\0')
+      .map(entry => entry.split('=')[0]!);
+    return names.some(name => name.startsWith('npm_config_')) ? names : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,94 @@
+import { Command, CommanderError, Option } from 'commander';
+import { TOOL_VERSION } from '../version.ts';
+import type { CommandEntry } from './registry.ts';
+import { type CommandSpec, COMMON_OPTIONS, type OptionSpec, type OptionValues } from './spec.ts';
+
+export interface ParsedCommand {
+  readonly command: CommandSpec;
+  readonly words: readonly string[];
+  readonly options: OptionValues;
+}
+
+/** Thrown for wrong arguments (`exitCode` 2) and after help or version were printed (0). */
+export class UsageExit extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('usage');
+    this.exitCode = exitCode;
+  }
+}
+
+/** Parses a command line; help, suggestions and messages about wrong words are commander's. */
+export function parseCommandLine(
+  entries: readonly CommandEntry[],
+  called: CommandSpec | undefined,
+  words: readonly string[],
+): ParsedCommand {
+  let parsed: ParsedCommand | undefined;
+  const program = new Command('lxmert-data')
+    .description('Gets training-ready 36-box image features for LXMERT.')
+    .version(TOOL_VERSION)
+    .exitOverride()
+    .showHelpAfterError('(--help shows what there is)');
+  for (const { name, summary } of entries) {
+    const sub = program.command(name).summary(summary).exitOverride();
+    if (called?.name !== name) continue;
+    declare(sub, called);
+    sub.action(() => {
+      parsed = { command: called, words: sub.args, options: dashedOptions(sub) };
+    });
+  }
+  try {
+    program.parse(words, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      const asked = ['commander.helpDisplayed', 'commander.version'].includes(error.code);
+      throw new UsageExit(asked ? 0 : 2);
+    }
+    throw error;
+  }
+  if (parsed === undefined) throw new UsageExit(2);
+  return parsed;
+}
+
+function declare(sub: Command, command: CommandSpec): void {
+  sub
+    .description(command.description)
+    .allowExcessArguments(false)
+    .showHelpAfterError(`(lxmert-data ${command.name} --help shows what there is)`);
+  const { argument } = command;
+  if (argument !== undefined) {
+    const name = `${argument.name}${argument.many ? '...' : ''}`;
+    sub.argument(argument.required ? `<${name}>` : `[${name}]`, argument.description);
+  }
+  for (const option of [...command.options, ...COMMON_OPTIONS]) sub.addOption(createOption(option));
+  const width = Math.max(...command.examples.map(([line]) => line.length));
+  const examples = command.examples.map(([line, meaning]) => `  ${line.padEnd(width)}  ${meaning}`);
+  sub.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
+}
+
+function createOption(spec: OptionSpec): Option {
+  const option = new Option(
+    `--${spec.name}${spec.value === undefined ? '' : ` <${spec.value}>`}`,
+    spec.description,
+  );
+  if (spec.choices !== undefined) option.choices([...spec.choices]);
+  if (spec.integer === true) option.argParser(parseInteger);
+  return option;
+}
+
+function parseInteger(value: string): string {
+  if (/^[1-9][0-9]{0,8}$/.test(value)) return value;
+  throw new CommanderError(2, 'commander.invalidArgument', `error: '${value}' is no positive whole number`);
+}
+
+/** commander names options in camel case; commands ask for them by the name on the command line. */
+function dashedOptions(command: Command): OptionValues {
+  const values: Record<string, string | boolean | undefined> = {};
+  for (const option of command.options) {
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (typeof value === 'string' || typeof value === 'boolean') values[option.long!.slice(2)] = value;
+  }
+  return values;
+}

@@ -1,0 +1,66 @@
+import type { CommandSpec } from './spec.ts';
+
+/** A command that is loaded only when it is called: most of what this tool brings is needed by one of them. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandSpec>;
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'start',
+    summary: 'the main job from end to end',
+    load: async () => (await import('./commands/start.ts')).startCommand,
+  },
+  {
+    name: 'fetch',
+    summary: 'download data sets, check them and make stores',
+    load: async () => (await import('./commands/fetch.ts')).fetchCommand,
+  },
+  {
+    name: 'status',
+    summary: 'show what of the data sets is there',
+    load: async () => (await import('./commands/status.ts')).statusCommand,
+  },
+  {
+    name: 'make-json',
+    summary: "turn the official GQA or NLVR2 files into LXMERT's JSON",
+    load: async () => (await import('./commands/make-json.ts')).makeJsonCommand,
+  },
+  {
+    name: 'extract',
+    summary: 'compute the 36-box features of images',
+    load: async () => (await import('./commands/extract.ts')).extractCommand,
+  },
+  {
+    name: 'validate',
+    summary: 'check every row of feature TSVs',
+    load: async () => (await import('./commands/validate.ts')).validateCommand,
+  },
+  {
+    name: 'convert',
+    summary: 'turn feature TSVs into one store',
+    load: async () => (await import('./commands/convert.ts')).convertCommand,
+  },
+  {
+    name: 'verify',
+    summary: 'prove that data sets and stores are intact',
+    load: async () => (await import('./commands/verify.ts')).verifyCommand,
+  },
+  {
+    name: 'export',
+    summary: 'write a store as TSV or for other code bases',
+    load: async () => (await import('./commands/export.ts')).exportCommand,
+  },
+  {
+    name: 'compare',
+    summary: 'how alike two stores are',
+    load: async () => (await import('./commands/compare.ts')).compareCommand,
+  },
+  {
+    name: 'inspect',
+    summary: 'see what a store says: boxes, names, distributions, oddities',
+    load: async () => (await import('./commands/inspect.ts')).inspectCommand,
+  },
+];

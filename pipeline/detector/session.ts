@@ -1,0 +1,188 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism, cpus } from 'node:os';
+import { dirname, join } from 'node:path';
+import * as ort from 'onnxruntime-node';
+import { LxmertDataError } from '../errors.ts';
+import { checkRunning, type GuardState } from './device-guard.ts';
+import { ATTRIBUTE_CLASSES, FEATURE_SIZE, OBJECT_CLASSES } from './model/network.ts';
+import type { NetworkInput } from './image/network-input.ts';
+import type { ProposalScores } from './regions/propose-regions.ts';
+
+export const DEVICES = ['auto', 'cpu', 'cuda', 'webgpu'] as const;
+export type Device = (typeof DEVICES)[number];
+
+export interface DetectorSessionOptions {
+  /** Paths of the graphs. */
+  readonly backbone: string;
+  readonly head: string;
+  readonly device: Device;
+  /** Threads on the CPU; by default the cores. */
+  readonly threads?: number | undefined;
+  /** Regions that go through the head together. */
+  readonly batch?: number | undefined;
+  /** Where given, no group of regions is begun once it says stop. */
+  readonly guard?: GuardState | undefined;
+}
+
+/** What the head says of n regions. */
+export interface HeadOutput {
+  /** (n, 2048) */
+  readonly features: Float32Array;
+  /** (n, 1601), background first */
+  readonly objects: Float32Array;
+  /** (n, 401), "none" first */
+  readonly attributes: Float32Array;
+  /** (n): most probable object class, background included */
+  readonly predicted: Int32Array;
+}
+
+/** The features of an image, kept where the device has them. */
+export type FeatureMap = ort.Tensor;
+
+export interface BackboneOutput extends ProposalScores {
+  readonly map: FeatureMap;
+  readonly taps: ReadonlyMap<string, ort.Tensor>;
+}
+
+/** Regions at a time: on a CPU, what its caches hold; on a GPU, what fills it. */
+const BATCH = { cpu: 10, gpu: 100 } as const;
+const ONLY_FATAL = 4;
+// Failures come as exceptions; what onnxruntime would print besides is for its developers.
+ort.env.logLevel = 'fatal';
+
+/** The two graphs on one device. Calls block the thread until the device is done. */
+export class DetectorSession {
+  readonly device: Exclude<Device, 'auto'>;
+  readonly #backbone: ort.InferenceSession;
+  readonly #head: ort.InferenceSession;
+  readonly #batch: number;
+  readonly #guard: GuardState | undefined;
+
+  private constructor(
+    device: Exclude<Device, 'auto'>,
+    backbone: ort.InferenceSession,
+    head: ort.InferenceSession,
+    { batch, guard }: DetectorSessionOptions,
+  ) {
+    this.device = device;
+    this.#backbone = backbone;
+    this.#head = head;
+    this.#batch = batch ?? (device === 'cpu' ? BATCH.cpu : BATCH.gpu);
+    this.#guard = guard;
+  }
+
+  /** @throws LxmertDataError ERR_DEVICE where the wanted device is not to be had. `auto` takes CUDA or else the CPU. */
+  static async open(options: DetectorSessionOptions): Promise<DetectorSession> {
+    const { device, threads } = options;
+    const wanted = device === 'auto' ? listAutomaticDevices() : [device];
+    let failure: unknown;
+    for (const candidate of wanted) {
+      const settings = configure(candidate, threads);
+      try {
+        const backbone = await ort.InferenceSession.create(options.backbone, settings);
+        const head = await ort.InferenceSession.create(options.head, settings);
+        return new DetectorSession(candidate, backbone, head, options);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw new LxmertDataError('ERR_DEVICE', {
+      what: `cannot run the detector on the device "${device}"`,
+      got: describeFailure(failure),
+      hint:
+        device === 'cpu' ? undefined : 'take --device cpu, or install what onnxruntime needs for this device',
+      cause: failure,
+    });
+  }
+
+  async runBackbone({ data, height, width }: NetworkInput): Promise<BackboneOutput> {
+    const outputs = await this.#backbone.run({
+      data: new ort.Tensor('float32', data, [1, 3, height, width]),
+    });
+    const { res4b22, rpn_cls_prob, rpn_bbox_pred, ...taps } = outputs as Record<string, ort.Tensor>;
+    return {
+      map: res4b22!,
+      probabilities: rpn_cls_prob!.data as Float32Array,
+      deltas: rpn_bbox_pred!.data as Float32Array,
+      mapHeight: res4b22!.dims[2]!,
+      mapWidth: res4b22!.dims[3]!,
+      taps: new Map(Object.entries(taps)),
+    };
+  }
+
+  /** @param rois (n, 5): zero, x1, y1, x2, y2 in pixels of the network's input */
+  async runHead(map: FeatureMap, rois: Float32Array): Promise<HeadOutput> {
+    const count = rois.length / 5;
+    const output: HeadOutput = {
+      features: new Float32Array(count * FEATURE_SIZE),
+      objects: new Float32Array(count * OBJECT_CLASSES),
+      attributes: new Float32Array(count * ATTRIBUTE_CLASSES),
+      predicted: new Int32Array(count),
+    };
+    for (let first = 0; first < count; first += this.#batch) {
+      if (this.#guard !== undefined) checkRunning(this.#guard);
+      const group = rois.subarray(5 * first, 5 * Math.min(first + this.#batch, count));
+      const regions = new ort.Tensor('float32', group, [group.length / 5, 5]);
+      const { pool5_flat, cls_prob, attr_prob, predicted_cls } = await this.#head.run({
+        res4b22: map,
+        rois: regions,
+      });
+      output.features.set(pool5_flat!.data as Float32Array, first * FEATURE_SIZE);
+      output.objects.set(cls_prob!.data as Float32Array, first * OBJECT_CLASSES);
+      output.attributes.set(attr_prob!.data as Float32Array, first * ATTRIBUTE_CLASSES);
+      output.predicted.set(Int32Array.from(predicted_cls!.data as BigInt64Array, Number), first);
+    }
+    return output;
+  }
+
+  async close(): Promise<void> {
+    await this.#backbone.release();
+    await this.#head.release();
+  }
+}
+
+/** The first line without the place in onnxruntime's sources. */
+function describeFailure(failure: unknown): string {
+  const message = failure instanceof Error ? failure.message : String(failure);
+  return message.split('\n')[0]!.replace(/^.* was false\. /, '');
+}
+
+/** CUDA where onnxruntime's library for it is installed (its package does not bring it), then the CPU. */
+function listAutomaticDevices(): Exclude<Device, 'auto'>[] {
+  const package_ = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  const name =
+    process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
+  const hasCuda = existsSync(join(package_, 'bin', 'napi-v6', process.platform, process.arch, name));
+  return hasCuda ? ['cuda', 'cpu'] : ['cpu'];
+}
+
+function configure(
+  device: Exclude<Device, 'auto'>,
+  threads: number | undefined,
+): ort.InferenceSession.SessionOptions {
+  return {
+    executionProviders: [device],
+    graphOptimizationLevel: 'all',
+    executionMode: 'sequential',
+    logSeverityLevel: ONLY_FATAL,
+    intraOpNumThreads: threads ?? countThreads(),
+  };
+}
+
+/**
+ * One thread for each core that this process may use. onnxruntime's own choice would be the same number, but it ties
+ * its threads to cores, and then another program on one of them halves the speed or worse.
+ */
+function countThreads(): number {
+  return Math.min(availableParallelism(), countCores());
+}
+
+/** Cores, not their hyper-threads, where the system tells. */
+function countCores(): number {
+  const siblings = cpus().map((_, cpu) => {
+    const file = `/sys/devices/system/cpu/cpu${cpu}/topology/thread_siblings_list`;
+    return existsSync(file) ? readFileSync(file, 'utf8') : `${cpu}`;
+  });
+  return Math.max(1, new Set(siblings).size);
+}

@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, relative, resolve } from 'node:path';
+import { LxmertDataError } from '../../errors.ts';
+import type { StageContext } from '../../events.ts';
+import type { ExtractorEvent } from '../contract.ts';
+import type { StartExtractor } from '../process.ts';
+import { startContainerExtractor } from './container-extractor.ts';
+import { buildContainer, describeRun, type GpuWay } from './container-spec.ts';
+import { Engine, type EngineFacts, type EngineImage } from './engine.ts';
+import { findEngineAddress } from './engine-address.ts';
+import { probeGpus } from './gpus.ts';
+import { ownerLabels, removeLeftovers } from './leftovers.ts';
+import { watchSpeed } from './speed.ts';
+import { type DockerBackendOptions, type DockerPlan, followLinks, makeSettings } from './worker-settings.ts';
+
+const EXTRACTOR_LABEL = 'lxmert-data.extractor';
+
+/** The published image of LXMERT's author. */
+export const DEFAULT_IMAGE = 'airsplay/bottom-up-attention';
+
+/** What an extraction needs to know to use containers. */
+export interface DockerExtractors {
+  readonly starts: readonly StartExtractor[];
+  readonly seenAs: (path: string) => string;
+}
+
+/** Says what would be run, as `docker run` commands, without starting anything. `--gpus all` is shown for one GPU. */
+export async function describeDockerRuns(
+  options: DockerBackendOptions,
+  plan: DockerPlan,
+): Promise<readonly string[]> {
+  const gpus = options.gpus === 'none' ? [undefined] : options.gpus === 'all' ? ['0'] : options.gpus;
+  const facts = { securityOptions: [] as readonly string[] };
+  const base = await makeSettings(options, plan, facts, false);
+  return gpus.map(gpu => describeRun({ ...base, gpu, gpuWay: 'request', labels: {} }));
+}
+
+/** Makes an engine ready for an extraction: leftovers removed, image here, GPUs tried. */
+export async function prepareDocker(
+  options: DockerBackendOptions,
+  plan: DockerPlan,
+  context: StageContext,
+): Promise<DockerExtractors> {
+  const engine = new Engine(findEngineAddress());
+  const facts = await engine.readFacts();
+  checkEngine(facts, engine);
+  const note = (message: string): void => context.emit({ event: 'note', message });
+  note(`Docker engine ${facts.version} (API ${facts.apiVersion}) at ${engine.address.label}`);
+  for (const name of await removeLeftovers(engine))
+    note(`container ${name} of a run that was killed: removed`);
+  await mkdir(plan.rowFolder, { recursive: true });
+  if (options.gpus !== 'none') await mkdir(options.cacheDirectory, { recursive: true });
+  const image = await ensureImage(engine, options.image, context);
+  const ownExtractor = image.labels[EXTRACTOR_LABEL] !== undefined;
+  const base = await makeSettings(options, plan, facts, ownExtractor);
+  const run = randomUUID();
+  const labels = ownerLabels(run);
+  const name = `lxmert-data-${run.slice(0, 8)}`;
+  let gpus: readonly (string | undefined)[] = [undefined];
+  let gpuWay: GpuWay = 'request';
+  if (options.gpus !== 'none') {
+    const probe = { image: options.image, name: `${name}-probe`, labels };
+    ({ gpus, way: gpuWay } = await probeGpus(engine, facts, options.gpus, probe));
+  }
+  const workers = gpus.flatMap(gpu => Array.from({ length: options.perGpu }, () => gpu));
+  note(
+    `image ${options.image} (${image.digest}); ${workers.length} ${workers.length === 1 ? 'worker' : 'workers'} on ${gpus[0] === undefined ? 'the CPU' : `GPU ${gpus.join(', ')}`}`,
+  );
+  return {
+    starts: workers.map((gpu, worker) => {
+      const body = buildContainer({
+        ...base,
+        gpu,
+        gpuWay,
+        labels: { ...labels, 'lxmert-data.worker': String(worker) },
+      });
+      let starts = 0;
+      return onEvent => {
+        const watch = gpu === undefined ? undefined : watchSpeed(gpu, context);
+        const onNamedEvent = (event: ExtractorEvent): void => {
+          watch?.(event);
+          if (event.event === 'ready') note(`worker ${worker} ready on ${event.device}`);
+          onEvent(event.event === 'ready' ? nameImage(event, image) : event);
+        };
+        return startContainerExtractor(engine, `${name}-${worker}-${starts++}`, body, onNamedEvent);
+      };
+    }),
+    seenAs: path =>
+      dirname(resolve(path)) === base.folders.rows
+        ? `/rows/${basename(path)}`
+        : `/images/${relative(base.folders.images, followLinks(path)).replaceAll('\\', '/')}`,
+  };
+}
+
+/** True where an engine answers on this machine. */
+export async function findEngine(): Promise<EngineFacts | undefined> {
+  try {
+    return await new Engine(findEngineAddress()).readFacts();
+  } catch (error) {
+    if (error instanceof LxmertDataError) return undefined;
+    throw error;
+  }
+}
+
+function checkEngine({ apiVersion, osType, version }: EngineFacts, engine: Engine): void {
+  const [major, minor] = apiVersion.split('.').map(Number) as [number, number];
+  if (osType !== 'linux') {
+    throw new LxmertDataError('ERR_ENGINE', {
+      what: 'this engine runs no Linux containers',
+      where: engine.address.label,
+      got: osType,
+      hint: 'switch it to Linux containers',
+    });
+  }
+  if (major > 1 || minor >= 30) return;
+  throw new LxmertDataError('ERR_ENGINE', {
+    what: 'this engine is too old',
+    where: engine.address.label,
+    expected: 'API 1.30 (Docker 17.06) or newer',
+    got: `API ${apiVersion} (Docker ${version})`,
+  });
+}
+
+async function ensureImage(engine: Engine, name: string, context: StageContext): Promise<EngineImage> {
+  const here = await engine.findImage(name);
+  if (here !== undefined) return here;
+  context.emit({ event: 'note', message: `image ${name} is not here: fetching it` });
+  const tagged = /[:@][^/]*$/.test(name) ? name : `${name}:latest`;
+  const onProgress = (done: number, total: number): void =>
+    context.emit({ event: 'progress', stage: 'pull', input: name, done, total, unit: 'bytes' });
+  await engine.pullImage(tagged, onProgress, context.signal);
+  const pulled = await engine.findImage(name);
+  if (pulled !== undefined) return pulled;
+  throw new LxmertDataError('ERR_ENGINE', {
+    what: 'the image is not there after it was fetched',
+    where: name,
+  });
+}
+
+function nameImage(event: Extract<ExtractorEvent, { event: 'ready' }>, image: EngineImage): ExtractorEvent {
+  return { ...event, detector: { ...event.detector, image: image.digest } };
+}

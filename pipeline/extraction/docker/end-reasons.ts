@@ -1,0 +1,73 @@
+import { EXTRACTOR_EXIT } from '../contract.ts';
+import type { ExtractorEnd } from '../process.ts';
+import type { ContainerState } from './engine.ts';
+
+/** What a container's last words mean. With `fatal` another try cannot help. */
+interface Reason {
+  readonly pattern: RegExp;
+  readonly why: string;
+  readonly fatal?: true;
+}
+
+const OTHER_WAYS = 'use a GPU of the Pascal generation or older, another --image, or --backend embedded';
+
+const REASONS: readonly Reason[] = [
+  {
+    pattern: /cudaSuccess \((35|38|100|30) vs\. 0\)|driver version is insufficient|no CUDA-capable device/,
+    why: 'the GPU or its driver does not reach the container: install the NVIDIA Container Toolkit and a recent driver',
+    fatal: true,
+  },
+  {
+    pattern:
+      /cudaSuccess \((8|48|98|209) vs\. 0\)|invalid device function|no kernel image|CUDNN_STATUS_(EXECUTION_FAILED|ARCH_MISMATCH|NOT_SUPPORTED)/,
+    why: `the image was not made for this GPU: ${OTHER_WAYS}`,
+    fatal: true,
+  },
+  {
+    pattern: /Cannot use GPU in CPU-only Caffe/,
+    why: 'the Caffe of this image has no GPU code: --gpus none, or another --image',
+    fatal: true,
+  },
+  {
+    pattern: /cudaSuccess \(2 vs\. 0\)|CUDA.*out of memory|CUDNN_STATUS_ALLOC_FAILED/i,
+    why: 'the GPU is out of memory: up to 12 GB are needed for each worker; end other programs on it, or lower --per-gpu',
+  },
+  { pattern: /No space left on device/, why: 'the disk is full' },
+  {
+    pattern: /Permission denied: .*\/rows/,
+    why: 'the container may not write rows: the folder must be writable for the calling user',
+  },
+  {
+    pattern: /(ReadProtoFromBinaryFile|\.caffemodel|Cannot copy param|Failed to parse NetParameter)/,
+    why: 'Caffe cannot use these weights',
+  },
+  {
+    pattern: /MemoryError|std::bad_alloc|^out of memory$/m,
+    why: 'the container was out of memory: raise --memory',
+  },
+  { pattern: /No module named '?(\w+)'?/, why: 'a Python module is missing in the image' },
+];
+
+export interface EndedContainer extends ContainerState {
+  readonly lastWords: string;
+  readonly memoryBytes: number;
+}
+
+/** Says in one sentence why a container ended; the exit code becomes that of the contract where another try cannot help. */
+export function explainEnd(end: EndedContainer): ExtractorEnd {
+  const { exitCode: code, lastWords } = end;
+  if (code === EXTRACTOR_EXIT.done) return { code, signal: null, lastWords };
+  if (end.oomKilled) {
+    const limit = (end.memoryBytes / 2 ** 30).toFixed(1);
+    const why = `the container needed more than its ${limit} GiB of memory: raise --memory`;
+    return { code, signal: null, why, lastWords };
+  }
+  const reason = REASONS.find(({ pattern }) => pattern.test(lastWords));
+  if (reason !== undefined) {
+    const shown = reason.fatal === true ? EXTRACTOR_EXIT.device : code;
+    return { code: shown, signal: null, why: reason.why, lastWords };
+  }
+  if (code === 137) return { code, signal: null, why: 'the container was killed from outside', lastWords };
+  if (end.error !== '') return { code, signal: null, why: end.error, lastWords };
+  return { code, signal: null, lastWords };
+}

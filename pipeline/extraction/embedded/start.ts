@@ -1,0 +1,22 @@
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startExtractorProcess, type StartExtractor } from '../process.ts';
+
+export interface EmbeddedStartOptions {
+  /** Path of the caffemodel, or `untrained`. */
+  readonly weights: string;
+  readonly cacheDirectory: string;
+  readonly device?: string | undefined;
+  readonly rois?: number | undefined;
+  readonly batch?: number | undefined;
+  readonly threads?: number | undefined;
+}
+
+/** Runs the embedded detector in a process of its own, so that it can die without us. */
+export function startEmbeddedExtractor(options: EmbeddedStartOptions): StartExtractor {
+  const program = fileURLToPath(new URL(`./program${extname(import.meta.filename)}`, import.meta.url));
+  const words = Object.entries(options).flatMap(([name, value]: [string, string | number | undefined]) =>
+    value === undefined ? [] : [`--${name === 'cacheDirectory' ? 'cache' : name}=${value}`],
+  );
+  return onEvent => startExtractorProcess(process.execPath, [program, ...words], onEvent);
+}

@@ -1,0 +1,207 @@
+import { dirname, join } from 'node:path';
+import { LxmertDataError } from '../errors.ts';
+import type { StageContext } from '../events.ts';
+import type { Artefact, Manifest, Source } from '../manifest/load.ts';
+import { MirrorFault } from '../net/mirror-fault.ts';
+import { downloadPath, describeSourcePlace, targetPath } from './asset-files.ts';
+import { checkContent, digestFile } from './check-content.ts';
+import type { FileDigest } from './check-content.ts';
+import { addToLock } from './data-lock.ts';
+import type { LockEntries } from './data-lock.ts';
+import type { Downloader } from './download-source.ts';
+import { listManualWays } from './fetch-failure.ts';
+import type { FailedArtefact } from './fetch-failure.ts';
+import { listDownloads } from './leftovers.ts';
+import { keepDownload, placeArtefact } from './place-asset.ts';
+import type { PlaceOptions, StoreSteps } from './place-asset.ts';
+import { orderedSources } from './plan-fetch.ts';
+import type { PlannedArtefact } from './plan-fetch.ts';
+import type { Recognised } from './recognise-folder.ts';
+import { readStoreSource } from './target-states.ts';
+
+export type Outcome = 'fetched' | 'present' | FailedArtefact;
+
+/** Runs tasks one after the other. */
+export type Slot = <T>(task: () => Promise<T>) => Promise<T>;
+
+export interface ObtainOptions {
+  readonly dataRoot: string;
+  readonly manifest: Manifest;
+  readonly mirrors?: readonly string[] | undefined;
+  readonly keep?: 'zip' | 'tsv' | 'none' | undefined;
+  readonly lock: LockEntries;
+  readonly steps: StoreSteps;
+  readonly context: StageContext;
+  readonly downloader: Downloader;
+  /** What the user's own folder holds, and its name; instead of mirrors. */
+  readonly own?: { readonly folder: string; readonly found: ReadonlyMap<string, Recognised> } | undefined;
+  /** Downloads take turns, and so do conversions; one of each may go on side by side. */
+  readonly downloading: Slot;
+  readonly placing: Slot;
+}
+
+/** Brings one artefact into place, from the first mirror that has it, and locks it. Throws only what is not a mirror's fault. */
+export async function obtainArtefact(
+  planned: PlannedArtefact,
+  later: readonly PlannedArtefact[],
+  options: ObtainOptions,
+): Promise<Outcome> {
+  const { name, file, action } = planned;
+  const { dataRoot, context, own } = options;
+  const path = join(dataRoot, file);
+  context.signal.throwIfAborted();
+  if (action === 'keep') return 'present';
+  if (action === 'conflict') {
+    const reason = 'the file in place is not the locked one';
+    const manual = `move ${path} away and fetch again; or, if it is the right one, take "${name}" out of the lock file`;
+    return { name, reasons: [{ mirror: 'in place', place: path, reason }], manual: [manual] };
+  }
+  if (action === 'adopt') return options.placing(() => adopt(name, path, options));
+  context.emit({ event: 'start', stage: 'fetch', input: name, bytes: planned.downloadBytes ?? 0 });
+  if (own === undefined) return tryMirrors(name, later, options);
+  return options.placing(() => takeOwn(name, own.folder, own.found.get(name), options));
+}
+
+/** A file that the user put in place is checked like a download and locked. */
+async function adopt(name: string, path: string, options: ObtainOptions): Promise<Outcome> {
+  const { manifest, steps, context } = options;
+  const artefact = manifest.artefacts[name]!;
+  try {
+    if (artefact.kind === 'features') {
+      const verified = await steps.verifyStore(path, context);
+      const store = await readStoreSource(path);
+      if (!verified.ok) throw new MirrorFault('wrong-content', 'the store is damaged');
+      if (artefact.rows !== undefined && store.rows !== artefact.rows) {
+        throw new MirrorFault('wrong-content', `${store.rows} rows, expected ${artefact.rows}`);
+      }
+      await record(name, { sizeBytes: store.size, sha256: store.sha256 }, 'in place', path, options);
+    } else {
+      const digest = await digestFile(path, context.signal);
+      await checkContent(path, artefact, digest);
+      await record(name, digest, 'in place', path, options);
+    }
+    return 'present';
+  } catch (error) {
+    if (!(error instanceof MirrorFault) && !(error instanceof LxmertDataError)) throw error;
+    const reasons = [{ mirror: 'in place', place: path, reason: error.message }];
+    return { name, reasons, manual: [`move ${path} away and fetch again`] };
+  }
+}
+
+async function tryMirrors(
+  name: string,
+  later: readonly PlannedArtefact[],
+  options: ObtainOptions,
+): Promise<Outcome> {
+  const { manifest, context } = options;
+  const reasons: FailedArtefact['reasons'][number][] = [];
+  const sources = orderedSources(manifest, manifest.artefacts[name]!, options);
+  for (const source of sources) {
+    try {
+      await takeFrom(name, source, later, options);
+      return 'fetched';
+    } catch (error) {
+      if (!(error instanceof MirrorFault)) throw error;
+      const dead = manifest.mirrors[source.mirror]?.dead;
+      const known = dead === undefined ? '' : ` (known to be gone since ${dead.since}: ${dead.evidence})`;
+      const place = describeSourcePlace(source);
+      const reason = { mirror: source.mirror, place, reason: `${error.message}${known}` };
+      reasons.push(reason);
+      context.emit({ event: 'note', message: `${name}: ${reason.mirror} left: ${reason.reason}` });
+    }
+  }
+  return { name, reasons, manual: listManualWays(manifest, sources) };
+}
+
+async function takeFrom(
+  name: string,
+  source: Source,
+  later: readonly PlannedArtefact[],
+  options: ObtainOptions,
+): Promise<void> {
+  const { manifest, dataRoot, lock, keep, downloader } = options;
+  const artefact = manifest.artefacts[name]!;
+  const downloaded = await options.downloading(() => downloader.download(name, artefact, source, lock[name]));
+  const { paths, digest } = downloaded;
+  await options.placing(async () => {
+    try {
+      await place(name, source.mirror, describeSourcePlace(source), options, {
+        get: source.get,
+        member: 'member' in source ? source.member : undefined,
+        split: source.get === 'raw' ? source.split : undefined,
+        paths,
+        digest,
+        areForeign: false,
+      });
+    } catch (error) {
+      // Complete and wrong: fetching it again would bring the same.
+      if (error instanceof MirrorFault) await downloader.discard(downloaded);
+      throw error;
+    }
+    if (isNeeded(downloadPath(artefact, source), later, manifest)) return;
+    if (artefact.kind === 'features' && keep === 'zip' && source.get !== 'file') {
+      await keepDownload(paths, join(dataRoot, dirname(artefact.target)));
+    } else await downloader.discard(downloaded);
+  });
+}
+
+async function takeOwn(
+  name: string,
+  folder: string,
+  found: Recognised | undefined,
+  options: ObtainOptions,
+): Promise<Outcome> {
+  const { manifest } = options;
+  const manual = listManualWays(manifest, orderedSources(manifest, manifest.artefacts[name]!, {}));
+  if (found === undefined) {
+    return { name, reasons: [{ mirror: folder, place: '', reason: 'no file there holds it' }], manual };
+  }
+  const { get, member, split, paths } = found;
+  try {
+    const how = { get, member, split, paths, areForeign: true };
+    await place(name, 'own folder', paths[0]!, options, how);
+    return 'fetched';
+  } catch (error) {
+    if (!(error instanceof MirrorFault)) throw error;
+    return { name, reasons: [{ mirror: folder, place: paths.join(', '), reason: error.message }], manual };
+  }
+}
+
+type HowToPlace = Pick<PlaceOptions, 'get' | 'member' | 'split' | 'paths' | 'digest' | 'areForeign'>;
+
+/** Puts the artefact in place, locks it, and writes the TSV where it is wanted. */
+async function place(
+  name: string,
+  mirror: string,
+  from: string,
+  options: ObtainOptions,
+  how: HowToPlace,
+): Promise<void> {
+  const { manifest, dataRoot, lock, steps, context, keep } = options;
+  const artefact: Artefact = manifest.artefacts[name]!;
+  const locked = lock[name];
+  const digest = await placeArtefact({ ...how, dataRoot, name, artefact, locked, steps, context });
+  await record(name, digest, mirror, from, options);
+  if (artefact.kind !== 'features' || keep !== 'tsv') return;
+  const target = join(dataRoot, artefact.target);
+  await steps.exportTsv({ store: `${target}.safetensors`, out: `${target}.tsv`, force: true }, context);
+}
+
+async function record(
+  name: string,
+  { sizeBytes, sha256 }: FileDigest,
+  mirror: string,
+  place: string,
+  { lock, manifest, dataRoot }: ObtainOptions,
+): Promise<void> {
+  if (lock[name] !== undefined) return;
+  const file = targetPath(manifest.artefacts[name]!);
+  const date = new Date().toISOString().slice(0, 10);
+  await addToLock(dataRoot, name, { file, size: sizeBytes, sha256, mirror, place, date });
+}
+
+function isNeeded(path: string, later: readonly PlannedArtefact[], manifest: Manifest): boolean {
+  return later.some(
+    ({ name, action }) => action === 'fetch' && listDownloads(manifest.artefacts[name]!).includes(path),
+  );
+}

@@ -1,0 +1,94 @@
+import { stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { isErrno, LxmertDataError } from '../errors.ts';
+import { formatBytes } from './format-bytes.ts';
+
+/** Fails where `path` exists already and `force` is not set, or where its folder does not exist. */
+export async function checkOutput(path: string, force: boolean): Promise<void> {
+  const folder = await stat(dirname(path)).catch(() => undefined);
+  if (folder?.isDirectory() !== true) {
+    throw new LxmertDataError('ERR_IO', {
+      what: 'the output folder does not exist',
+      where: dirname(path),
+      hint: `create it: mkdir -p ${dirname(path)}`,
+    });
+  }
+  const existing = await stat(path).catch(() => undefined);
+  if (existing === undefined) return;
+  if (existing.isDirectory()) {
+    throw new LxmertDataError('ERR_IO', {
+      what: 'the output is a folder',
+      where: path,
+      expected: 'a file name',
+    });
+  }
+  if (force) return;
+  throw new LxmertDataError('ERR_OUTPUT_EXISTS', {
+    what: 'the output exists already',
+    where: path,
+    hint: 'give another name with --out, or replace it with --force',
+  });
+}
+
+/** Fails where `path` is one of the files that will be read, by whatever name. */
+export async function checkNotInput(path: string, inputs: readonly string[]): Promise<void> {
+  const output = await stat(path).catch(() => undefined);
+  if (output === undefined) return;
+  for (const input of inputs) {
+    const found = await stat(input).catch(() => undefined);
+    if (found?.ino !== output.ino || found.dev !== output.dev) continue;
+    throw new LxmertDataError('ERR_USAGE', {
+      what: 'the output is one of the inputs',
+      where: path,
+      hint: 'give another name',
+    });
+  }
+}
+
+/** Fails where the file system of `path` has less than `needed` bytes left. */
+export async function checkFreeSpace(path: string, needed: number): Promise<void> {
+  const { bavail, bsize } = await statfs(dirname(path));
+  const free = bavail * bsize;
+  if (free < needed) throw noSpace(path, needed, free);
+}
+
+function noSpace(path: string, needed: number, free: number, cause?: unknown): LxmertDataError {
+  return new LxmertDataError('ERR_NO_SPACE', {
+    what: 'not enough disk space',
+    where: dirname(path),
+    expected: `${formatBytes(needed)} free`,
+    got: `${formatBytes(free)} free`,
+    hint: `free ${formatBytes(Math.max(needed - free, 1))} more, or choose another disk with --out`,
+    cause,
+  });
+}
+
+/** Names a failed write: a full disk says how much is missing, `remaining` being the bytes still to be written, 0 where that is not known. */
+export async function describeWriteFailure(
+  path: string,
+  remaining: number,
+  error: unknown,
+): Promise<unknown> {
+  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+    if (remaining === 0) {
+      return new LxmertDataError('ERR_NO_SPACE', {
+        what: 'not enough disk space',
+        where: dirname(path),
+        hint: 'free some, or choose another disk with --out',
+        cause: error,
+      });
+    }
+    const { bavail, bsize } = await statfs(dirname(path));
+    return noSpace(path, remaining, Math.min(bavail * bsize, remaining), error);
+  }
+  if (
+    error instanceof LxmertDataError ||
+    !isErrno(error, 'EIO', 'EACCES', 'EPERM', 'EROFS', 'EFBIG', 'EMFILE')
+  )
+    return error;
+  return new LxmertDataError('ERR_IO', {
+    what: `writing failed (${error.message})`,
+    where: path,
+    cause: error,
+  });
+}

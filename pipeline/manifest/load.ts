@@ -1,0 +1,211 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { v } from '../schema.ts';
+import { LxmertDataError } from '../errors.ts';
+import { manifestSchema } from './schema.ts';
+import type { Artefact, Manifest, Mirror, Source } from './schema.ts';
+
+export type { Artefact, ArtefactKind, Dataset, Manifest, Mirror, Source } from './schema.ts';
+export { isSafePath } from './schema.ts';
+
+export interface LoadManifestOptions {
+  /** Folder of the manifests that come with the tool. */
+  readonly directory?: string | undefined;
+  /** The user's own manifest files; their sources go before the built-in ones. */
+  readonly files?: readonly string[] | undefined;
+  /** Another address for a mirror, by mirror name. */
+  readonly baseUrls?: Readonly<Record<string, string>> | undefined;
+}
+
+const MANIFEST_DIRECTORY = fileURLToPath(new URL('../../manifests/', import.meta.url));
+// mirrors.json decides the order in which mirrors are tried.
+const BUILT_IN = ['mirrors.json', 'datasets.json', 'features.json', 'annotations.json', 'weights.json'];
+
+type Json = Record<string, unknown>;
+
+/** Reads and merges all manifests and checks the whole. Throws ERR_MANIFEST with the JSON path of what is wrong. */
+export async function loadManifest(options: LoadManifestOptions = {}): Promise<Manifest> {
+  const directory = options.directory ?? MANIFEST_DIRECTORY;
+  const paths = [...BUILT_IN.map(name => join(directory, name)), ...(options.files ?? [])];
+  let merged: Json = { manifest_version: 1, mirrors: {}, datasets: {}, artefacts: {} };
+  for (const path of paths) {
+    const extra = await readManifestFile(path);
+    merged = mergeManifest(merged, extra, path);
+    // Who adds a mirror of their own wants it tried first.
+    if (isJson(extra['mirrors'])) merged['mirrors'] = { ...extra['mirrors'], ...(merged['mirrors'] as Json) };
+  }
+  const manifest = checkManifest(merged, options.files?.at(-1) ?? directory);
+  return applyBaseUrls(manifest, options.baseUrls ?? {});
+}
+
+/** Mirrors are tried in manifest order, but those known to be dead come last. */
+export function orderSources(manifest: Manifest, artefact: Artefact, only?: readonly string[]): Source[] {
+  const names = Object.keys(manifest.mirrors);
+  const rank = (source: Source): number =>
+    only === undefined
+      ? names.indexOf(source.mirror) +
+        (manifest.mirrors[source.mirror]?.dead === undefined ? 0 : names.length)
+      : only.indexOf(source.mirror);
+  return artefact.sources.filter(source => rank(source) >= 0).sort((a, b) => rank(a) - rank(b));
+}
+
+export function getMirror(manifest: Manifest, name: string): Mirror {
+  const mirror = Object.hasOwn(manifest.mirrors, name) ? manifest.mirrors[name] : undefined;
+  if (mirror === undefined) {
+    const expected = Object.keys(manifest.mirrors).join(', ');
+    throw new LxmertDataError('ERR_USAGE', { what: `unknown mirror "${name}"`, expected });
+  }
+  return mirror;
+}
+
+async function readManifestFile(path: string): Promise<Json> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new LxmertDataError('ERR_MANIFEST', { what: 'cannot read the manifest', where: path, cause });
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isJson(value)) throw new TypeError('the manifest is not a JSON object');
+    return value;
+  } catch (cause) {
+    const got = cause instanceof Error ? cause.message : String(cause);
+    throw new LxmertDataError('ERR_MANIFEST', { what: 'not a JSON object', where: path, got, cause });
+  }
+}
+
+function isJson(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function mergeManifest(base: Json, extra: Json, path: string): Json {
+  if (extra['manifest_version'] !== 1) {
+    const got = JSON.stringify(extra['manifest_version']) as string | undefined;
+    throw new LxmertDataError('ERR_MANIFEST', {
+      what: 'manifest_version is not one this tool reads',
+      where: `${path}: $.manifest_version`,
+      expected: '1',
+      got: got ?? 'nothing',
+    });
+  }
+  const merged: Json = { ...base };
+  for (const [key, value] of Object.entries(extra)) {
+    if (key === 'manifest_version') continue;
+    if (!(key in base) || !isJson(value)) {
+      const got = isJson(value) ? `"${key}"` : `"${key}" with something else`;
+      const expected = 'the objects "mirrors", "datasets" and "artefacts"';
+      throw new LxmertDataError('ERR_MANIFEST', {
+        what: 'unexpected content',
+        where: `${path}: $.${key}`,
+        expected,
+        got,
+      });
+    }
+    merged[key] = mergeEntries(base[key] as Json, value);
+  }
+  return merged;
+}
+
+/** A later entry wins field by field; its sources are put before the earlier ones. */
+function mergeEntries(base: Json, extra: Json): Json {
+  const merged: Json = { ...base };
+  for (const [key, value] of Object.entries(extra)) {
+    const old = base[key];
+    if (!isJson(old) || !isJson(value)) {
+      merged[key] = value;
+      continue;
+    }
+    const sources = [value['sources'], old['sources']].flatMap((list): unknown[] =>
+      Array.isArray(list) ? list : [],
+    );
+    merged[key] = { ...old, ...value, ...(sources.length === 0 ? {} : { sources }) };
+  }
+  return merged;
+}
+
+function checkManifest(value: Json, where: string): Manifest {
+  const result = v.safeParse(manifestSchema, value);
+  if (!result.success) {
+    const issue = deepestIssue(result.issues[0]);
+    throw new LxmertDataError('ERR_MANIFEST', {
+      what: issue.message,
+      where: `${where}: ${formatPath(issue)}`,
+      ...(issue.expected === null ? {} : { expected: issue.expected }),
+      got: issue.received,
+      hint: 'see manifests/README.md for the fields',
+    });
+  }
+  checkReferences(result.output, where);
+  return result.output;
+}
+
+type Issue = v.BaseIssue<unknown>;
+
+function deepestIssue(issue: Issue): Issue {
+  return issue.issues?.[0] === undefined ? issue : deepestIssue(issue.issues[0]);
+}
+
+function formatPath(issue: Issue): string {
+  const keys = (issue.path ?? []).map(item => item.key);
+  return `$${keys.map(key => (typeof key === 'number' ? `[${key}]` : `[${JSON.stringify(key)}]`)).join('')}`;
+}
+
+function checkReferences(manifest: Manifest, where: string): void {
+  const fail = (path: string, what: string): never => {
+    throw new LxmertDataError('ERR_MANIFEST', { what, where: `${where}: ${path}` });
+  };
+  const targets = new Map<string, string>();
+  for (const [name, artefact] of Object.entries(manifest.artefacts)) {
+    const path = `$.artefacts[${JSON.stringify(name)}]`;
+    for (const [index, source] of artefact.sources.entries()) {
+      const mirror = Object.hasOwn(manifest.mirrors, source.mirror)
+        ? manifest.mirrors[source.mirror]
+        : undefined;
+      if (mirror === undefined) {
+        fail(`${path}.sources[${index}].mirror`, `there is no mirror "${source.mirror}"`);
+      } else if ('path' in source && mirror.provider === 'google-drive' && mirror.folder === undefined) {
+        fail(
+          `${path}.sources[${index}].path`,
+          `mirror "${source.mirror}" has no folder, so an "id" is needed`,
+        );
+      }
+      if (source.get === 'raw' && artefact.kind !== 'json') {
+        fail(`${path}.sources[${index}].get`, 'only JSON artefacts can be made from "raw"');
+      }
+    }
+    const other = targets.get(artefact.target);
+    if (other !== undefined) fail(`${path}.target`, `"${other}" has the same target`);
+    targets.set(artefact.target, name);
+  }
+  for (const [name, dataset] of Object.entries(manifest.datasets)) {
+    const path = `$.datasets[${JSON.stringify(name)}]`;
+    const names = [...dataset.common, ...Object.values(dataset.splits).flat()];
+    for (const artefact of [...names, ...(dataset.totals ?? []).flatMap(total => total.artefacts)]) {
+      if (!Object.hasOwn(manifest.artefacts, artefact)) fail(path, `there is no artefact "${artefact}"`);
+    }
+    for (const split of dataset.default_splits) {
+      if (!Object.hasOwn(dataset.splits, split))
+        fail(`${path}.default_splits`, `there is no split "${split}"`);
+    }
+  }
+}
+
+/** The user names the address, so a plain http one is accepted: it was asked for. */
+function applyBaseUrls(manifest: Manifest, baseUrls: Readonly<Record<string, string>>): Manifest {
+  const mirrors = { ...manifest.mirrors };
+  for (const [name, base] of Object.entries(baseUrls)) {
+    const mirror = getMirror(manifest, name);
+    if (!URL.canParse(base) || !/^https?:$/.test(new URL(base).protocol)) {
+      throw new LxmertDataError('ERR_USAGE', {
+        what: `--base-url of "${name}" is not an http(s) URL`,
+        got: base,
+      });
+    }
+    const allowHttp = new URL(base).protocol === 'http:' ? { allow_http: true } : {};
+    const api = mirror.provider === 'google-drive' ? { api_base: base } : {};
+    mirrors[name] = { ...mirror, base, ...allowHttp, ...api, dead: undefined };
+  }
+  return { ...manifest, mirrors };
+}

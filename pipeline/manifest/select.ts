@@ -1,0 +1,56 @@
+import { LxmertDataError } from '../errors.ts';
+import type { ArtefactKind, Manifest } from './load.ts';
+
+export interface Selection {
+  readonly datasets: readonly string[];
+  /** Absent: each data set's own default; `all`: every split. */
+  readonly splits?: readonly string[] | undefined;
+  readonly kinds?: readonly ArtefactKind[] | undefined;
+}
+
+/** Names of the artefacts that data sets and splits need, each once, small ones first. Throws ERR_USAGE for unknown names. */
+export function selectArtefacts(manifest: Manifest, selection: Selection): readonly string[] {
+  const names = new Set<string>();
+  const known = new Set<string>();
+  for (const name of selection.datasets) {
+    const dataset = Object.hasOwn(manifest.datasets, name) ? manifest.datasets[name] : undefined;
+    if (dataset === undefined) {
+      throw new LxmertDataError('ERR_USAGE', {
+        what: `there is no data set "${name}"`,
+        expected: Object.keys(manifest.datasets).join(', '),
+        hint: 'fetch --list shows them with their splits',
+      });
+    }
+    for (const split of Object.keys(dataset.splits)) known.add(split);
+    const wanted = selection.splits ?? dataset.default_splits;
+    const splits = Object.entries(dataset.splits).filter(
+      ([split]) => wanted.includes('all') || wanted.includes(split),
+    );
+    for (const artefact of splits.length === 0 ? [] : dataset.common) names.add(artefact);
+    for (const [, artefacts] of splits) for (const artefact of artefacts) names.add(artefact);
+  }
+  const unknown = selection.splits?.find(split => split !== 'all' && !known.has(split));
+  if (unknown !== undefined) {
+    throw new LxmertDataError('ERR_USAGE', {
+      what: `no chosen data set has a split "${unknown}"`,
+      expected: `${[...known].join(', ')} or all`,
+    });
+  }
+  const kinds = selection.kinds;
+  return [...names]
+    .filter(name => kinds === undefined || kinds.includes(kindFor(manifest, name)))
+    .sort((a, b) => sizeRank(manifest, a) - sizeRank(manifest, b));
+}
+
+/** Answer tables and vocabularies are JSON and text: they count as `json` for --kind. */
+function kindFor(manifest: Manifest, name: string): ArtefactKind {
+  const { kind } = manifest.artefacts[name]!;
+  return kind === 'table' ? 'json' : kind;
+}
+
+/** What fails shall fail early: an hour's download comes after the files of seconds. */
+function sizeRank(manifest: Manifest, name: string): number {
+  const artefact = manifest.artefacts[name]!;
+  const rank = ['table', 'json', 'weights', 'features'].indexOf(artefact.kind) * 1e12;
+  return rank + (artefact.estimate?.zip_bytes ?? 0);
+}

@@ -1,0 +1,58 @@
+import { CookieJar } from '../net/client.ts';
+import { MirrorFault } from '../net/mirror-fault.ts';
+import { redactUrl } from '../net/redact-url.ts';
+import type { RemoteFile } from '../net/remote-file.ts';
+import type { LocateContext, LocateRequest, MirrorProvider } from './mirror.ts';
+
+export interface DropboxOptions {
+  readonly name: string;
+  readonly base?: string | undefined;
+  readonly allowHttp?: boolean | undefined;
+}
+
+/**
+ * Shared links of Dropbox. Each request goes through the link again: the address it leads to lives for a short time only.
+ */
+export function createDropbox(options: DropboxOptions, context: LocateContext): MirrorProvider {
+  const locate = ({ place, shape }: LocateRequest): RemoteFile => {
+    if (place.link === undefined) throw new MirrorFault('unsupported', 'Dropbox needs a link');
+    const url = directLink(place.link, options.base);
+    return {
+      identity: `${options.name} ${place.link}`,
+      place: redactUrl(place.link),
+      shape,
+      maxConnections: 1,
+      open: ({ headers, signal }) =>
+        context.client.request({
+          url,
+          headers,
+          signal,
+          allowHttp: options.allowHttp,
+          cookies: new CookieJar(),
+        }),
+      explainPage: explainDropboxPage,
+    };
+  };
+  return { locate: request => Promise.resolve().then(() => locate(request)) };
+}
+
+/** The same link asking for the file (dl=1) and not for the page around it; `rlkey` and the like stay. */
+export function directLink(link: string, base?: string): string {
+  const url = new URL(link);
+  url.searchParams.set('dl', '1');
+  url.searchParams.delete('raw');
+  return base === undefined ? url.href : new URL(`${url.pathname.slice(1)}${url.search}`, base).href;
+}
+
+export function explainDropboxPage(text: string, status: number): MirrorFault | undefined {
+  if (status === 429 || status === 509 || /link is temporarily disabled|daily limit/i.test(text)) {
+    return new MirrorFault('quota', 'the Dropbox link is over its daily limit, for about 24 hours');
+  }
+  if (status === 404 || /item was deleted|couldn.t find|can.t find/i.test(text)) {
+    return new MirrorFault('gone', 'Dropbox does not have the file any more');
+  }
+  if (status === 460 || status === 403) return new MirrorFault('forbidden', 'the Dropbox link is restricted');
+  if (status === 200)
+    return new MirrorFault('not-the-file', 'Dropbox sends its preview page instead of the file');
+  return undefined;
+}

@@ -1,0 +1,196 @@
+import { once } from 'node:events';
+import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
+import got from 'got';
+import type { Request as GotStream } from 'got';
+import { CookieJar } from 'tough-cookie';
+import { isErrno } from '../errors.ts';
+import { StreamBody } from './http-body.ts';
+import type { HttpBody } from './http-body.ts';
+import { MirrorFault } from './mirror-fault.ts';
+import { redactUrl } from './redact-url.ts';
+import { offerDirectBody, TappedAgent, TappedTlsAgent } from './tapped-agents.ts';
+import type { BodyOffer } from './tapped-agents.ts';
+
+export interface HttpRequest {
+  readonly url: string;
+  readonly method?: 'GET' | 'POST' | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly form?: Readonly<Record<string, string>> | undefined;
+  readonly followRedirects?: boolean | undefined;
+  /** Speak plain http, also after a redirect. */
+  readonly allowHttp?: boolean | undefined;
+  readonly cookies?: CookieJar | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Address of the last hop; may hold secrets, see redactUrl. */
+  readonly url: string;
+  readonly body: HttpBody;
+}
+
+export interface HttpPage {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly url: string;
+  readonly text: string;
+}
+
+export interface HttpClient {
+  /** Resolves when the headers are there. Any status is an answer; throws MirrorFault where there is none. */
+  request: (request: HttpRequest) => Promise<HttpResponse>;
+  /** Like request, with the body as text, up to a limit. */
+  readPage: (request: HttpRequest, maxBytes?: number) => Promise<HttpPage>;
+  close: () => void;
+}
+
+export interface HttpClientOptions {
+  readonly connectMs?: number | undefined;
+  /** From the request to the headers of the answer. */
+  readonly responseMs?: number | undefined;
+  /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY are taken from here. */
+  readonly environment?: NodeJS.ProcessEnv | undefined;
+}
+
+export const PAGE_LIMIT_BYTES = 4 << 20;
+const LENGTH_MISMATCH = 'ERR_HTTP_CONTENT_LENGTH_MISMATCH';
+const PAGE_BUDGET_BYTES = 256 << 10;
+const SECRET_HEADERS = ['cookie', 'authorization', 'x-goog-api-key', 'x-goog-drive-resource-keys'];
+
+/** The one place that speaks HTTP: redirects, proxies, cookies, deadlines. No retries; those are the caller's. */
+export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
+  const proxyEnv = options.environment ?? process.env;
+  const agents = {
+    http: new TappedAgent({ keepAlive: true, proxyEnv }),
+    https: new TappedTlsAgent({ keepAlive: true, proxyEnv }),
+  };
+  const request = async (asked: HttpRequest): Promise<HttpResponse> => {
+    checkProtocol(asked.url, asked.allowHttp);
+    const stream = got.stream(asked.url, {
+      method: asked.method ?? 'GET',
+      // identity and decompress: byte offsets must count what lies on the server.
+      headers: { 'user-agent': 'lxmert-data', 'accept-encoding': 'identity', ...asked.headers },
+      ...(asked.form === undefined ? {} : { form: { ...asked.form } }),
+      ...(asked.cookies === undefined ? {} : { cookieJar: asked.cookies }),
+      ...(asked.signal === undefined ? {} : { signal: asked.signal }),
+      decompress: false,
+      throwHttpErrors: false,
+      followRedirect: asked.followRedirects ?? true,
+      methodRewriting: true,
+      retry: { limit: 0 },
+      timeout: { connect: options.connectMs ?? 30_000, response: options.responseMs ?? 60_000 },
+      agent: agents,
+      hooks: {
+        beforeRedirect: [
+          (next, previous) => {
+            const url = String(next.url);
+            checkProtocol(url, asked.allowHttp, redactUrl(previous.url));
+            if (new URL(url).host === new URL(previous.url).host) return;
+            for (const name of SECRET_HEADERS) next.headers[name] = undefined;
+          },
+        ],
+      },
+    });
+    const offer: BodyOffer = { destroy: error => stream.destroy(error), isOpen: true, body: undefined };
+    stream.on('request', (sent: ClientRequest) => {
+      sent.prependOnceListener('response', response => {
+        offerDirectBody(response, offer);
+        // An answer that is whole but unread would keep its connection until the client is closed.
+        stream.once('close', () => response.destroy());
+      });
+      // Unheard, such an answer ends the connection without a word, and the library waits for ever.
+      sent.once('upgrade', (response, socket) => {
+        socket.destroy();
+        stream.destroy(
+          new Error(`the server answers ${response.statusCode ?? ''} and wants another protocol`),
+        );
+      });
+    });
+    // Errors after the headers reach whoever reads the body; without a listener an unread one would end the process.
+    // The library counts the bytes that it saw itself: none of a direct body.
+    stream.on('error', error => offer.body?.fail(readCode(error) === LENGTH_MISMATCH ? undefined : error));
+    stream.on('close', () => offer.body?.fail());
+    try {
+      const [response] = (await once(stream, 'response')) as [GotStream['response']];
+      if (response === undefined) throw new Error('no response');
+      offer.isOpen = false;
+      const body = offer.body ?? new StreamBody(stream);
+      return { status: response.statusCode, headers: response.headers, url: response.url, body };
+    } catch (error) {
+      stream.destroy();
+      throw describeFailure(error, asked.url, asked.signal);
+    }
+  };
+  const readPage = async (asked: HttpRequest, maxBytes = PAGE_LIMIT_BYTES): Promise<HttpPage> => {
+    const response = await request(asked);
+    const text = await readBody(response, maxBytes, asked.signal);
+    return { status: response.status, headers: response.headers, url: response.url, text };
+  };
+  return {
+    request,
+    readPage,
+    close() {
+      agents.http.destroy();
+      agents.https.destroy();
+    },
+  };
+}
+
+/** The body as text, cut at the limit; for pages, never for files. */
+export async function readBody(
+  response: HttpResponse,
+  maxBytes: number,
+  signal?: AbortSignal,
+): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const piece of response.body.pieces(PAGE_BUDGET_BYTES)) {
+      for (const chunk of piece) {
+        // Pieces are overwritten by those that follow.
+        chunks.push(Buffer.from(chunk));
+        length += chunk.length;
+      }
+      if (length >= maxBytes) break;
+    }
+  } catch (error) {
+    throw describeFailure(error, response.url, signal);
+  } finally {
+    response.body.destroy();
+  }
+  return Buffer.concat(chunks).subarray(0, maxBytes).toString('utf8');
+}
+
+/** Turns whatever the network threw into a fault with a message fit for the user; an abort stays an abort. */
+export function describeFailure(error: unknown, url: string, signal?: AbortSignal): Error {
+  if (signal?.aborted === true) return signal.reason instanceof Error ? signal.reason : new Error('aborted');
+  if (error instanceof MirrorFault) return error;
+  if (error instanceof Error && error.cause instanceof MirrorFault) return error.cause;
+  const message = error instanceof Error ? error.message : String(error);
+  // The library's own error carries the request with its secret headers; the system's error below it does not.
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (/certificate|self-signed|CERT_|ERR_TLS/i.test(`${message} ${isErrno(error) ? '' : readCode(error)}`)) {
+    return new MirrorFault('insecure', `${redactUrl(url)}: ${message}`, { cause });
+  }
+  if (/unsupported protocol|protocol.*not supported/i.test(message)) {
+    return new MirrorFault('insecure', `${redactUrl(url)} redirects away from http: ${message}`, { cause });
+  }
+  const kind = message.startsWith('Redirected') ? 'not-the-file' : 'network';
+  return new MirrorFault(kind, `${redactUrl(url)}: ${message}`, { cause });
+}
+
+function readCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+function checkProtocol(url: string, allowHttp: boolean | undefined, from?: string): void {
+  const protocol = URL.canParse(url) ? new URL(url).protocol : '';
+  if (protocol === 'https:' || (protocol === 'http:' && allowHttp === true)) return;
+  const what = protocol === 'http:' ? 'plain http' : protocol === '' ? 'an invalid URL' : protocol;
+  const via = from === undefined ? '' : `${from} redirects to `;
+  throw new MirrorFault('insecure', `${via}${redactUrl(url)}: ${what} is not accepted here`);
+}
+
+export { CookieJar };

@@ -1,0 +1,247 @@
+import { checkColumns, checkFeatures } from './check-row.ts';
+import { type FeatureDtype, narrowFeatures } from './feature-dtype.ts';
+import { literalParts, parseOddRow } from './quoted-row.ts';
+import { type RowProblem, showText } from '../problem.ts';
+import {
+  imageSize,
+  LINE_END,
+  MAX_ID_BYTES,
+  recordColumn,
+  rowCrc,
+  type RowRecord,
+  setImageId,
+  setImageSize,
+  setLineEnd,
+  setRowCrc,
+} from './row-record.ts';
+import { type BinaryField, BOXES, FEATURE_BYTES, type RowShape } from './row-shape.ts';
+
+const TAB = 9;
+const LF = 10;
+const CR = 13;
+/** The three text columns stand within this many bytes of a plain row. */
+const TEXT_REACH = MAX_ID_BYTES + 24;
+const PLAIN_NUMBER = /^[1-9][0-9]{0,6}$/;
+const BLANK = /^[ \t\r]*$/;
+/** Characters of an id that a message shows. */
+const SHOWN_ID_CHARS = 100;
+const ODD_NUMBER = /^0*[1-9][0-9]{0,6}$/;
+
+/** Where a row is decoded to. `features` has the store's dtype; `scratch` is 36 x 2048 float32 and may be the same memory. */
+export interface RowTarget {
+  readonly features: Uint8Array;
+  readonly scratch: Uint8Array;
+  readonly dtype: FeatureDtype;
+  readonly record: RowRecord;
+}
+
+export interface DecodedRow {
+  readonly status: 'ok' | 'bad' | 'blank';
+  /** img_id as far as it could be read, for messages. */
+  readonly imgId: string | null;
+  /** Literal texts around the base64 of a row that is not written plainly. */
+  readonly parts?: readonly string[];
+}
+
+interface RowFields {
+  readonly id: string;
+  readonly height: string;
+  readonly width: string;
+  readonly count: string;
+  readonly base64: readonly string[];
+}
+
+/** Length of the line end of `line`: CR LF, LF or, on a last row, nothing. */
+function lineEndKind(line: Buffer): number {
+  if (line.length === 0 || line[line.length - 1] !== LF) return LINE_END.none;
+  return line.length > 1 && line[line.length - 2] === CR ? LINE_END.crlf : LINE_END.lf;
+}
+
+/** Cuts a plainly written row by its fixed lengths; undefined for every other one. Decodes nothing. */
+function splitPlain(line: Buffer, end: number, shape: RowShape): RowFields | undefined {
+  const head = line.subarray(0, Math.min(end, TEXT_REACH));
+  const first = head.indexOf(TAB);
+  const second = first < 0 ? -1 : head.indexOf(TAB, first + 1);
+  const third = second < 0 ? -1 : head.indexOf(TAB, second + 1);
+  if (third < 0 || end - third - 1 !== shape.restChars) return undefined;
+  const rest = third + 1;
+  const texts = [
+    line.toString('utf8', 0, first),
+    line.toString('latin1', first + 1, second),
+    line.toString('latin1', second + 1, third),
+  ];
+  const count = line.toString('latin1', rest + shape.countAt, rest + shape.countAt + 2);
+  const ends = [...shape.binary.map(field => field.at + field.chars), shape.countAt + 2];
+  if (!ends.every(at => at === shape.restChars || line[rest + at] === TAB) || count !== String(BOXES))
+    return undefined;
+  const id = texts[0]!;
+  const height = texts[shape.heightIndex]!;
+  const width = texts[shape.widthIndex]!;
+  if (!PLAIN_NUMBER.test(height) || !PLAIN_NUMBER.test(width) || id.includes('"') || id.trim() !== id)
+    return undefined;
+  const base64 = shape.binary.map(field =>
+    line.toString('latin1', rest + field.at, rest + field.at + field.chars),
+  );
+  return { id, height, width, count, base64 };
+}
+
+function describeIdFault(id: string): string | undefined {
+  if (id === '') return 'nothing';
+  if (id.includes('\ufffd')) return 'bytes that are not UTF-8';
+  if (id.startsWith('\ufeff')) return 'a byte order mark before the id';
+  if (/[\u0000-\u001f\u007f]/.test(id)) return `control characters in ${JSON.stringify(id.slice(0, 60))}`;
+  if (Buffer.byteLength(id) > MAX_ID_BYTES) return `${Buffer.byteLength(id)} bytes`;
+  return undefined;
+}
+
+function checkTexts(
+  fields: RowFields,
+  shape: RowShape,
+  record: RowRecord,
+  report: (problem: RowProblem) => void,
+): boolean {
+  const idFault = describeIdFault(fields.id);
+  if (idFault === undefined) setImageId(record, Buffer.from(fields.id));
+  else {
+    const expected = `printable UTF-8 of 1 to ${MAX_ID_BYTES} bytes`;
+    report({ code: 'img_id', severity: 'error', column: shape.columns[0]!, expected, got: idFault });
+  }
+  let sized = true;
+  for (const [column, value] of [
+    [shape.columns[shape.heightIndex]!, fields.height],
+    [shape.columns[shape.widthIndex]!, fields.width],
+  ] as const) {
+    if (ODD_NUMBER.test(value)) continue;
+    sized = false;
+    const got = value === '' ? 'nothing' : JSON.stringify(value.slice(0, 40));
+    report({ code: 'image_size', severity: 'error', column, expected: 'pixels, 1 to 9999999', got });
+  }
+  if (sized) setImageSize(record, Number(fields.height), Number(fields.width));
+  if (fields.count !== String(BOXES)) {
+    report({
+      code: 'num_boxes',
+      severity: 'error',
+      column: 'num_boxes',
+      expected: String(BOXES),
+      got: fields.count === '' ? 'nothing' : showText(fields.count, 40),
+      hint: 'LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
+    });
+  }
+  return sized;
+}
+
+/** Base64 length of a column if the image had `count` boxes, so that another box number is reported once, not per column. */
+function charsForCount(field: BinaryField, count: string): number {
+  return /^[0-9]{1,3}$/.test(count)
+    ? Math.ceil(((field.bytes / BOXES) * Number(count)) / 3) * 4
+    : field.chars;
+}
+
+function decodeColumn(
+  field: BinaryField,
+  text: string,
+  count: string,
+  into: Uint8Array,
+): RowProblem | undefined {
+  if (text.length !== field.chars) {
+    if (count !== String(BOXES) && text.length === charsForCount(field, count)) return undefined;
+    return {
+      code: 'length',
+      severity: 'error',
+      column: field.name,
+      expected: `${field.chars} base64 characters (${field.bytes} bytes)`,
+      got: `${text.length} characters`,
+      hint: 'the row is damaged or torn; extract or download it again',
+    };
+  }
+  try {
+    const { read, written } = into.setFromBase64(text, { lastChunkHandling: 'strict' });
+    if (read === field.chars && written === field.bytes) return undefined;
+  } catch {
+    // The reason is worked out below, where it can name the character.
+  }
+  const at = text.search(/[^A-Za-z0-9+/]/);
+  const got =
+    at < 0 ? 'base64 that decodes to another length' : `${JSON.stringify(text[at])} at character ${at}`;
+  return { code: 'base64', severity: 'error', column: field.name, expected: 'only A-Z a-z 0-9 + /', got };
+}
+
+function readFields(
+  line: Buffer,
+  end: number,
+  shape: RowShape,
+  report: (problem: RowProblem) => void,
+): RowFields | undefined {
+  const odd = parseOddRow(line.toString('utf8', 0, end), shape);
+  if (!odd.ok) {
+    report(odd.problem);
+    return undefined;
+  }
+  const { fields } = odd;
+  return {
+    id: fields[0]!,
+    height: fields[shape.heightIndex]!,
+    width: fields[shape.widthIndex]!,
+    count: fields[shape.countIndex]!,
+    base64: shape.binary.map(field => fields[field.index]!),
+  };
+}
+
+/**
+ * Decodes and checks one row of a TSV, line end included in `line`. Every fault found is reported; the row is `ok` only without errors.
+ * On `ok` the target holds the row's features in the target's dtype and its record, checksum included.
+ */
+export function decodeRow(
+  line: Buffer,
+  shape: RowShape,
+  target: RowTarget,
+  report: (problem: RowProblem) => void,
+): DecodedRow {
+  const kind = lineEndKind(line);
+  const end = line.length - kind;
+  if (end < TEXT_REACH && BLANK.test(line.toString('latin1', 0, end)))
+    return { status: 'blank', imgId: null };
+  let errors = 0;
+  const note = (problem: RowProblem): void => {
+    if (problem.severity === 'error') errors++;
+    report(problem);
+  };
+  const plain = splitPlain(line, end, shape);
+  const fields = plain ?? readFields(line, end, shape, note);
+  if (fields === undefined) return { status: 'bad', imgId: null };
+  const { record } = target;
+  setLineEnd(record, kind);
+  const sized = checkTexts(fields, shape, record, note);
+  const readable = new Set<string>();
+  for (const [index, field] of shape.binary.entries()) {
+    const into = field.name === 'features' ? target.scratch : recordColumn(record, field.name);
+    const problem = decodeColumn(field, fields.base64[index]!, fields.count, into);
+    if (problem === undefined && fields.base64[index]!.length === field.chars) readable.add(field.name);
+    else if (problem !== undefined) note(problem);
+  }
+  const bits = new Uint32Array(target.scratch.buffer, target.scratch.byteOffset, FEATURE_BYTES / 4);
+  if (readable.has('features')) checkFeatures(bits, target.dtype, note);
+  checkColumns(record, shape, readable, sized ? imageSize(record) : undefined, note);
+  const parts = plain === undefined ? literalParts(line.toString('utf8'), fields.base64) : undefined;
+  if (plain === undefined && parts === undefined && errors === 0) {
+    note({
+      code: 'text',
+      severity: 'error',
+      column: null,
+      expected: 'base64 in one piece',
+      got: 'a row too unusual to keep',
+    });
+  }
+  if (errors > 0)
+    return { status: 'bad', imgId: fields.id === '' ? null : showText(fields.id, SHOWN_ID_CHARS) };
+  if (target.dtype !== 'f32') {
+    const halves = new Uint16Array(
+      target.features.buffer,
+      target.features.byteOffset,
+      target.features.length / 2,
+    );
+    narrowFeatures(bits, halves, target.dtype);
+  }
+  setRowCrc(record, rowCrc(target.features, record, readable));
+  return { status: 'ok', imgId: fields.id, ...(parts === undefined ? {} : { parts }) };
+}

@@ -1,0 +1,200 @@
+import { LxmertDataError } from '../errors.ts';
+import type { FeatureDtype } from '../rows/feature-dtype.ts';
+import { FEATURE_DTYPES } from '../rows/feature-dtype.ts';
+import { MAX_ID_BYTES } from '../rows/row-record.ts';
+import { type RowShape, rowShapeOf } from '../rows/row-shape.ts';
+import { checkMetadata } from './check-metadata.ts';
+import { findDuplicateKey } from './duplicate-key.ts';
+import { MAX_FORM_BYTES } from './source-form.ts';
+import { FORMAT_NAME, FORMAT_VERSION, headerCrc, MAX_HEADER_BYTES, type StoreMetadata } from './header.ts';
+import { LENGTH_BYTES, type TensorName, type TensorPlace, tensorShapes } from './layout.ts';
+
+/** A store's header, checked against itself and against the file's size. */
+export interface StoreHeader {
+  readonly rows: number;
+  readonly dtype: FeatureDtype;
+  readonly shape: RowShape;
+  /** Byte at which the data section begins. */
+  readonly dataStart: number;
+  readonly tensors: ReadonlyMap<TensorName, TensorPlace>;
+  readonly metadata: StoreMetadata;
+  /** Whether `header_crc32` agrees; not so where another tool wrote the header anew. */
+  readonly crcAgrees: boolean;
+}
+
+interface RawTensor {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+/** Reads the header of `path`, whose first bytes are `head` and whose size is `fileSize`. `head` holds the whole header. */
+export function parseHeader(path: string, head: Buffer, fileSize: number): StoreHeader {
+  const fail = (what: string, expected?: string, got?: string, hint = DAMAGED): never => {
+    throw new LxmertDataError('ERR_STORE', { what, where: path, expected, got, hint });
+  };
+  const length = headerLength(path, head, fileSize);
+  const dataStart = LENGTH_BYTES + length;
+  const bytes = head.subarray(LENGTH_BYTES, dataStart);
+  const entries = parseJson(bytes, fail);
+  const metadata = readMetadata(entries['__metadata__'], fail);
+  const format = metadata['format'];
+  if (format !== FORMAT_NAME) {
+    fail(
+      'this safetensors file is no store of 36-box features',
+      `format ${FORMAT_NAME}`,
+      String(format),
+      'make a store with convert',
+    );
+  }
+  if (metadata['format_version'] !== String(FORMAT_VERSION)) {
+    fail(
+      'this version of the format is not known',
+      String(FORMAT_VERSION),
+      String(metadata['format_version']),
+      'update lxmert-data',
+    );
+  }
+  const rows = Number(metadata['rows']);
+  if (!/^[1-9][0-9]{0,14}$/.test(metadata['rows'] ?? ''))
+    fail('the number of rows is none', 'a positive integer', String(metadata['rows']));
+  const dtype = FEATURE_DTYPES.find(known => known === metadata['dtype']);
+  if (dtype === undefined)
+    return fail('the dtype is not known', FEATURE_DTYPES.join(', '), String(metadata['dtype']));
+  const shape = readShape(metadata['columns']);
+  if (shape === undefined)
+    return fail('the columns are not known', 'ten or six columns', String(metadata['columns']));
+  checkMetadata(metadata, fail);
+  const tensors = readTensors(entries, { rows, dtype, shape }, fileSize - dataStart, fail);
+  const crcAgrees = headerCrc(head.subarray(0, dataStart)) === metadata['header_crc32'];
+  return { rows, dtype, shape, dataStart, tensors, metadata, crcAgrees };
+}
+
+const DAMAGED = 'the file is damaged or not complete; copy or convert it again';
+
+type Fail = (what: string, expected?: string, got?: string, hint?: string) => never;
+
+/** Length of the JSON part, checked against the file and the limit, before anything else is believed. */
+export function headerLength(path: string, head: Buffer, fileSize: number): number {
+  const fail = (what: string, expected: string, got: string): never => {
+    throw new LxmertDataError('ERR_STORE', { what, where: path, expected, got, hint: DAMAGED });
+  };
+  if (fileSize < LENGTH_BYTES)
+    return fail('the file is too short for a store', `more than ${LENGTH_BYTES} bytes`, `${fileSize} bytes`);
+  const length = Number(head.readBigUInt64LE());
+  const bound = Math.min(MAX_HEADER_BYTES, fileSize - LENGTH_BYTES);
+  if (length < 2 || length > bound)
+    return fail('the header length is impossible', `2 to ${bound} bytes`, `${length} bytes`);
+  return length;
+}
+
+function parseJson(bytes: Buffer, fail: Fail): Record<string, unknown> {
+  if (bytes[0] !== 0x7b)
+    fail('the header is no JSON object', 'a {', JSON.stringify(bytes.toString('latin1', 0, 1)));
+  let text = '';
+  let parsed: unknown;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    parsed = JSON.parse(text);
+  } catch (error) {
+    fail(
+      'the header cannot be read',
+      'JSON in UTF-8',
+      error instanceof Error ? error.message : String(error),
+    );
+  }
+  const duplicate = findDuplicateKey(text);
+  if (duplicate !== undefined)
+    fail('the header names something twice', 'each key once', JSON.stringify(duplicate));
+  return parsed as Record<string, unknown>;
+}
+
+function readMetadata(value: unknown, fail: Fail): Record<string, string> {
+  if (typeof value !== 'object' || value === null) {
+    return fail(
+      'this safetensors file is no store of 36-box features',
+      'metadata',
+      'none',
+      'make a store with convert',
+    );
+  }
+  for (const [key, entry] of Object.entries(value)) {
+    if (typeof entry !== 'string') fail(`metadata ${key} is no text`, 'a string', typeof entry);
+  }
+  return value as Record<string, string>;
+}
+
+function readShape(columns: string | undefined): RowShape | undefined {
+  try {
+    const parsed: unknown = JSON.parse(columns ?? 'null');
+    return Array.isArray(parsed) ? rowShapeOf(parsed.map(String)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readTensors(
+  entries: Record<string, unknown>,
+  store: { readonly rows: number; readonly dtype: FeatureDtype; readonly shape: RowShape },
+  dataBytes: number,
+  fail: Fail,
+): Map<TensorName, TensorPlace> {
+  const idBytes = rawTensor(entries['img_id'])?.shape[1] ?? 0;
+  const formBytes = rawTensor(entries['source_form'])?.shape[0] ?? 0;
+  if (idBytes < 1 || idBytes > MAX_ID_BYTES)
+    fail('the width of img_id is impossible', `1 to ${MAX_ID_BYTES}`, String(idBytes));
+  if (formBytes > MAX_FORM_BYTES)
+    fail('source_form is too long', `at most ${MAX_FORM_BYTES} bytes`, `${formBytes} bytes`);
+  const expected = tensorShapes({ ...store, idBytes, formBytes });
+  const names = Object.keys(entries).filter(name => name !== '__metadata__');
+  const unknown = names.filter(name => !expected.some(tensor => tensor.name === name));
+  if (unknown.length > 0)
+    fail('a tensor is not known in this version', expected.map(t => t.name).join(', '), unknown.join(', '));
+  const places = expected.map(tensor => {
+    const raw = rawTensor(entries[tensor.name]);
+    if (raw === undefined)
+      return fail(`tensor ${tensor.name} is missing or malformed`, 'dtype, shape and data_offsets');
+    const wanted = `${tensor.dtype} [${tensor.shape.join(', ')}]`;
+    const got = `${raw.dtype} [${raw.shape.join(', ')}]`;
+    if (wanted !== got) fail(`tensor ${tensor.name} has another type or shape`, wanted, got);
+    const bytes = tensor.shape.reduce((product, extent) => product * extent, ELEMENT_BYTES[raw.dtype] ?? 0);
+    const [begin, end] = raw.data_offsets;
+    if (end - begin !== bytes)
+      fail(`tensor ${tensor.name} has the wrong length`, `${bytes} bytes`, `${end - begin} bytes`);
+    return { ...tensor, begin, end };
+  });
+  checkCover(places, dataBytes, fail);
+  return new Map(places.map(place => [place.name, place]));
+}
+
+const ELEMENT_BYTES: Readonly<Record<string, number>> = {
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  U32: 4,
+  U8: 1,
+};
+
+function rawTensor(value: unknown): RawTensor | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { dtype, shape, data_offsets: offsets, ...others } = value as Record<string, unknown>;
+  if (Object.keys(others).length > 0) return undefined;
+  const integers = (list: unknown): list is number[] =>
+    Array.isArray(list) && list.every(n => Number.isSafeInteger(n) && n >= 0);
+  if (typeof dtype !== 'string' || !integers(shape) || !integers(offsets) || offsets.length !== 2)
+    return undefined;
+  return { dtype, shape, data_offsets: [offsets[0]!, offsets[1]!] };
+}
+
+/** No holes, no overlaps, and the data ends where the file ends. */
+function checkCover(places: readonly TensorPlace[], dataBytes: number, fail: Fail): void {
+  let at = 0;
+  for (const { name, begin, end } of [...places].sort((a, b) => a.begin - b.begin)) {
+    if (begin !== at) fail(`tensor ${name} leaves a hole or overlaps`, `begin at ${at}`, `begin at ${begin}`);
+    at = end;
+  }
+  if (at !== dataBytes)
+    fail('the file has another length than its header says', `${at} bytes of data`, `${dataBytes} bytes`);
+}

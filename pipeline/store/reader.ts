@@ -1,0 +1,166 @@
+import type { FileHandle } from 'node:fs/promises';
+import { LxmertDataError } from '../errors.ts';
+import { openFile } from '../inputs/open-file.ts';
+import { type FeatureDtype, storedFeatureBytes } from '../rows/feature-dtype.ts';
+import {
+  RECORD_BYTES,
+  recordColumnPlace,
+  type RowRecord,
+  rowRecordAt,
+  setImageId,
+} from '../rows/row-record.ts';
+import type { RowShape } from '../rows/row-shape.ts';
+import { headerLength, parseHeader, type StoreHeader } from './parse-header.ts';
+import { parseSourceForm, PLAIN_FORM, type SourceForm } from './source-form.ts';
+import type { StoreMetadata } from './header.ts';
+import { LENGTH_BYTES, type TensorName } from './layout.ts';
+
+/** Rows of a store as they stand in the file: features in the store's dtype, the rest as records. */
+export interface StoredRows {
+  readonly begin: number;
+  readonly count: number;
+  readonly features: Buffer;
+  readonly records: readonly RowRecord[];
+}
+
+/** An open store: positional reads and nothing kept but the header. */
+export class StoreFile {
+  readonly path: string;
+  readonly header: StoreHeader;
+  readonly #file: FileHandle;
+
+  private constructor(path: string, header: StoreHeader, file: FileHandle) {
+    this.path = path;
+    this.header = header;
+    this.#file = file;
+  }
+
+  /** Opens a store and checks header and size; fails with ERR_STORE where they are not those of docs/format.md. */
+  static async open(path: string): Promise<StoreFile> {
+    const { file, stat } = await openFile(path, 'a .safetensors file');
+    try {
+      const start = Buffer.alloc(LENGTH_BYTES);
+      await file.read(start, 0, LENGTH_BYTES, 0);
+      const head = Buffer.alloc(LENGTH_BYTES + headerLength(path, start, stat.size));
+      await file.read(head, 0, head.length, 0);
+      return new StoreFile(path, parseHeader(path, head, stat.size), file);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  get rows(): number {
+    return this.header.rows;
+  }
+
+  get dtype(): FeatureDtype {
+    return this.header.dtype;
+  }
+
+  get shape(): RowShape {
+    return this.header.shape;
+  }
+
+  get metadata(): StoreMetadata {
+    return this.header.metadata;
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
+  /** Bytes of rows `begin` to `begin + count` of one tensor, into `into` where given. */
+  async readTensor(name: TensorName, begin: number, count: number, into?: Buffer): Promise<Buffer> {
+    const place = this.header.tensors.get(name);
+    if (place === undefined) {
+      throw new LxmertDataError('ERR_STORE', { what: `the store has no ${name}`, where: this.path });
+    }
+    const rowBytes = (place.end - place.begin) / place.shape[0]!;
+    const bytes = into?.subarray(0, count * rowBytes) ?? Buffer.allocUnsafeSlow(count * rowBytes);
+    const position = this.header.dataStart + place.begin + begin * rowBytes;
+    for (let done = 0; done < bytes.length;) {
+      const { bytesRead } = await this.#file
+        .read(bytes, done, bytes.length - done, position + done)
+        .catch((error: unknown) => {
+          throw describeReadFailure(this.path, position + done, error);
+        });
+      if (bytesRead === 0) {
+        throw new LxmertDataError('ERR_STORE', {
+          what: 'the file was cut short while it was read',
+          where: this.path,
+          expected: `data at byte ${position + done}`,
+        });
+      }
+      done += bytesRead;
+    }
+    return bytes;
+  }
+
+  /** Records of rows `begin` to `begin + count`; line ends and edges, which stores do not keep, are zero. */
+  async readRecords(begin: number, count: number): Promise<readonly RowRecord[]> {
+    const memory = Buffer.alloc(count * RECORD_BYTES);
+    const records = Array.from({ length: count }, (_, index) =>
+      rowRecordAt(memory.buffer, memory.byteOffset + index * RECORD_BYTES),
+    );
+    for (const name of this.header.tensors.keys()) {
+      if (name === 'features' || name === 'source_form') continue;
+      const column = await this.readTensor(name, begin, count);
+      const rowBytes = column.length / count;
+      for (const [index, record] of records.entries()) {
+        const bytes = column.subarray(index * rowBytes, (index + 1) * rowBytes);
+        if (name === 'img_id') setImageId(record, trimZeros(bytes));
+        else record.bytes.set(bytes, recordColumnPlace(name).at);
+      }
+    }
+    return records;
+  }
+
+  /** All rows in order, `count` at a time; the memory is used again for the next ones. */
+  async *readRows(count = 32): AsyncGenerator<StoredRows> {
+    const memory = Buffer.allocUnsafeSlow(count * storedFeatureBytes(this.dtype));
+    for (let begin = 0; begin < this.rows; begin += count) {
+      const some = Math.min(count, this.rows - begin);
+      const features = await this.readTensor('features', begin, some, memory);
+      yield { begin, count: some, features, records: await this.readRecords(begin, some) };
+    }
+  }
+
+  /** Every img_id, in order. */
+  async readImageIds(): Promise<readonly string[]> {
+    const ids = await this.readTensor('img_id', 0, this.rows);
+    const width = ids.length / this.rows;
+    return Array.from({ length: this.rows }, (_, row) =>
+      trimZeros(ids.subarray(row * width, (row + 1) * width)).toString('utf8'),
+    );
+  }
+
+  /** How the source rows were written. */
+  async readSourceForm(): Promise<SourceForm> {
+    const place = this.header.tensors.get('source_form');
+    if (place === undefined) return PLAIN_FORM;
+    const bytes = await this.readTensor('source_form', 0, place.shape[0]!);
+    const form = parseSourceForm(bytes.toString('utf8'), this.rows, this.shape.binary.length + 1);
+    if (form !== undefined) return form;
+    throw new LxmertDataError('ERR_STORE', {
+      what: 'source_form cannot be read',
+      where: this.path,
+      expected: 'JSON with eol, eol_runs and odd',
+    });
+  }
+}
+
+function describeReadFailure(path: string, position: number, cause: unknown): LxmertDataError {
+  return new LxmertDataError('ERR_IO', {
+    what: `reading failed at byte ${position} (${cause instanceof Error ? cause.message : String(cause)})`,
+    where: path,
+    cause,
+  });
+}
+
+/** An id without its padding. Bytes behind the first zero byte are kept, so that damage there shows. */
+function trimZeros(bytes: Buffer): Buffer {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  return bytes.subarray(0, end);
+}

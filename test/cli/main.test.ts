@@ -1,0 +1,228 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { makeSyntheticRow } from '../../pipeline/rows/synthetic-row.ts';
+import { ROOT, runCli, startCli, startProgram } from '../helpers/cli.ts';
+import { makeLines, writeTsv } from '../helpers/rows.ts';
+import { makeTempFolder } from '../helpers/temp.ts';
+
+test('the main job: validate, convert, verify, export', async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, makeLines(4), 'x.tsv');
+  const steps: readonly (readonly [string[], RegExp])[] = [
+    [
+      ['validate', 'x.tsv'],
+      /^x\.tsv: 4 sound rows, 1\.58 MB, sha256 [0-9a-f]{64}\n {2}boxes end where Caffe clips them in 4 of 4 rows\nno problems\n$/,
+    ],
+    [['convert', 'x.tsv'], /^x\.safetensors: 4 images, 1\.22 MB\n$/],
+    [
+      ['verify', 'x.safetensors', '--against', 'x.tsv'],
+      /^x\.safetensors: 4 images, f32, intact\n {2}detector unknown, weights unknown\n {2}4 rows compared with the source: all equal\n$/,
+    ],
+    [['export', 'x.safetensors', '--out', 'y.tsv'], /^y\.tsv: 4 rows, 1\.58 MB\n$/],
+  ];
+  for (const [words, expected] of steps) {
+    const { code, stdout, stderr } = await runCli(words, { cwd: folder });
+    t.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+    t.regex(stdout, expected);
+  }
+  t.true((await readFile(join(folder, 'x.tsv'))).equals(await readFile(join(folder, 'y.tsv'))));
+  t.deepEqual((await readdir(folder)).sort(), ['x.safetensors', 'x.tsv', 'y.tsv']);
+});
+
+test('start takes a feature file the whole way', async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, makeLines(4), 'x.tsv');
+  for (const time of ['first', 'second']) {
+    const { code, stdout } = await runCli(['start', 'x.tsv'], { cwd: folder });
+    t.is(code, 0, time);
+    t.regex(stdout, /4 sound rows, 0 errors/);
+    t.regex(stdout, /intact/);
+    t.regex(stdout, /as TSV again: x\.back\.tsv, the same bytes/);
+  }
+});
+
+test('start without a file extracts from images drawn for it, with untrained weights said plainly', async t => {
+  const folder = await makeTempFolder(t);
+  const { code, stdout, stderr } = await runCli(['start', '--rois', '36', '--weights', 'untrained'], {
+    cwd: folder,
+  });
+  t.is(code, 0, stderr);
+  t.regex(stdout, /3 of 3 images, by bottom-up-attention \(embedded\) on cpu/);
+  t.regex(stdout, /intact/);
+  const verified = await runCli(['verify', 'data/demo/demo_obj36.safetensors'], { cwd: folder });
+  t.is(verified.code, 0);
+  t.regex(verified.stdout, /UNTRAINED/);
+});
+
+const exits = test.macro(async (t, words: readonly string[], code: number, stderr: RegExp) => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, [...makeLines(2), makeLines(1, 2)[0]!.slice(0, 100_000)], 'bad.tsv');
+  await writeTsv(folder, makeLines(1), 'good.tsv');
+  const result = await runCli(words, { cwd: folder });
+  t.is(result.code, code);
+  t.regex(result.stderr, stderr);
+  t.deepEqual((await readdir(folder)).sort(), ['bad.tsv', 'good.tsv']);
+});
+
+test('no command', exits, [], 2, /Usage: lxmert-data/);
+test(
+  'an unknown command suggests the near one',
+  exits,
+  ['valdate', 'x'],
+  2,
+  /unknown command 'valdate'\n\(Did you mean validate\?\)/,
+);
+test(
+  'an unknown option suggests the near one',
+  exits,
+  ['convert', 'good.tsv', '--skip-bat'],
+  2,
+  /unknown option '--skip-bat'\n\(Did you mean --skip-bad\?\)/,
+);
+test('a missing argument', exits, ['convert'], 2, /missing required argument 'file'/);
+test('a missing value', exits, ['convert', 'good.tsv', '--out'], 2, /argument missing/);
+test(
+  'a value that is no choice',
+  exits,
+  ['convert', 'good.tsv', '--dtype', 'f64'],
+  2,
+  /Allowed choices are f32, f16, bf16/,
+);
+test(
+  'a number that is none',
+  exits,
+  ['convert', 'good.tsv', '--threads', 'many'],
+  2,
+  /'many' is no positive whole number/,
+);
+test(
+  'a file that is not there',
+  exits,
+  ['convert', 'none.tsv'],
+  1,
+  /^error: none\.tsv: there is no such file\n$/,
+);
+test(
+  'a kind of file that is not known',
+  exits,
+  ['validate', 'x.csv'],
+  1,
+  /expected: a name that ends in \.tsv or \.zip/,
+);
+test(
+  'a bad row',
+  exits,
+  ['validate', 'bad.tsv'],
+  1,
+  /error: bad\.tsv:3 \(byte 790354\) SYNTHETIC_000000000002: length features: expected 393216 base64 characters/,
+);
+test('nothing is published from a bad row', exits, ['convert', 'bad.tsv'], 1, /bad\.tsv:3/);
+test(
+  'an output folder that is not there',
+  exits,
+  ['convert', 'good.tsv', '--out', 'no/x.safetensors'],
+  1,
+  /no: the output folder does not exist/,
+);
+test(
+  'an export without --out',
+  exits,
+  ['export', 'x.safetensors'],
+  2,
+  /expected: --out with a name that ends in \.tsv/,
+);
+test('neither a store nor a data set', exits, ['verify', 'good.tsv'], 2, /there is no data set "good\.tsv"/);
+
+test('help of every command has examples', async t => {
+  for (const command of ['start', 'validate', 'convert', 'verify', 'export', 'extract', 'compare']) {
+    const { code, stdout } = await runCli([command, '--help']);
+    t.is(code, 0);
+    t.regex(stdout, /Examples:\n {2}(lxmert-data|npm)/);
+    t.regex(stdout, /--data <DIR>/);
+  }
+  t.regex((await runCli(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('--json prints one event a line and nothing else', async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, [...makeLines(2), 'torn\n'], 'x.tsv');
+  const { code, stdout, stderr } = await runCli(['convert', 'x.tsv', '--skip-bad', '--json'], {
+    cwd: folder,
+  });
+  t.is(code, 1);
+  t.is(stderr, '');
+  const events = stdout
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>);
+  t.deepEqual(
+    events.map(({ event }) => event),
+    ['start', 'problem', 'progress', 'result'],
+  );
+  t.like(events[1], { code: 'columns', source: 'x.tsv', line: 3, img_id: null });
+  t.like(events[3], { stage: 'convert', ok: false, store: 'x.safetensors', rows: 2, errors: 1 });
+  const failed = await runCli(['convert', 'none.tsv', '--json'], { cwd: folder });
+  t.deepEqual(JSON.parse(failed.stdout), {
+    event: 'error',
+    code: 'ERR_INPUT',
+    message: 'none.tsv: there is no such file',
+  });
+});
+
+test('--quiet prints errors only', async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, makeLines(1), 'x.tsv');
+  t.like(await runCli(['convert', 'x.tsv', '--quiet'], { cwd: folder }), { code: 0, stdout: '', stderr: '' });
+  t.like(await runCli(['convert', 'x.tsv', '--quiet'], { cwd: folder }), { code: 1, stdout: '' });
+});
+
+test('a file below the data root is found', async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, makeLines(1), 'x.tsv');
+  const elsewhere = await makeTempFolder(t);
+  const { code, stdout } = await runCli(['validate', 'x.tsv', '--data', folder], { cwd: elsewhere });
+  t.is(code, 0);
+  t.true(stdout.startsWith(join(folder, 'x.tsv')));
+});
+
+test('Ctrl-C in the middle: exit code 130 and nothing left', async t => {
+  const folder = await makeTempFolder(t);
+  const lines = makeLines(20);
+  const many = Array.from({ length: 800 }, (_, index) =>
+    lines[index % 20]!.replace(/^SYNTHETIC_\d+/, `ID_${index}`),
+  );
+  await writeTsv(folder, many, 'x.tsv');
+  const { child, result } = startCli(['convert', 'x.tsv', '--json'], { cwd: folder });
+  child.stdout!.once('data', () => child.kill('SIGINT'));
+  const { code, stdout } = await result;
+  t.is(code, 130);
+  t.like(JSON.parse(stdout.trimEnd().split('\n').at(-1)!), {
+    code: 'ERR_INTERRUPTED',
+    message:
+      'interrupted by SIGINT; nothing unfinished has a final name\n  what to do: run the same command again',
+  });
+  t.deepEqual(await readdir(folder), ['x.tsv']);
+});
+
+test('all ways of npm to give options mean the same', async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, makeLines(2), 'x.tsv');
+  await writeFile(join(folder, 'ids.txt'), makeSyntheticRow(1).img_id);
+  const forms = [
+    ['--', 'x.tsv', '--first', 'ids.txt', '--out', 'a.safetensors', '--dtype', 'f16'],
+    ['x.tsv', '--first', 'ids.txt', '--out', 'b.safetensors', '--dtype', 'f16'],
+    ['--first=ids.txt', '--out=c.safetensors', '--dtype=f16', 'x.tsv'],
+  ];
+  for (const form of forms) {
+    const { code, stderr } = await startProgram('npm', ['run', '--prefix', ROOT, 'convert', ...form], {
+      cwd: folder,
+    }).result;
+    t.is(code, 0, stderr);
+  }
+  const stores = await Promise.all(
+    ['a', 'b', 'c'].map(async name => await readFile(join(folder, `${name}.safetensors`))),
+  );
+  t.true(stores.every(store => store.equals(stores[0]!)));
+  t.is(stores[0]!.length, 32_768 + 2 * (147_456 + 2 * 288 + 576 + 2 * 144 + 8 + 4 + 22));
+});
