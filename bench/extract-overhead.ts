@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { findSplit } from '../pipeline/extraction/splits.ts';
 import type { PipelineEvent } from '../pipeline/events.ts';
 import { prepareDocker } from '../pipeline/extraction/docker/backend.ts';
+import { planExtraction } from '../pipeline/extraction/plan-extraction.ts';
 import { extract } from '../pipeline/stages/extract.ts';
 import { ensureStandIn, findTestEngine } from '../test/helpers/engine.ts';
 import { writePpms } from '../test/helpers/ppm.ts';
@@ -43,16 +44,9 @@ async function measure(folder: string, image: string, workers: number): Promise<
   const context = { emit, signal: new AbortController().signal };
   const backend = { image, gpus: 'none' as const, perGpu: workers, weights, cacheDirectory: folder };
   const began = performance.now();
-  const result = await extract(
-    {
-      split: findSplit('custom'),
-      images,
-      data: folder,
-      out: join(folder, `x${workers}.tsv`),
-      starts: async plan => await prepareDocker(backend, plan, context),
-    },
-    context,
-  );
+  const out = join(folder, `x${workers}.tsv`);
+  const plan = await planExtraction({ split: findSplit('custom'), images, data: folder, out }, context);
+  const result = await extract({ plan, extractors: await prepareDocker(backend, plan, context) }, context);
   if (!result.ok) throw new Error(`${result.missing.length} images have no row`);
   const [first, last] = [Math.floor(total / 5), Math.floor((total * 4) / 5)];
   return {

@@ -29,3 +29,9 @@ export function formatPercent(share: number): string {
   const percent = share * 100;
   return `${percent === 0 ? '0' : percent < 0.1 ? percent.toPrecision(1) : percent.toFixed(percent < 10 ? 1 : 0)} %`;
 }
+
+/** A cosine or overlap with four digits, but never 1 for a value that is only close to it. */
+export function formatSimilarity(value: number): string {
+  const text = value.toFixed(4);
+  return text === '1.0000' && value < 1 ? `1 − ${(1 - value).toExponential(0)}` : text;
+}

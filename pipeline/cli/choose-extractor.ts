@@ -11,7 +11,8 @@ import {
 } from '../extraction/docker/backend.ts';
 import { parseGpus } from '../extraction/docker/gpus.ts';
 import { startEmbeddedExtractor } from '../extraction/embedded/start.ts';
-import type { ExtractOptions, ExtractPlan } from '../stages/extract.ts';
+import type { ExtractPlan } from '../extraction/plan-extraction.ts';
+import type { Extractors } from '../extraction/run-extractors.ts';
 import {
   type CommandContext,
   integerOption,
@@ -81,7 +82,8 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
 export interface Backend {
   readonly name: 'docker' | 'embedded';
   readonly why: string;
-  readonly starts: ExtractOptions['starts'];
+  /** Makes the extractors of a plan ready. */
+  readonly prepare: (plan: ExtractPlan) => Promise<Extractors>;
   /** Commands that would be run, for --dry-run. */
   readonly describe: (plan: ExtractPlan) => Promise<readonly string[]>;
 }
@@ -89,13 +91,13 @@ export interface Backend {
 /** Decides what runs the detector. */
 export async function chooseBackend(options: OptionValues, context: CommandContext): Promise<Backend> {
   const { name, why } = await decide(options, context.data);
-  const foreign = (name === 'docker' ? EMBEDDED_ONLY : DOCKER_ONLY).filter(
+  const unsupported = (name === 'docker' ? EMBEDDED_ONLY : DOCKER_ONLY).filter(
     option => options[option] !== undefined,
   );
-  if (foreign.length > 0) {
+  if (unsupported.length > 0) {
     throw new LxmertDataError('ERR_USAGE', {
-      what: `--backend ${name} does not know ${foreign.map(option => `--${option}`).join(', ')}`,
-      hint: `lxmert-data extract --help tells which options are whose`,
+      what: `--backend ${name} does not support ${unsupported.map(option => `--${option}`).join(', ')}`,
+      hint: `lxmert-data extract --help lists the options of each backend`,
     });
   }
   const weights = textOption(options, 'weights') ?? join(context.data, DEFAULT_WEIGHTS);
@@ -108,7 +110,12 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
       batch: integerOption(options, 'batch'),
       threads: integerOption(options, 'threads'),
     });
-    return { name, why, starts: [start], describe: () => Promise.resolve([]) };
+    return {
+      name,
+      why,
+      prepare: () => Promise.resolve({ start: [start] }),
+      describe: () => Promise.resolve([]),
+    };
   }
   const settings = {
     image: textOption(options, 'image') ?? DEFAULT_IMAGE,
@@ -121,28 +128,28 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
   return {
     name,
     why,
-    starts: async plan => await prepareDocker(settings, plan, context),
+    prepare: async plan => await prepareDocker(settings, plan, context),
     describe: async plan => await describeDockerRuns(settings, plan),
   };
 }
 
 async function decide(options: OptionValues, data: string): Promise<Pick<Backend, 'name' | 'why'>> {
   const asked = textOption(options, 'backend');
-  if (asked === 'docker' || asked === 'embedded') return { name: asked, why: 'as asked' };
+  if (asked === 'docker' || asked === 'embedded') return { name: asked, why: 'as requested' };
   const given = (names: readonly string[]): string | undefined =>
     names.find(name => options[name] !== undefined);
   const docker = given(DOCKER_ONLY);
-  if (docker !== undefined) return { name: 'docker', why: `--${docker} is an option of it` };
+  if (docker !== undefined) return { name: 'docker', why: `--${docker} is one of its options` };
   const embedded = given(EMBEDDED_ONLY);
-  if (embedded !== undefined) return { name: 'embedded', why: `--${embedded} is an option of it` };
+  if (embedded !== undefined) return { name: 'embedded', why: `--${embedded} is one of its options` };
   const weights = textOption(options, 'weights') ?? join(data, DEFAULT_WEIGHTS);
   if (!existsSync(weights))
-    return { name: 'embedded', why: 'no file of trained weights for the Caffe image' };
+    return { name: 'embedded', why: 'the trained weights for the Caffe image were not found' };
   const engine = await findEngine();
   if (engine === undefined) return { name: 'embedded', why: 'no Docker engine answers' };
   if (!engine.runtimes.includes('nvidia') && !hasNvidiaGpu())
-    return { name: 'embedded', why: 'there is a Docker engine, but no sign of an NVIDIA GPU' };
-  return { name: 'docker', why: 'there are a Docker engine and an NVIDIA GPU' };
+    return { name: 'embedded', why: 'a Docker engine was found, but no NVIDIA GPU' };
+  return { name: 'docker', why: 'a Docker engine and an NVIDIA GPU were found' };
 }
 
 function hasNvidiaGpu(): boolean {

@@ -5,10 +5,8 @@ import { selectArtefacts } from '../manifest/select.ts';
 import { type Manifest, orderSources } from '../manifest/load.ts';
 import type { HealthReport, HealthRow, HealthSection, Tone } from '../report/health-page.ts';
 import { formatCount } from '../show-text.ts';
-import type { CompareResult } from '../stages/compare-source.ts';
 import type { ArtefactStatus, DataStatus } from '../stages/status.ts';
 import type { DatasetReport } from '../stages/verify-dataset.ts';
-import type { VerifyStoreResult } from '../stages/verify-store.ts';
 
 const STATES: Readonly<Record<ArtefactStatus['state'], readonly [words: string, tone: Tone]>> = {
   present: ['present', 'good'],
@@ -17,7 +15,6 @@ const STATES: Readonly<Record<ArtefactStatus['state'], readonly [words: string, 
   partial: ['begun', 'warn'],
   missing: ['missing', 'plain'],
 };
-const MAX_DAMAGED = 200;
 
 /** What of the data sets is there, from which mirror, and what to do about the rest. */
 export async function describeStatus(
@@ -108,94 +105,6 @@ export async function describeDatasets(
       })),
       problems: found.map(({ artefact, what, hint }) => ({ where: artefact, what, mend: hint })),
     })),
-  };
-}
-
-export type StoreOutcome = VerifyStoreResult & { readonly against?: CompareResult | undefined };
-
-/** What verification found in stores. */
-export function describeStores(outcomes: readonly StoreOutcome[]): HealthReport {
-  const sound = outcomes.filter(({ ok, against }) => ok && against?.ok !== false).length;
-  const damaged = outcomes.reduce((sum, outcome) => sum + outcome.damaged.length, 0);
-  return {
-    title: 'Verification',
-    about: 'Stores, every byte read against its checksum',
-    tiles: [
-      {
-        value: `${sound} of ${outcomes.length}`,
-        label: outcomes.length === 1 ? 'store intact' : 'stores intact',
-        tone: sound === outcomes.length ? 'good' : 'bad',
-      },
-      { value: formatCount(outcomes.reduce((sum, { rows }) => sum + rows, 0)), label: 'images read' },
-      { value: formatCount(damaged), label: 'damaged images', tone: damaged === 0 ? 'good' : 'bad' },
-    ],
-    sections: outcomes.map(describeOutcome),
-  };
-}
-
-function describeOutcome(outcome: StoreOutcome): HealthSection {
-  const { path, rows, dtype, metadata, damaged, faults, against } = outcome;
-  const detector = JSON.parse(metadata['detector'] ?? '{}') as Readonly<Record<string, unknown>>;
-  const sources = JSON.parse(metadata['sources'] ?? '[]') as readonly {
-    name: string;
-    sha256: string;
-    rows: number;
-  }[];
-  const again = 'convert it again from its source, or copy it again from where it was intact';
-  const sound = outcome.ok && against?.ok !== false;
-  const hidden = damaged.length - MAX_DAMAGED;
-  const differences = (against?.differences ?? []).map(({ img_id: id, line, differs }) => ({
-    where: `${id}, line ${line}`,
-    what: `differs in ${differs.join(', ')}`,
-    mend: again,
-  }));
-  const lists = [
-    ['in the source, not in the store', against?.missing ?? []],
-    ['in the store, not in the source', against?.extra ?? []],
-  ] as const;
-  return {
-    title: path,
-    state: sound ? 'intact' : outcome.ok ? 'not as its source' : 'damaged',
-    tone: sound ? 'good' : 'bad',
-    facts: [
-      ['Images', `${formatCount(rows)}, ${dtype}`],
-      ['Detector', `${String(detector['name'])}, weights ${String(detector['weights'])}`],
-      ...sources.map(({ name, sha256, rows: taken }): readonly [string, string] => [
-        'Made from',
-        `${name}: ${formatCount(taken)} rows, sha256 ${sha256}`,
-      ]),
-      ...(against === undefined
-        ? []
-        : [['Compared with the source', `${formatCount(against.compared)} rows`] as const]),
-    ],
-    rowName: 'Image',
-    columns: ['Row', 'At byte', 'Checksum', 'Expected'],
-    rows: damaged.slice(0, MAX_DAMAGED).map(({ row, img_id: id, offset, got, expected }) => ({
-      what: id,
-      state: 'damaged',
-      tone: 'bad',
-      cells: [String(row), formatCount(offset), got, expected],
-    })),
-    problems: [
-      ...faults.map(what => ({ where: path, what, mend: again })),
-      ...(damaged.length === 0
-        ? []
-        : [
-            {
-              where: path,
-              what: `${damaged.length === 1 ? '1 damaged image' : `${formatCount(damaged.length)} damaged images`}${hidden > 0 ? `, of which the first ${MAX_DAMAGED} are listed` : ''}`,
-              mend: again,
-            },
-          ]),
-      ...differences.slice(0, MAX_DAMAGED),
-      ...lists
-        .filter(([, ids]) => ids.length > 0)
-        .map(([what, ids]) => ({
-          where: path,
-          what: `${formatCount(ids.length)} images ${what}: ${ids.slice(0, 5).join(', ')}${ids.length > 5 ? ', …' : ''}`,
-          mend: again,
-        })),
-    ],
   };
 }
 

@@ -7,10 +7,10 @@ import type { CommandContext } from './spec.ts';
 export const DEFAULT_WEIGHTS = 'detector/resnet101_faster_rcnn_final_iter_320000.caffemodel';
 
 /** Files as given, or below the data root where they are not found otherwise. */
-export function resolveInputs(words: readonly string[], data: string): readonly string[] {
-  return words.map(word => {
-    const below = join(data, word);
-    return isAbsolute(word) || existsSync(word) || !existsSync(below) ? word : below;
+export function resolveInputs(paths: readonly string[], data: string): readonly string[] {
+  return paths.map(path => {
+    const below = join(data, path);
+    return isAbsolute(path) || existsSync(path) || !existsSync(below) ? path : below;
   });
 }
 

@@ -18,11 +18,11 @@ const ONE_SIGNAL_MS = 1000;
 
 process.exitCode = await main(process.argv.slice(2));
 
-async function main(words: readonly string[]): Promise<number> {
+async function main(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
   listenToSignals(abort);
   for (const stream of [process.stdout, process.stderr]) {
-    // Whoever read our output may have gone, as `| head` does; the work goes on and the exit code tells how it ended.
+    // The reader may close the stream early, as `| head` does; the work goes on and the exit code says how it ended.
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
     });
@@ -31,14 +31,14 @@ async function main(words: readonly string[]): Promise<number> {
   try {
     const runByNpm = process.env['npm_lifecycle_event'] !== undefined;
     if (runByNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
-    const { command, words: rest, options } = await readCommandLine(words);
+    const { command, args, options } = await readCommandLine(argv);
     const mode = options['json'] === true ? 'json' : options['quiet'] === true ? 'quiet' : 'human';
     reporter = createReporter(mode, process.stdout, process.stderr);
     const data =
       textOption(options, 'data') ??
       (runByNpm ? fileURLToPath(new URL('../../data', import.meta.url)) : 'data');
-    const { emit, print } = reporter;
-    const ok = await command.run(rest, options, { emit, print, data, signal: abort.signal });
+    const { emit, print, show, error } = reporter;
+    const ok = await command.run(args, options, { emit, print, show, error, data, signal: abort.signal });
     reporter.end();
     return ok ? EXIT.done : EXIT.problems;
   } catch (error) {
@@ -72,18 +72,18 @@ function listenToSignals(abort: AbortController): void {
 }
 
 /** Only the command that is called is loaded. */
-async function readCommandLine(words: readonly string[]): Promise<ParsedCommand> {
-  const called = await COMMANDS.find(({ name }) => name === words[0])?.load();
-  return parseCommandLine(COMMANDS, called, called === undefined ? words : restoreWords(called, words));
+async function readCommandLine(argv: readonly string[]): Promise<ParsedCommand> {
+  const called = await COMMANDS.find(({ name }) => name === argv[0])?.load();
+  return parseCommandLine(COMMANDS, called, called === undefined ? argv : restoreArgs(called, argv));
 }
 
-function restoreWords(command: CommandSpec, words: readonly string[]): readonly string[] {
+function restoreArgs(command: CommandSpec, argv: readonly string[]): readonly string[] {
   const order = readEnvironmentOrder();
-  const call = { words: words.slice(1), env: process.env, ...(order === undefined ? {} : { order }) };
+  const call = { args: argv.slice(1), env: process.env, ...(order === undefined ? {} : { order }) };
   return [command.name, ...restoreNpmArguments(command, call)];
 }
 
-/** A shell between npm and us shuffles the environment; what it was given itself shows the order, on Linux. */
+/** The shell between npm and this process reorders the environment; that of the shell itself, on Linux, still shows npm's order. */
 function readEnvironmentOrder(): readonly string[] | undefined {
   const path = `/proc/${process.ppid}/environ`;
   if (!existsSync(path)) return undefined;

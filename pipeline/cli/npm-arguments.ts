@@ -2,24 +2,25 @@ import { LxmertDataError } from '../errors.ts';
 import { type ArgumentSpec, type CommandSpec, COMMON_OPTIONS, type OptionSpec } from './spec.ts';
 
 /*
- * `npm run X --split a` does not hand `--split a` to the script: npm takes the option for its own, passes `a` as a plain word and sets
- * npm_config_split=true (`--split=a` sets npm_config_split=a). These functions put the command line together again.
+ * `npm run X --split a` does not pass `--split a` on to the script: npm takes the option for its own, passes `a` as a plain
+ * argument and sets npm_config_split=true (`--split=a` sets npm_config_split=a). These functions restore the command line.
+ * npm 12 refuses such options; once npm 11 is no longer supported, this file can go.
  */
 
 export interface NpmCall {
-  /** Words behind the command's name, as the script got them. */
-  readonly words: readonly string[];
+  /** Arguments after the command's name, as the script got them. */
+  readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Names of environment variables in the order npm set them, where it is known: that of the command line. */
   readonly order?: readonly string[];
 }
 
-/** The words of the command line as the user meant it. Outside of npm scripts they are those of `call`. */
+/** The arguments of the command line as the user typed it. Outside of npm scripts they are those of `call`. */
 export function restoreNpmArguments(command: CommandSpec, call: NpmCall): readonly string[] {
   const runsScript = ['run', 'run-script', 'start'].includes(call.env['npm_command'] ?? '');
-  if (!runsScript || call.env['npm_lifecycle_event'] !== command.name) return call.words;
+  if (!runsScript || call.env['npm_lifecycle_event'] !== command.name) return call.args;
   const given = new Set(
-    call.words.filter(word => word.startsWith('--')).map(word => word.slice(2).split('=')[0]!),
+    call.args.filter(arg => arg.startsWith('--')).map(arg => arg.slice(2).split('=')[0]!),
   );
   const restored: string[] = [];
   const valueless: OptionSpec[] = [];
@@ -31,7 +32,7 @@ export function restoreNpmArguments(command: CommandSpec, call: NpmCall): readon
     } else if (value === 'true') valueless.push(option);
     else restored.push(`--${option.name}=${value}`);
   }
-  if (valueless.length === 0) return [...restored, ...call.words];
+  if (valueless.length === 0) return [...restored, ...call.args];
   return [...restored, ...giveValues(command, valueless, call)];
 }
 
@@ -43,9 +44,8 @@ function npmVariable(name: string): string {
 }
 
 function npmValue(name: string, env: NpmCall['env']): string | undefined {
-  // npm knows --quiet and --silent as log levels.
-  if (name === 'quiet')
-    return ['silent', 'warn'].includes(env['npm_config_loglevel'] ?? '') ? 'true' : undefined;
+  // npm takes --quiet for its own log level. Its --silent, or -s, only silences npm.
+  if (name === 'quiet') return env['npm_config_loglevel'] === 'warn' ? 'true' : undefined;
   // -p alone is no --png, which is -p -n -g; its value is a plain word even behind =.
   if (name === 'png' && env['npm_config_global'] !== 'true') return undefined;
   const value = env[npmVariable(name)];
@@ -54,23 +54,23 @@ function npmValue(name: string, env: NpmCall['env']): string | undefined {
 
 function orderOptions(options: readonly OptionSpec[], { order }: NpmCall): readonly OptionSpec[] {
   if (order === undefined) return options;
-  const place = (option: OptionSpec): number => order.indexOf(npmVariable(option.name));
-  return [...options].sort((a, b) => place(a) - place(b));
+  const position = (option: OptionSpec): number => order.indexOf(npmVariable(option.name));
+  return [...options].sort((a, b) => position(a) - position(b));
 }
 
-/** Finds the one way to give each option one of the plain words so that every word is where it can be. */
+/** Finds the one way to give each option one of the plain arguments as its value. Fails with ERR_USAGE where there are several. */
 function giveValues(command: CommandSpec, options: readonly OptionSpec[], call: NpmCall): readonly string[] {
-  const words = call.words.filter(word => !word.startsWith('--'));
-  const switches = call.words.filter(word => word.startsWith('--'));
+  const plain = call.args.filter(arg => !arg.startsWith('--'));
+  const switches = call.args.filter(arg => arg.startsWith('--'));
   const ways: string[][] = [];
   const orders = call.order === undefined ? permutations(options) : [options];
   for (const ordered of orders) {
-    for (const chosen of combinations(words.length, ordered.length)) {
-      const rest = words.filter((_, index) => !chosen.includes(index));
-      const fits = ordered.every((option, index) => canBeValue(option, words[chosen[index]!]!));
+    for (const chosen of combinations(plain.length, ordered.length)) {
+      const rest = plain.filter((_, index) => !chosen.includes(index));
+      const fits = ordered.every((option, index) => canBeValue(option, plain[chosen[index]!]!));
       if (!fits || !canBeArguments(command.argument, rest)) continue;
       ways.push([
-        ...ordered.map((option, index) => `--${option.name}=${words[chosen[index]!]!}`),
+        ...ordered.map((option, index) => `--${option.name}=${plain[chosen[index]!]!}`),
         ...switches,
         ...rest,
       ]);
@@ -80,22 +80,22 @@ function giveValues(command: CommandSpec, options: readonly OptionSpec[], call: 
   if (distinct.size === 1) return [...distinct.values()][0]!;
   const example = options.map(option => `--${option.name} ${option.value!}`).join(' ');
   throw new LxmertDataError('ERR_USAGE', {
-    what: `npm keeps the values of ${options.map(option => `--${option.name}`).join(', ')} apart from them, and they cannot be told from other words`,
-    got: words.length === 0 ? 'no words' : words.join(' '),
+    what: `npm keeps the values of ${options.map(option => `--${option.name}`).join(', ')} apart from them, and it is ambiguous which argument is whose value`,
+    got: plain.length === 0 ? 'no arguments' : plain.join(' '),
     hint: `put -- before the options: npm run ${command.name} -- ${example}`,
   });
 }
 
-function canBeValue(option: OptionSpec, word: string): boolean {
-  if (option.choices !== undefined) return option.choices.includes(word);
-  if (option.integer === true) return /^[0-9]+$/.test(word);
-  return option.looksLike?.test(word) ?? true;
+function canBeValue(option: OptionSpec, arg: string): boolean {
+  if (option.choices !== undefined) return option.choices.includes(arg);
+  if (option.integer === true) return /^[0-9]+$/.test(arg);
+  return option.looksLike?.test(arg) ?? true;
 }
 
-function canBeArguments(argument: ArgumentSpec | undefined, words: readonly string[]): boolean {
-  if (argument === undefined) return words.length === 0;
-  if (words.length === 0) return !argument.required;
-  return (argument.many || words.length === 1) && words.every(word => argument.looksLike?.test(word) ?? true);
+function canBeArguments(argument: ArgumentSpec | undefined, args: readonly string[]): boolean {
+  if (argument === undefined) return args.length === 0;
+  if (args.length === 0) return !argument.required;
+  return (argument.many || args.length === 1) && args.every(arg => argument.looksLike?.test(arg) ?? true);
 }
 
 function combinations(count: number, chosen: number, from = 0): number[][] {

@@ -5,7 +5,7 @@ import { type CommandSpec, COMMON_OPTIONS, type OptionSpec, type OptionValues } 
 
 export interface ParsedCommand {
   readonly command: CommandSpec;
-  readonly words: readonly string[];
+  readonly args: readonly string[];
   readonly options: OptionValues;
 }
 
@@ -19,28 +19,28 @@ export class UsageExit extends Error {
   }
 }
 
-/** Parses a command line; help, suggestions and messages about wrong words are commander's. */
+/** Parses a command line; help, suggestions and messages about wrong arguments are commander's. */
 export function parseCommandLine(
   entries: readonly CommandEntry[],
   called: CommandSpec | undefined,
-  words: readonly string[],
+  argv: readonly string[],
 ): ParsedCommand {
   let parsed: ParsedCommand | undefined;
   const program = new Command('lxmert-data')
     .description('Gets training-ready 36-box image features for LXMERT.')
     .version(TOOL_VERSION)
     .exitOverride()
-    .showHelpAfterError('(--help shows what there is)');
+    .showHelpAfterError('(--help lists the commands)');
   for (const { name, summary } of entries) {
     const sub = program.command(name).summary(summary).exitOverride();
     if (called?.name !== name) continue;
     declare(sub, called);
     sub.action(() => {
-      parsed = { command: called, words: sub.args, options: dashedOptions(sub) };
+      parsed = { command: called, args: sub.args, options: dashedOptions(sub) };
     });
   }
   try {
-    program.parse(words, { from: 'user' });
+    program.parse(argv, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       const asked = ['commander.helpDisplayed', 'commander.version'].includes(error.code);
@@ -56,7 +56,7 @@ function declare(sub: Command, command: CommandSpec): void {
   sub
     .description(command.description)
     .allowExcessArguments(false)
-    .showHelpAfterError(`(lxmert-data ${command.name} --help shows what there is)`);
+    .showHelpAfterError(`(lxmert-data ${command.name} --help lists the options)`);
   const { argument } = command;
   if (argument !== undefined) {
     const name = `${argument.name}${argument.many ? '...' : ''}`;
@@ -80,7 +80,11 @@ function createOption(spec: OptionSpec): Option {
 
 function parseInteger(value: string): string {
   if (/^[1-9][0-9]{0,8}$/.test(value)) return value;
-  throw new CommanderError(2, 'commander.invalidArgument', `error: '${value}' is no positive whole number`);
+  throw new CommanderError(
+    2,
+    'commander.invalidArgument',
+    `error: '${value}' is not a positive whole number`,
+  );
 }
 
 /** commander names options in camel case; commands ask for them by the name on the command line. */

@@ -1,93 +1,102 @@
 import { styleText } from 'node:util';
-import { createLogUpdate } from 'log-update';
-import { LxmertDataError } from '../errors.ts';
-import type { Emit, PipelineEvent } from '../events.ts';
-import { formatBytes } from '../files/format-bytes.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
+import type { Emit } from '../events.ts';
 import { describeProblem } from '../problem.ts';
+import { createProgress, type ProgressEvent } from './progress.ts';
 
-/** Seconds between two lines of progress where nobody watches a terminal. */
-const PLAIN_INTERVAL_MS = 10_000;
-const BAR_INTERVAL_MS = 100;
-/** Work that has told nothing for so long is over, or stands still: its line goes. */
-const SILENT_MS = 1500;
-const BAR_CELLS = 24;
+/** JSON progress events are thinned out to one in this time for each input. */
+const JSON_INTERVAL_MS = 100;
 /** Problems printed one by one; a report has all of them. */
 const MAX_PRINTED_PROBLEMS = 20;
 
 export type ReportMode = 'human' | 'json' | 'quiet';
 
-/** Shows events to the person who waits, or to the program that reads. */
+/** Shows events to the person at the terminal, or to the program that reads the output. */
 export interface Reporter {
+  /** Takes an event of a stage. Problems and warnings are shown in every mode. */
   readonly emit: Emit;
+  /** A line of the summary for people: not shown with --quiet. */
   readonly print: (line: string) => void;
-  /** Removes the progress bar and says what was not printed. */
+  /** A line of a result that was asked for (a list, a plan, a status): shown with --quiet too. */
+  readonly show: (line: string) => void;
+  /** An error that does not end the command: always on standard error. */
+  readonly error: (message: string) => void;
+  /** Removes the progress bar and says how many problems were not printed. */
   readonly end: () => void;
+  /** The error that ends the command. */
   readonly fail: (error: unknown) => void;
 }
 
-type Progress = Extract<PipelineEvent, { event: 'progress' }>;
-
 export function createReporter(mode: ReportMode, out: NodeJS.WriteStream, err: NodeJS.WriteStream): Reporter {
-  if (mode === 'json') return createJsonReporter(out);
-  const style = (format: 'red' | 'yellow' | 'dim', text: string): string =>
-    styleText(format, text, { stream: err });
-  const progress = mode === 'quiet' ? undefined : createProgress(err);
+  return mode === 'json' ? createJsonReporter(out) : createTextReporter(mode === 'quiet', out, err);
+}
+
+function createTextReporter(quiet: boolean, out: NodeJS.WriteStream, err: NodeJS.WriteStream): Reporter {
+  const progress = quiet ? undefined : createProgress(err);
   let problems = 0;
-  const say = (stream: NodeJS.WriteStream, line: string): void => {
+  const write = (stream: NodeJS.WriteStream, line: string): void => {
     progress?.clear();
     stream.write(`${line}\n`);
   };
+  const style = (format: 'red' | 'yellow' | 'dim', text: string): void =>
+    write(err, styleText(format, text, { stream: err }));
+  const error = (message: string): void => style('red', `error: ${message}`);
   return {
     emit(event) {
-      if (event.event === 'progress') progress?.update(event);
-      else if (event.event === 'problem') {
-        problems++;
-        if (mode === 'human' && problems <= MAX_PRINTED_PROBLEMS) {
-          say(
-            err,
-            style(
-              event.severity === 'error' ? 'red' : 'yellow',
-              `${event.severity}: ${describeProblem(event)}`,
-            ),
+      switch (event.event) {
+        case 'progress':
+          progress?.update(event);
+          break;
+        case 'problem':
+          problems++;
+          if (problems > MAX_PRINTED_PROBLEMS) break;
+          style(
+            event.severity === 'error' ? 'red' : 'yellow',
+            `${event.severity}: ${describeProblem(event)}`,
           );
-        }
-      } else if (mode === 'human' && event.event === 'warning')
-        say(err, style('yellow', `warning: ${event.message}`));
-      else if (mode === 'human' && event.event === 'note') say(err, style('dim', event.message));
+          break;
+        case 'warning':
+          style('yellow', `warning: ${event.message}`);
+          break;
+        case 'note':
+          if (!quiet) style('dim', event.message);
+      }
     },
     print(line) {
-      if (mode === 'human') say(out, line);
+      if (!quiet) write(out, line);
     },
+    show: line => write(out, line),
+    error,
     end() {
       progress?.clear();
       const hidden = problems - MAX_PRINTED_PROBLEMS;
-      if (mode === 'human' && hidden > 0)
-        err.write(`… and ${hidden} more problems; --report FILE.json writes all of them\n`);
+      if (hidden > 0) err.write(`… and ${hidden} more problems; --report FILE.json writes all of them\n`);
     },
-    fail(error) {
-      say(err, style('red', `error: ${describeFailure(error)}`));
-    },
+    fail: reason => error(describeFailure(reason)),
   };
 }
 
 function createJsonReporter(out: NodeJS.WriteStream): Reporter {
   const write = (value: unknown): void => void out.write(`${JSON.stringify(value)}\n`);
-  const shown = new Map<string, number>();
+  const written = new Map<string, number>();
+  const isDue = (event: ProgressEvent): boolean => {
+    const key = `${event.stage} ${event.input}`;
+    if (event.done < event.total && Date.now() - (written.get(key) ?? 0) < JSON_INTERVAL_MS) return false;
+    written.set(key, Date.now());
+    return true;
+  };
   return {
     emit(event) {
-      // Progress is thinned out; everything else is told.
-      if (event.event === 'progress' && event.done < event.total) {
-        const key = `${event.stage} ${event.input}`;
-        if (Date.now() - (shown.get(key) ?? 0) < BAR_INTERVAL_MS) return;
-        shown.set(key, Date.now());
-      }
-      write(event);
+      if (event.event !== 'progress' || isDue(event)) write(event);
     },
     print: () => undefined,
+    show: () => undefined,
+    // The result event of the command has it.
+    error: () => undefined,
     end: () => undefined,
     fail(error) {
-      const known = error instanceof LxmertDataError;
-      write({ event: 'error', code: known ? error.code : 'ERR_INTERNAL', message: describeFailure(error) });
+      const code = error instanceof LxmertDataError ? error.code : 'ERR_INTERNAL';
+      write({ event: 'error', code, message: describeFailure(error) });
     },
   };
 }
@@ -99,67 +108,5 @@ export function describeFailure(error: unknown): string {
       ? `${error.message}\n${error.cause.stack ?? ''}`
       : error.message;
   }
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-/** What is at work at the same time has a line each. */
-function createProgress(stream: NodeJS.WriteStream): {
-  update: (event: Progress) => void;
-  clear: () => void;
-} {
-  const redraw = stream.isTTY ? createLogUpdate(stream) : undefined;
-  const works = new Map<string, { readonly began: number; seen: number; shown: number; line: string }>();
-  let drawn = 0;
-  return {
-    update(event) {
-      const now = Date.now();
-      const key = `${event.stage} ${event.input}`;
-      const work = works.get(key) ?? { began: now, seen: now, shown: now, line: '' };
-      works.set(key, work);
-      work.seen = now;
-      if (redraw === undefined) {
-        if (now - work.shown < PLAIN_INTERVAL_MS) return;
-        work.shown = now;
-        stream.write(`${describeProgress(event, (now - work.began) / 1000)}\n`);
-        return;
-      }
-      if (work.line !== '' && now - drawn < BAR_INTERVAL_MS) return;
-      work.line = `${drawBar(event.done / Math.max(event.total, 1))} ${describeProgress(event, (now - work.began) / 1000)}`;
-      for (const [other, { seen }] of works) if (now - seen > SILENT_MS) works.delete(other);
-      drawn = now;
-      redraw([...works.values()].map(({ line }) => line).join('\n'));
-    },
-    clear() {
-      redraw?.clear();
-      drawn = 0;
-    },
-  };
-}
-
-function drawBar(fraction: number): string {
-  const full = Math.round(Math.min(1, fraction) * BAR_CELLS);
-  return '█'.repeat(full) + '░'.repeat(BAR_CELLS - full);
-}
-
-function describeProgress(event: Progress, seconds: number): string {
-  const percent = Math.floor((event.done / Math.max(event.total, 1)) * 100);
-  const rate = seconds > 0 ? event.done / seconds : 0;
-  const left = rate > 0 ? formatDuration((event.total - event.done) / rate) : '?';
-  const speed = describeSpeed(event.unit, rate);
-  const rows = event.rows === undefined ? '' : `, ${event.rows} rows`;
-  const detail = event.detail === undefined ? '' : ` (${event.detail})`;
-  return `${event.stage} ${event.input}: ${percent} %${rows}, ${speed}${detail}, ${left} left`;
-}
-
-function describeSpeed(unit: Progress['unit'], rate: number): string {
-  if (unit === 'bytes') return `${formatBytes(Math.round(rate))}/s`;
-  if (rate > 0 && rate < 1) return `${(1 / rate).toFixed(1)} s each`;
-  return `${rate.toFixed(rate < 10 ? 1 : 0)} ${unit}/s`;
-}
-
-function formatDuration(seconds: number): string {
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return error instanceof Error ? (error.stack ?? error.message) : errorText(error);
 }

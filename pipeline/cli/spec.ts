@@ -1,4 +1,5 @@
 import type { StageContext } from '../events.ts';
+import type { Reporter } from './reporter.ts';
 
 /** One option of a command. Its name on the command line, for npm and in the program is the same. */
 export interface OptionSpec {
@@ -8,7 +9,7 @@ export interface OptionSpec {
   readonly description: string;
   readonly choices?: readonly string[];
   readonly integer?: boolean;
-  /** Tells whether a word can be its value; npm hands values over apart from their options. */
+  /** Whether an argument can be its value; npm passes values on apart from their options. */
   readonly looksLike?: RegExp;
 }
 
@@ -22,12 +23,10 @@ export interface ArgumentSpec {
 
 export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
 
-/** What a command gets besides its options: where to tell what, and the words for the person who waits. */
-export interface CommandContext extends StageContext {
+/** What a command gets besides its arguments and options: the data root, and where to report. */
+export interface CommandContext extends StageContext, Pick<Reporter, 'print' | 'show' | 'error'> {
   /** Root of the data, laid out as LXMERT's README shows. */
   readonly data: string;
-  /** Prints a line of the result for people; nothing with --json and --quiet. */
-  readonly print: (line: string) => void;
 }
 
 export interface CommandSpec {
@@ -37,11 +36,7 @@ export interface CommandSpec {
   readonly options: readonly OptionSpec[];
   readonly examples: readonly (readonly [command: string, meaning: string])[];
   /** Does the work; false means problems were found (exit code 1). */
-  readonly run: (
-    words: readonly string[],
-    options: OptionValues,
-    context: CommandContext,
-  ) => Promise<boolean>;
+  readonly run: (args: readonly string[], options: OptionValues, context: CommandContext) => Promise<boolean>;
 }
 
 /** Options that every command has. */
@@ -53,7 +48,7 @@ export const COMMON_OPTIONS: readonly OptionSpec[] = [
     looksLike: /^[^.]*$|^\.{1,2}(\/|$)|\/$/,
   },
   { name: 'json', description: 'one JSON event a line on standard output' },
-  { name: 'quiet', description: 'print errors only' },
+  { name: 'quiet', description: 'no progress and no summary; problems, warnings and errors are still shown' },
 ];
 
 export function textOption(options: OptionValues, name: string): string | undefined {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { RowFolder } from './row-folder.ts';
 
 /** Follows a file of rows that an extractor appends to, and takes each row in as it arrives. */
-export class LotReader {
+export class BatchReader {
   readonly name: string;
   readonly #folder: RowFolder;
   #file: FileHandle | undefined;
@@ -23,7 +23,7 @@ export class LotReader {
     return join(this.#folder.path, this.name);
   }
 
-  /** Takes in what was appended since; returns why rows are not sound, by img_id where it could be read. */
+  /** Takes in what was appended since; returns why rows are invalid, by img_id where it could be read. */
   async takeNew(): Promise<ReadonlyMap<string | null, string>> {
     const bad = new Map<string | null, string>();
     this.#file ??= await open(this.path, 'r').catch(() => undefined);

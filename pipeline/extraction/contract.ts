@@ -1,56 +1,54 @@
+import { v } from '../schema.ts';
+
 /*
- * What a host and an extractor say to each other: docs/extractor.md. The host writes one lot a line on standard input, the extractor one event a
- * line on standard output and rows of the published form to the lot's file.
+ * The contract between host and extractor: docs/extractor.md. The host writes one batch of images a line to standard input
+ * (key `lot`), the extractor one event a line to standard output, and rows of the published form to the file of the batch.
  */
 
-export interface LotImage {
-  readonly img_id: string;
-  /** As the extractor sees it. */
-  readonly path: string;
-}
-
-export interface Lot {
-  readonly lot: number;
+export const imageBatchSchema = v.object({
+  /** Number of the batch. */
+  lot: v.number(),
   /** File to append rows to, as the extractor sees it. */
-  readonly rows: string;
-  readonly images: readonly LotImage[];
-}
+  rows: v.string(),
+  /** Paths as the extractor sees them. */
+  images: v.array(v.object({ img_id: v.string(), path: v.string() })),
+});
 
-/** Which network made the rows. `weights` is their sha256, `untrained` or `unknown`. */
-export interface DetectorName {
-  readonly name: string;
-  readonly weights: string;
-  /** Regions looked at where not the network's own 300. */
-  readonly rois?: number;
+export type ImageBatch = v.InferOutput<typeof imageBatchSchema>;
+
+/** Which network made the rows. */
+const detectorSchema = v.object({
+  name: v.string(),
+  /** sha256 of the weights file; `untrained` for weights made by a formula. */
+  weights: v.pipe(v.string(), v.regex(/^(unknown|untrained|[0-9a-f]{64})$/)),
+  /** Regions looked at, where not the network's own 300. */
+  rois: v.optional(v.number()),
   /** Digest of the container image that the network ran in; added by the host. */
-  readonly image?: string;
-}
+  image: v.optional(v.string()),
+});
 
-export type ExtractorEvent =
-  | { readonly event: 'ready'; readonly detector: DetectorName; readonly device: string }
-  | { readonly event: 'row'; readonly lot: number; readonly img_id: string; readonly bytes: number }
-  | { readonly event: 'failed'; readonly lot: number; readonly img_id: string; readonly reason: string }
-  | { readonly event: 'lot'; readonly lot: number }
-  | { readonly event: 'log'; readonly message: string };
+const eventSchema = v.variant('event', [
+  v.object({
+    event: v.literal('ready'),
+    detector: detectorSchema,
+    device: v.optional(v.string(), 'unknown'),
+  }),
+  v.object({ event: v.literal('row'), lot: v.number(), img_id: v.string(), bytes: v.optional(v.number()) }),
+  v.object({ event: v.literal('failed'), lot: v.number(), img_id: v.string(), reason: v.string() }),
+  v.object({ event: v.literal('lot'), lot: v.number() }),
+  v.object({ event: v.literal('log'), message: v.string() }),
+]);
+
+export type DetectorName = v.InferOutput<typeof detectorSchema>;
+export type ExtractorEvent = v.InferOutput<typeof eventSchema>;
 
 /** Exit codes of an extractor. */
 export const EXTRACTOR_EXIT = { done: 0, failed: 1, usage: 2, weights: 3, device: 4 } as const;
 
-/** Reads one line of an extractor; everything that is no event of the contract is something it logs. */
+/** Reads one line of an extractor; a line that is not an event of the contract is logged. */
 export function parseExtractorEvent(line: string): ExtractorEvent {
-  const value = parseJson(line);
-  if (typeof value === 'object' && value !== null) {
-    const { event, lot, img_id: imgId } = value as Record<string, unknown>;
-    const named = typeof lot === 'number' && typeof imgId === 'string';
-    const known =
-      (event === 'row' && named) ||
-      (event === 'failed' && named && typeof (value as Record<string, unknown>)['reason'] === 'string') ||
-      (event === 'lot' && typeof lot === 'number') ||
-      (event === 'ready' && isDetector((value as Record<string, unknown>)['detector'])) ||
-      (event === 'log' && typeof (value as Record<string, unknown>)['message'] === 'string');
-    if (known) return value as ExtractorEvent;
-  }
-  return { event: 'log', message: line };
+  const parsed = v.safeParse(eventSchema, parseJson(line));
+  return parsed.success ? parsed.output : { event: 'log', message: line };
 }
 
 function parseJson(line: string): unknown {
@@ -59,14 +57,4 @@ function parseJson(line: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isDetector(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { name, weights } = value as Record<string, unknown>;
-  return (
-    typeof name === 'string' &&
-    typeof weights === 'string' &&
-    /^(unknown|untrained|[0-9a-f]{64})$/.test(weights)
-  );
 }

@@ -1,30 +1,35 @@
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { type DetectorName, EXTRACTOR_EXIT, type ExtractorEvent } from './contract.ts';
 import type { ExtractorEnd, RunningExtractor, StartExtractor } from './process.ts';
 import type { ListedImage } from './list-images.ts';
-import { LotReader } from './batch-reader.ts';
+import { BatchReader } from './batch-reader.ts';
 import type { RowFolder } from './row-folder.ts';
 
-/** Images handed out together: few, so that a slow device does not hold the end, and the same whatever the number of devices. */
-const LOT_IMAGES = 8;
-/** Lots an extractor has at a time, so that it can read ahead. */
-const LOTS_AHEAD = 2;
+/** Images of a batch: few, so that a slow device does not delay the end, and the same for any number of devices. */
+const BATCH_IMAGES = 8;
+/** Batches that an extractor has at a time, so that it can read ahead. */
+const BATCHES_AHEAD = 2;
 /** An image during which extractors died this often is given up. */
 const MAX_DEATHS_OF_IMAGE = 2;
 /** Deaths in a row without one image done in between. */
 const MAX_DEATHS_WITHOUT_PROGRESS = 3;
 
+/** Extractors that run at the same time. */
+export interface Extractors {
+  /** One entry for each extractor. */
+  readonly start: readonly StartExtractor[];
+  /** A path of this machine as the extractors see it; unchanged where not given. */
+  readonly toContainerPath?: (path: string) => string;
+}
+
 export interface RunExtractorsOptions {
   readonly images: readonly ListedImage[];
   readonly folder: RowFolder;
-  /** One entry an extractor that runs at the same time. */
-  readonly starts: readonly StartExtractor[];
-  /** How the extractors see a path of this machine. */
-  readonly seenAs?: ((path: string) => string) | undefined;
+  readonly extractors: Extractors;
   /** Seconds without a sign of life after which an extractor is ended. */
   readonly stallSeconds: number;
-  /** Called for each image that has its row or its reason, with the number of the entry of `starts` that did it. */
+  /** Called for each image that has its row or its reason, with the index of the extractor that did it. */
   readonly onDone: (worker: number) => void;
 }
 
@@ -35,13 +40,13 @@ export interface RunExtractorsResult {
   readonly failures: ReadonlyMap<string, string>;
 }
 
-interface OpenLot {
+interface OpenBatch {
   readonly number: number;
   readonly waiting: Map<string, ListedImage>;
-  readonly reader: LotReader;
+  readonly reader: BatchReader;
 }
 
-/** Hands out images to extractors and takes their rows in, until every image has a sound row or a reason why not. */
+/** Hands out images to extractors and takes in their rows, until every image has a valid row or a reason why not. */
 export async function runExtractors(
   options: RunExtractorsOptions,
   context: StageContext,
@@ -50,7 +55,7 @@ export async function runExtractors(
   const failed = new AbortController();
   const signal = AbortSignal.any([context.signal, failed.signal]);
   const run = new Run(options, { ...context, signal });
-  const drives = options.starts.map(async (start, worker) => {
+  const drives = options.extractors.start.map(async (start, worker) => {
     try {
       await run.drive(start, worker);
     } catch (error) {
@@ -70,7 +75,7 @@ class Run {
   readonly #failures = new Map<string, string>();
   readonly #deaths = new Map<string, number>();
   #deathsWithoutProgress = 0;
-  #lots = 0;
+  #batches = 0;
   #detector: DetectorName | undefined;
   #device: string | undefined;
 
@@ -97,23 +102,26 @@ class Run {
 
   /** Runs one extractor to its end; undefined where it ended as it should. */
   async #runOne(start: StartExtractor, worker: number): Promise<ExtractorEnd | undefined> {
-    const lots: OpenLot[] = [];
+    const batches: OpenBatch[] = [];
     let work: Promise<void> = Promise.resolve();
-    const state: { failure?: Error; heard: number; stalled: boolean } = { heard: Date.now(), stalled: false };
+    const state: { failure?: Error; lastEvent: number; stalled: boolean } = {
+      lastEvent: Date.now(),
+      stalled: false,
+    };
     const extractor = start(event => {
-      state.heard = Date.now();
+      state.lastEvent = Date.now();
       // Events are taken in one after the other, each after the rows before it.
       work = work
-        .then(async () => await this.#take(event, extractor, lots, worker))
+        .then(async () => await this.#take(event, extractor, batches, worker))
         .catch((error: unknown) => {
-          state.failure ??= error instanceof Error ? error : new Error(String(error));
+          state.failure ??= error instanceof Error ? error : new Error(errorText(error));
           extractor.kill();
         });
     });
     const stop = (): void => extractor.kill();
     this.#context.signal.addEventListener('abort', stop, { once: true });
     const watch = setInterval(() => {
-      if (lots.length === 0 || Date.now() - state.heard < this.#options.stallSeconds * 1000) return;
+      if (batches.length === 0 || Date.now() - state.lastEvent < this.#options.stallSeconds * 1000) return;
       state.stalled = true;
       extractor.kill();
     }, 200);
@@ -121,12 +129,12 @@ class Run {
       const end = await extractor.ended;
       await work;
       if (state.failure !== undefined) throw state.failure;
-      const suspect = lots[0]?.waiting.values().next().value;
-      for (const lot of lots.reverse()) await this.#closeLot(lot);
+      const suspect = batches[0]?.waiting.values().next().value;
+      for (const batch of batches.reverse()) await this.#closeBatch(batch);
       if (end.code === EXTRACTOR_EXIT.done && suspect === undefined) return undefined;
-      const why = state.stalled ? `no sign of life for ${this.#options.stallSeconds} s` : describeEnd(end);
+      const why = state.stalled ? `no output for ${this.#options.stallSeconds} s` : describeEnd(end);
       if (suspect !== undefined && !this.#context.signal.aborted) this.#blame(suspect, why, worker);
-      return { ...end, lastWords: state.stalled ? why : end.lastWords };
+      return { ...end, stderrTail: state.stalled ? why : end.stderrTail };
     } finally {
       clearInterval(watch);
       this.#context.signal.removeEventListener('abort', stop);
@@ -136,7 +144,7 @@ class Run {
   async #take(
     event: ExtractorEvent,
     extractor: RunningExtractor,
-    lots: OpenLot[],
+    batches: OpenBatch[],
     worker: number,
   ): Promise<void> {
     switch (event.event) {
@@ -144,25 +152,25 @@ class Run {
         this.#checkDetector(event.detector);
         this.#device = event.device;
         await this.#options.folder.holdTo(event.detector);
-        for (let ahead = 0; ahead < LOTS_AHEAD; ahead++) this.#sendLot(extractor, lots);
+        for (let ahead = 0; ahead < BATCHES_AHEAD; ahead++) this.#sendBatch(extractor, batches);
         break;
       case 'row':
       case 'failed': {
-        const lot = lots.find(({ number }) => number === event.lot);
-        if (lot?.waiting.has(event.img_id) !== true) break;
+        const batch = batches.find(({ number }) => number === event.lot);
+        if (batch?.waiting.has(event.img_id) !== true) break;
         if (event.event === 'failed') this.#fail(event.img_id, event.reason);
-        else await this.#takeRow(lot, event.img_id);
-        lot.waiting.delete(event.img_id);
+        else await this.#takeRow(batch, event.img_id);
+        batch.waiting.delete(event.img_id);
         this.#deathsWithoutProgress = 0;
         this.#options.onDone(worker);
         break;
       }
       case 'lot': {
-        const index = lots.findIndex(({ number }) => number === event.lot);
+        const index = batches.findIndex(({ number }) => number === event.lot);
         if (index < 0) break;
-        await this.#closeLot(lots[index]!);
-        lots.splice(index, 1);
-        this.#sendLot(extractor, lots);
+        await this.#closeBatch(batches[index]!);
+        batches.splice(index, 1);
+        this.#sendBatch(extractor, batches);
         break;
       }
       case 'log':
@@ -170,40 +178,41 @@ class Run {
     }
   }
 
-  #sendLot(extractor: RunningExtractor, lots: OpenLot[]): void {
-    const images = this.#queue.splice(0, LOT_IMAGES);
+  #sendBatch(extractor: RunningExtractor, batches: OpenBatch[]): void {
+    const images = this.#queue.splice(0, BATCH_IMAGES);
     if (images.length === 0) {
-      if (lots.length === 0) extractor.finish();
+      if (batches.length === 0) extractor.finish();
       return;
     }
-    const { folder, seenAs = (path: string) => path } = this.#options;
-    const reader = new LotReader(folder, folder.newFile());
-    const lot = {
-      number: this.#lots++,
+    const { folder, extractors } = this.#options;
+    const toPath = extractors.toContainerPath ?? ((path: string) => path);
+    const reader = new BatchReader(folder, folder.newFile());
+    const batch = {
+      number: this.#batches++,
       waiting: new Map(images.map(image => [image.img_id, image])),
       reader,
     };
-    lots.push(lot);
+    batches.push(batch);
     extractor.send({
-      lot: lot.number,
-      rows: seenAs(reader.path),
-      images: images.map(image => ({ img_id: image.img_id, path: seenAs(image.path) })),
+      lot: batch.number,
+      rows: toPath(reader.path),
+      images: images.map(image => ({ img_id: image.img_id, path: toPath(image.path) })),
     });
   }
 
-  async #takeRow(lot: OpenLot, imgId: string): Promise<void> {
-    const bad = await lot.reader.takeNew();
+  async #takeRow(batch: OpenBatch, imgId: string): Promise<void> {
+    const bad = await batch.reader.takeNew();
     if (this.#options.folder.rows.has(imgId)) return;
     const reason = bad.get(imgId) ?? [...bad.values()][0] ?? 'it is not in the file';
-    this.#fail(imgId, `the extractor wrote a row that is not sound (${reason})`);
+    this.#fail(imgId, `the extractor wrote an invalid row (${reason})`);
   }
 
-  /** Takes in what a lot still has, and puts images without a row or a reason back to the front. */
-  async #closeLot(lot: OpenLot): Promise<void> {
-    await lot.reader.close();
+  /** Takes in the rows that a batch still has, and puts images without a row or a reason back to the front. */
+  async #closeBatch(batch: OpenBatch): Promise<void> {
+    await batch.reader.close();
     const { folder } = this.#options;
-    await folder.addFile(lot.reader.name, lot.reader.offset).catch(() => undefined);
-    const left = [...lot.waiting.values()].filter(
+    await folder.addFile(batch.reader.name, batch.reader.offset).catch(() => undefined);
+    const left = [...batch.waiting.values()].filter(
       ({ img_id: id }) => !folder.rows.has(id) && !this.#failures.has(id),
     );
     this.#queue.unshift(...left);
@@ -231,10 +240,7 @@ class Run {
     const at = this.#queue.indexOf(image);
     if (at < 0) return;
     this.#queue.splice(at, 1);
-    this.#fail(
-      image.img_id,
-      `the extractor died ${deaths} times while it was at work on this image (${why})`,
-    );
+    this.#fail(image.img_id, `the extractor died ${deaths} times on this image (${why})`);
     this.#options.onDone(worker);
     this.#deathsWithoutProgress = 0;
   }
@@ -247,13 +253,13 @@ class Run {
     this.#deathsWithoutProgress++;
     const what = `the extractor ended early (${describeEnd(end)})`;
     if (!fatal && this.#deathsWithoutProgress < MAX_DEATHS_WITHOUT_PROGRESS) {
-      this.#context.emit({ event: 'warning', message: `${what}; it is started again` });
+      this.#context.emit({ event: 'warning', message: `${what}; starting it again` });
       return;
     }
-    const hint = 'rows that are done are kept; run the same command again when the cause is gone';
+    const hint = 'finished rows are kept; fix the cause and run the same command again';
     throw new LxmertDataError('ERR_EXTRACTOR', {
       what,
-      got: end.lastWords === '' ? undefined : end.lastWords,
+      got: end.stderrTail === '' ? undefined : end.stderrTail,
       hint,
     });
   }

@@ -47,8 +47,8 @@ export async function readStoreSource(
 ): Promise<Pick<LockEntry, 'size' | 'sha256'> & { rows: number }> {
   const store = await StoreFile.open(path);
   try {
-    const sources = JSON.parse(store.metadata['sources'] ?? '[]') as { size: number; sha256: string }[];
-    return { size: sources[0]?.size ?? 0, sha256: sources[0]?.sha256 ?? '', rows: store.rows };
+    const [source] = store.provenance.sources;
+    return { size: source?.size ?? 0, sha256: source?.sha256 ?? '', rows: store.rows };
   } finally {
     await store.close();
   }

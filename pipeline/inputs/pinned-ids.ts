@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import { describeOpenFailure } from './open-file.ts';
 
-/** Ids whose rows shall lead a store, in their order, each once. */
-export interface FirstIds {
+/** Ids whose rows lead a store, in their order, each once. */
+export interface PinnedIds {
+  /** The file that lists them. */
+  readonly path: string;
   readonly ids: readonly string[];
   readonly sha256: string;
 }
@@ -13,7 +15,7 @@ export interface FirstIds {
  * Reads a list of img_ids: a text file with one a line, a JSON array of strings, or an LXMERT JSON (an array of records with
  * `img_id`, or `img0` and `img1` for NLVR2), whose images count in the order of their first record.
  */
-export async function readFirstIds(path: string): Promise<FirstIds> {
+export async function readPinnedIds(path: string): Promise<PinnedIds> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw describeOpenFailure(path, error);
   });
@@ -21,12 +23,12 @@ export async function readFirstIds(path: string): Promise<FirstIds> {
   const ids = [...new Set(listed.map(id => id.trim()).filter(id => id !== ''))];
   if (ids.length === 0) {
     throw new LxmertDataError('ERR_INPUT', {
-      what: 'the list holds no img_id',
+      what: 'the list has no img_id',
       where: path,
       expected: 'one id a line, or LXMERT JSON',
     });
   }
-  return { ids, sha256: createHash('sha256').update(ids.join('\n')).digest('hex') };
+  return { path, ids, sha256: createHash('sha256').update(ids.join('\n')).digest('hex') };
 }
 
 function parseJsonIds(text: string, path: string): string[] {
@@ -35,22 +37,22 @@ function parseJsonIds(text: string, path: string): string[] {
     records = JSON.parse(text);
   } catch (cause) {
     throw new LxmertDataError('ERR_INPUT', {
-      what: `this is not JSON (${cause instanceof Error ? cause.message : String(cause)})`,
+      what: `not valid JSON (${errorText(cause)})`,
       where: path,
       hint: 'give a list with one img_id a line, or one of the JSON files of LXMERT',
       cause,
     });
   }
-  if (!Array.isArray(records)) throw wrongRecord(path, 'no array');
+  if (!Array.isArray(records)) throw wrongRecord(path, 'an object');
   return records.flatMap((record: unknown, index) => {
     if (typeof record === 'string') return [record];
     if (typeof record !== 'object' || record === null)
-      throw wrongRecord(path, `another thing as record ${index}`);
+      throw wrongRecord(path, `${JSON.stringify(record)} as record ${index}`);
     const found = ['img_id', 'img0', 'img1'].flatMap(key => {
       const value = (record as Record<string, unknown>)[key];
       return typeof value === 'string' ? [value] : [];
     });
-    if (found.length === 0) throw wrongRecord(path, `record ${index} without one`);
+    if (found.length === 0) throw wrongRecord(path, `record ${index} without an id`);
     return found;
   });
 }

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { StoreFile } from '../store/reader.ts';
-import type { ClassCount, Distribution, StoreOverview } from '../report/store-overview.ts';
+import type { Provenance, RawMetadata } from '../store/metadata.ts';
+import type { ClassCount, Distribution } from './findings.ts';
 import { showAll } from '../show-text.ts';
 import type { RankedImage } from './rank-images.ts';
 import type { Vocabulary } from './read-vocabulary.ts';
@@ -19,7 +20,35 @@ const SHARE_EDGES = Array.from(
   (_, index) => 2 ** (-14 + (index >> 1)) * (index % 2 === 0 ? 1 : 1.5),
 );
 
-/** What a survey says of a store, as a page shows it. */
+/** A store as a whole. */
+export interface StoreOverview {
+  readonly path: string;
+  readonly bytes: number;
+  readonly images: number;
+  readonly dtype: string;
+  readonly headerAgrees: boolean;
+  readonly metadata: RawMetadata;
+  readonly provenance: Provenance;
+  /** Images that were read for the numbers below. */
+  readonly surveyed: number;
+  readonly invalid: number;
+  readonly outliers: number;
+  readonly norm: Distribution;
+  readonly zeros: Distribution;
+  readonly share: Distribution;
+  readonly objectsConf: Distribution | undefined;
+  readonly attrsConf: Distribution | undefined;
+  /** The most frequent first. */
+  readonly objects: readonly ClassCount[];
+  readonly attributes: readonly ClassCount[];
+  readonly distinctObjects: number;
+  readonly distinctAttributes: number;
+  readonly sizes: readonly ClassCount[];
+  /** Folder that class names came from; undefined where there were none. */
+  readonly vocabulary: string | undefined;
+}
+
+/** Sums up a survey of a store. */
 export async function describeStore(
   store: StoreFile,
   survey: StoreSurvey,
@@ -34,10 +63,11 @@ export async function describeStore(
     images: store.rows,
     dtype: store.dtype,
     headerAgrees: store.header.crcAgrees,
-    metadata: store.metadata,
+    metadata: store.header.metadata,
+    provenance: store.provenance,
     surveyed: survey.rows.length,
-    flawed: ranked.filter(image => image.flawed).length,
-    odd: ranked.filter(image => !image.flawed && image.reasons.length > 0).length,
+    invalid: ranked.filter(image => image.invalid).length,
+    outliers: ranked.filter(image => !image.invalid && image.reasons.length > 0).length,
     norm: describe(tallies.norm, normEdges(tallies.norm)),
     zeros: describe(tallies.zeros, UNIT_EDGES),
     share: describe(tallies.share, SHARE_EDGES),

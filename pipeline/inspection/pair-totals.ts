@@ -1,21 +1,27 @@
-import { ATTRIBUTE_CLASSES, BOXES, OBJECT_CLASSES } from '../rows/row-shape.ts';
-import type { PairOverview } from '../report/pair-overview.ts';
-import type { Distribution } from '../report/store-overview.ts';
-import type { MatchedRows } from './match-boxes.ts';
-import type { StoredBoxes } from './read-cards.ts';
+import { ATTRIBUTE_CLASSES, OBJECT_CLASSES } from '../rows/row-shape.ts';
+import { agreementOf, AgreementSum, type AgreementTotals, type ImageAgreement } from './agreement.ts';
+import type { Distribution } from './findings.ts';
+import type { MatchedPair } from './store-pair.ts';
+import { measureFeatures } from './summarise-row.ts';
 import { ValueTally } from './value-tally.ts';
 
 const BARS = 32;
 
-/** How alike the two rows of an image are. */
-export interface PairLikeness {
-  /** Mean and least of the matched boxes; NaN where a feature is not finite. */
-  readonly cosine: number;
-  readonly worst: number;
-  readonly iou: number;
+/** Two stores as a whole. */
+export interface PairOverview {
+  readonly paths: readonly [string, string];
+  readonly detectors: readonly [string, string];
+  /** Images in both stores, in the first only, and in the second only. */
+  readonly common: number;
+  readonly onlyFirst: number;
+  readonly onlySecond: number;
+  readonly totals: AgreementTotals;
+  /** Of all matched boxes. */
+  readonly cosine: Distribution;
+  readonly iou: Distribution;
 }
 
-/** What all pairs that were compared say together. */
+/** Distributions and class counts over all pairs that were compared. */
 export class PairTotals {
   readonly norms = new ValueTally();
   /** How often each class occurs in either store. */
@@ -23,51 +29,31 @@ export class PairTotals {
   readonly attributes = new Uint32Array(ATTRIBUTE_CLASSES);
   readonly #cosines: number[] = [];
   readonly #ious: number[] = [];
-  readonly #agreeing = { objects: 0, attributes: 0, places: 0 };
+  readonly #sum = new AgreementSum();
 
-  add(first: StoredBoxes, second: StoredBoxes, matched: MatchedRows): PairLikeness {
-    const { partner, ious, cosines } = matched;
-    this.#cosines.push(...cosines.filter(Number.isFinite));
-    this.#ious.push(...ious.filter(Number.isFinite));
-    const [a, b] = [first.boxes, second.boxes];
-    for (const boxes of [a, b]) {
-      for (const norm of boxes.norms) this.norms.add(norm ?? NaN);
-      for (const id of boxes.objects ?? []) this.objects[id]! += 1;
-      for (const id of boxes.attrs ?? []) this.attributes[id]! += 1;
+  add({ first, second, matched }: MatchedPair): ImageAgreement {
+    this.#cosines.push(...matched.cosines.filter(Number.isFinite));
+    this.#ious.push(...matched.ious.filter(Number.isFinite));
+    for (const { features, objects, attributes } of [first, second]) {
+      for (const norm of measureFeatures(features).norms) this.norms.add(norm);
+      for (const id of objects ?? []) this.objects[id]! += 1;
+      for (const id of attributes ?? []) this.attributes[id]! += 1;
     }
-    for (const [box, other] of partner.entries()) {
-      if (box === other) this.#agreeing.places++;
-      if (a.objects !== undefined && a.objects[box] === b.objects?.[other]) this.#agreeing.objects++;
-      if (a.attrs !== undefined && a.attrs[box] === b.attrs?.[other]) this.#agreeing.attributes++;
-    }
-    return { cosine: mean(cosines), worst: Math.min(...cosines), iou: mean(ious) };
+    const agreement = agreementOf(first, second, matched);
+    this.#sum.add(agreement);
+    return agreement;
   }
 
-  /** `images` were added; `hasClasses` says whether both stores have any. */
-  describe(
-    images: number,
-    hasClasses: boolean,
-  ): Omit<PairOverview, 'paths' | 'detectors' | 'common' | 'onlyFirst' | 'onlySecond'> {
-    const boxes = images * BOXES;
+  describe(): Pick<PairOverview, 'totals' | 'cosine' | 'iou'> {
     return {
-      compared: images,
+      totals: this.#sum.totals(),
       cosine: describeBelowOne(this.#cosines),
       iou: describeBelowOne(this.#ious),
-      cosineMean: mean(this.#cosines),
-      cosineWorst: this.#cosines.reduce((least, cosine) => Math.min(least, cosine), Infinity),
-      iouMean: mean(this.#ious),
-      sameObject: hasClasses ? this.#agreeing.objects / boxes : null,
-      sameAttribute: hasClasses ? this.#agreeing.attributes / boxes : null,
-      samePlace: this.#agreeing.places / boxes,
     };
   }
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** 32 bars that end at 1 and begin where the values do: at 0, 1/2, 3/4, and so on. */
+/** 32 bars that end at 1 and begin below the values: at 0, 1/2, 3/4, and so on. */
 function describeBelowOne(values: readonly number[]): Distribution {
   const sorted = Float64Array.from(values).sort();
   const quantile = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? NaN;

@@ -1,26 +1,26 @@
-import { formatNumber, formatPercent } from '../show-text.ts';
+import { formatNumber, formatPercent, showAll } from '../show-text.ts';
 import { FLAW, SUMMARY, SUMMARY_FIELDS } from './summarise-row.ts';
 import type { StoreSurvey } from './survey-store.ts';
 
-/** Deviations from the median, in the scale of a normal distribution, from which an image is called odd. */
-const ODD_DEVIATIONS = 4;
-/** Fewer images say nothing about what is usual. */
+/** Deviations from the median, in the scale of a normal distribution, from which an image is an outlier. */
+const OUTLIER_DEVIATIONS = 4;
+/** With fewer images there is no telling what is usual. */
 const MIN_IMAGES = 24;
 const MAD_TO_SIGMA = 1.4826;
 
 export interface RankedImage {
-  /** Place among the surveyed rows. */
+  /** Index among the surveyed rows. */
   readonly at: number;
   readonly row: number;
   readonly score: number;
   readonly reasons: readonly string[];
   /** Whether something is wrong, not only unusual. */
-  readonly flawed: boolean;
+  readonly invalid: boolean;
 }
 
-const FLAWS: readonly (readonly [flag: number, words: string])[] = [
-  [FLAW.damaged, 'damaged: it does not have its checksum'],
-  [FLAW.notFinite, 'values that are not finite'],
+const FLAWS: readonly (readonly [flag: number, reason: string])[] = [
+  [FLAW.damaged, 'damaged: its checksum does not match'],
+  [FLAW.not_finite, 'values that are not finite'],
   [FLAW.negative, 'negative feature values'],
   [FLAW.boxes, 'boxes out of order or beyond the image'],
   [FLAW.classes, 'class ids beyond the vocabulary'],
@@ -29,8 +29,8 @@ const FLAWS: readonly (readonly [flag: number, words: string])[] = [
 
 interface Measure {
   readonly field: number;
-  readonly say: (value: number) => string;
-  /** Which end is odd. */
+  readonly describe: (value: number) => string;
+  /** Which end is unusual. */
   readonly side: 'low' | 'high' | 'both';
   readonly logarithmic?: boolean;
 }
@@ -40,60 +40,83 @@ const MEASURES: readonly Measure[] = [
     field: SUMMARY.normMost,
     side: 'both',
     logarithmic: true,
-    say: value => `largest feature norm ${formatNumber(value)}`,
+    describe: value => `largest feature norm ${formatNumber(value)}`,
   },
   {
     field: SUMMARY.normLeast,
     side: 'low',
     logarithmic: true,
-    say: value => `smallest feature norm ${formatNumber(value)}`,
+    describe: value => `smallest feature norm ${formatNumber(value)}`,
   },
-  { field: SUMMARY.zeros, side: 'both', say: value => `${formatPercent(value)} of its values are zero` },
-  { field: SUMMARY.meanConfidence, side: 'low', say: value => `mean confidence ${formatNumber(value)}` },
+  { field: SUMMARY.zeros, side: 'both', describe: value => `${formatPercent(value)} of its values are zero` },
+  { field: SUMMARY.meanConfidence, side: 'low', describe: value => `mean confidence ${formatNumber(value)}` },
   {
     field: SUMMARY.leastShare,
     side: 'low',
     logarithmic: true,
-    say: value => `smallest box is ${formatPercent(value)} of the image`,
+    describe: value => `smallest box is ${formatPercent(value)} of the image`,
   },
-  { field: SUMMARY.distinctObjects, side: 'low', say: value => `${value} object classes only` },
+  { field: SUMMARY.distinctObjects, side: 'low', describe: value => `${value} object classes only` },
 ];
 
-/** All surveyed images, worst and oddest first; ties in store order. `ids` are those of the whole store. */
-export function rankImages(
-  survey: StoreSurvey,
-  ids: readonly string[],
-  show: (id: string) => string,
-): RankedImage[] {
+interface Reason {
+  readonly weight: number;
+  readonly text: string;
+}
+
+/** All surveyed images, the worst first: invalid ones, then outliers; ties in store order. `ids` are those of the whole store. */
+export function rankImages(survey: StoreSurvey, ids: readonly string[]): RankedImage[] {
   const usual = MEASURES.map(measure => usualOf(survey, measure));
-  const twins = findTwins(survey);
+  const duplicates = findDuplicates(survey);
+  const enough = survey.rows.length >= MIN_IMAGES;
   const ranked = survey.rows.map((row, at): RankedImage => {
     const value = (field: number): number => survey.summaries[at * SUMMARY_FIELDS + field]!;
-    const found: { readonly weight: number; readonly words: string }[] = [];
-    const flaws = value(SUMMARY.flaws);
-    for (const [flag, words] of FLAWS) if ((flaws & flag) !== 0) found.push({ weight: 10_000, words });
-    const add = (weight: number, words: string): void => void found.push({ weight, words });
-    const empty = value(SUMMARY.emptyBoxes);
-    if (empty > 0) add(1000 + empty, `${countBoxes(empty)} without any feature`);
-    const twin = twins.get(at);
-    if (twin !== undefined) add(500, `the same features as ${show(ids[survey.rows[twin]!]!)}`);
-    const boxes = value(SUMMARY.repeatedBoxes);
-    if (boxes > 0) add(50 + boxes, `${countBoxes(boxes)} where another box is`);
-    const repeated = value(SUMMARY.repeatedFeatures);
-    if (repeated > 0) add(40 + repeated, `${countBoxes(repeated)} with the features of another box`);
-    let most = 0;
-    for (const [index, measure] of MEASURES.entries()) {
-      const deviation = deviationOf(value(measure.field), measure, usual[index]!);
-      most = Math.max(most, deviation);
-      if (deviation >= ODD_DEVIATIONS && survey.rows.length >= MIN_IMAGES)
-        add(Math.min(deviation, 30), measure.say(value(measure.field)));
-    }
-    found.sort((a, b) => b.weight - a.weight);
-    // What is merely less usual orders the images that nothing is said of.
-    const score = found.reduce((sum, { weight }) => sum + weight, 0) + Math.min(most, ODD_DEVIATIONS) / 100;
-    return { at, row, score, reasons: found.map(({ words }) => words), flawed: flaws !== 0 || empty > 0 };
+    const duplicate = duplicates.get(at);
+    const original = duplicate === undefined ? undefined : ids[survey.rows[duplicate]!];
+    const deviations = MEASURES.map((measure, index) =>
+      deviationOf(value(measure.field), measure, usual[index]!),
+    );
+    const reasons = [
+      ...reasonsOfContent(value, original),
+      ...(enough ? reasonsOfMeasures(value, deviations) : []),
+    ].sort((a, b) => b.weight - a.weight);
+    const weight = reasons.reduce((sum, reason) => sum + reason.weight, 0);
+    // Images without a reason are ordered by how unusual they are.
+    const unusual = Math.min(Math.max(...deviations), OUTLIER_DEVIATIONS) / 100;
+    return {
+      at,
+      row,
+      score: weight + unusual,
+      reasons: reasons.map(({ text }) => text),
+      invalid: value(SUMMARY.flaws) !== 0 || value(SUMMARY.emptyBoxes) > 0,
+    };
   });
   return ranked.sort((a, b) => b.score - a.score || a.at - b.at);
+}
+
+/** What is wrong with an image, or suspicious, whatever the other images are. */
+function reasonsOfContent(value: (field: number) => number, duplicate: string | undefined): Reason[] {
+  const reasons: Reason[] = [];
+  const add = (weight: number, text: string): void => void reasons.push({ weight, text });
+  const flaws = value(SUMMARY.flaws);
+  for (const [flag, text] of FLAWS) if ((flaws & flag) !== 0) add(10_000, text);
+  const empty = value(SUMMARY.emptyBoxes);
+  if (empty > 0) add(1000 + empty, `${countBoxes(empty)} with all features zero`);
+  if (duplicate !== undefined) add(500, `the same features as ${showAll(duplicate)}`);
+  const boxes = value(SUMMARY.repeatedBoxes);
+  if (boxes > 0) add(50 + boxes, `${countBoxes(boxes)} with the coordinates of another box`);
+  const features = value(SUMMARY.repeatedFeatures);
+  if (features > 0) add(40 + features, `${countBoxes(features)} with the features of another box`);
+  return reasons;
+}
+
+/** In what an image differs from most images of the store. */
+function reasonsOfMeasures(value: (field: number) => number, deviations: readonly number[]): Reason[] {
+  return MEASURES.flatMap((measure, index) => {
+    const deviation = deviations[index]!;
+    if (deviation < OUTLIER_DEVIATIONS) return [];
+    return [{ weight: Math.min(deviation, 30), text: measure.describe(value(measure.field)) }];
+  });
 }
 
 function countBoxes(count: number): string {
@@ -130,16 +153,16 @@ function medianOf(values: readonly number[]): number {
   return sorted.length === 0 ? NaN : (sorted[sorted.length >> 1]! + sorted[(sorted.length - 1) >> 1]!) / 2;
 }
 
-/** Images with all features of an earlier one, by place; a checksum and a sum of squares that both agree decide. */
-function findTwins({ summaries, rows }: StoreSurvey): ReadonlyMap<number, number> {
+/** Images with all features of an earlier one, by index; they are equal where checksum and sum of squares agree. */
+function findDuplicates({ summaries, rows }: StoreSurvey): ReadonlyMap<number, number> {
   const first = new Map<string, number>();
-  const twins = new Map<number, number>();
+  const duplicates = new Map<number, number>();
   for (const at of rows.keys()) {
     const base = at * SUMMARY_FIELDS;
     const key = `${summaries[base + SUMMARY.featuresCrc]!}/${summaries[base + SUMMARY.sumOfSquares]!}`;
     const other = first.get(key);
     if (other === undefined) first.set(key, at);
-    else twins.set(at, other);
+    else duplicates.set(at, other);
   }
-  return twins;
+  return duplicates;
 }

@@ -1,29 +1,20 @@
 import { crc32 } from 'node:zlib';
 import { checkColumns, checkFeatures } from '../rows/check-row.ts';
-import type { RowProblem } from '../problem.ts';
+import { type Flaw, flawOf, type RowProblem } from '../problem.ts';
 import { continueRowCrc, imageSize, recordColumn, rowCrcOf, type RowRecord } from '../rows/row-record.ts';
 import { BOXES, FEATURE_DIM, type RowShape } from '../rows/row-shape.ts';
 
 /** What can be wrong with an image, as bits. */
 export const FLAW = {
   damaged: 1,
-  notFinite: 2,
+  not_finite: 2,
   negative: 4,
   boxes: 8,
   classes: 16,
   confidences: 32,
-} as const;
+} as const satisfies Readonly<Record<Flaw | 'damaged', number>>;
 
-const FLAW_OF_CODE: Readonly<Record<string, number>> = {
-  not_finite: FLAW.notFinite,
-  negative: FLAW.negative,
-  box_order: FLAW.boxes,
-  box_range: FLAW.boxes,
-  class_id: FLAW.classes,
-  confidence: FLAW.confidences,
-};
-
-/** Numbers of one image, each at its place among `SUMMARY_FIELDS` numbers. */
+/** Numbers of one image, each at its index among `SUMMARY_FIELDS` numbers. */
 export const SUMMARY = {
   flaws: 0,
   /** Boxes whose 2048 values are all zero. */
@@ -89,7 +80,7 @@ export interface StoredImage {
 }
 
 /** All problems of one stored image, as validation would find them. */
-export function findRowProblems(image: Omit<StoredImage, 'stored'>): RowProblem[] {
+export function findRowProblems(image: Pick<StoredImage, 'features' | 'record' | 'shape'>): RowProblem[] {
   const { features, record, shape } = image;
   const problems: RowProblem[] = [];
   const report = (problem: RowProblem): void => void problems.push(problem);
@@ -107,7 +98,10 @@ export function summariseRow(image: StoredImage, measured: FeatureNorms, into: F
   const columns = new Set<string>(shape.binary.map(field => field.name));
   const featuresCrc = crc32(stored);
   let flaws = continueRowCrc(featuresCrc, record, columns) === rowCrcOf(record) ? 0 : FLAW.damaged;
-  for (const { code } of findRowProblems(image)) flaws |= FLAW_OF_CODE[code] ?? 0;
+  for (const { code } of findRowProblems(image)) {
+    const flaw = flawOf(code);
+    if (flaw !== undefined) flaws |= FLAW[flaw];
+  }
   const { height, width } = imageSize(record);
   const { norms, zeros } = measured;
   into[SUMMARY.flaws] = flaws;
@@ -149,7 +143,7 @@ export function floatColumn(
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
-/** Class ids as numbers; one that no number holds exactly is no class either. */
+/** Class ids as numbers; an id beyond 2^53 loses digits, but it is not a class either way. */
 export function idColumn(record: RowRecord, column: 'objects_id' | 'attrs_id'): number[] {
   const bytes = recordColumn(record, column);
   return Array.from({ length: BOXES }, (_, box) => Number(bytes.readBigInt64LE(box * 8)));

@@ -1,17 +1,7 @@
 import { type Html, html, jsonIsland } from './html.ts';
-import type { ImageData, PairData } from './page-data.ts';
+import type { ImageCard } from '../inspection/findings.ts';
 import { notice } from './page.ts';
 import { formatCount } from '../show-text.ts';
-
-/** One image of a page. Picture, boxes and table are drawn from `data` by the page's script when the card comes near the screen. */
-export interface Card {
-  readonly data: ImageData | PairData;
-  /** Its place in the store. */
-  readonly row: number;
-  readonly chips: readonly { readonly text: string; readonly tone?: 'warn' | 'bad' }[];
-  /** Said of the picture. */
-  readonly note: string | undefined;
-}
 
 export interface CardList {
   readonly kind: 'images' | 'pairs';
@@ -35,14 +25,14 @@ const NAMES = [
   ['all', 'all'],
   ['none', 'on hover'],
 ] as const;
-const NO_SCRIPT = 'Boxes and tables are drawn by the script of this page, and scripts are off here.';
+const NO_SCRIPT = 'Boxes and tables are drawn by the script of this page, and scripts are disabled.';
 
-/** What stands before the images: how many, why these, and what governs them all. */
+/** The head of the list of images: how many, why these, and the controls. */
 export function startCards({ kind, shown, all, why, slider, orders }: CardList): Html {
   const { label, start, disabled } = slider;
   return html`<section aria-labelledby="images-heading">
 <div class="section-head"><h2 id="images-heading">Images</h2><p>${formatCount(shown)} of ${formatCount(all)}: ${why}</p></div>
-<form class="toolbar" id="toolbar" aria-label="What is shown of each image" hidden>
+<form class="toolbar" id="toolbar" aria-label="What to show of each image" hidden>
 <label class="slider"><span>${label}</span>${disabled === true ? DISABLED_SLIDER : SLIDERS[start]}
 <output id="threshold-value" for="threshold">${start.toFixed(2)}</output></label>
 <label><span>Colour</span>${select('colour', COLOURS)}</label>
@@ -67,22 +57,23 @@ function select(id: string, options: readonly (readonly [key: string, label: str
   return html`<select id="${id}">${items}</select>`;
 }
 
-export function renderCard({ data, row, chips, note }: Card, place: number): Html {
+/** One image of a page. Picture, boxes and table are drawn from `data` by the page's script when the card comes near the screen. */
+export function renderCard({ data, row, chips, note }: ImageCard, index: number): Html {
   // A damaged store may hold any size.
   const [width, height] = [Math.max(1, data.width), Math.max(1, data.height)];
   const labels = chips.map(({ text, tone }) => html`<span class="${tone ?? 'plain'}">${text}</span>`);
-  return html`<article class="card" id="card-${place}" data-row="${row}" tabindex="-1" aria-labelledby="card-${place}-id">
-<header><h3 id="card-${place}-id"><bdi>${data.id}</bdi></h3>
+  return html`<article class="card" id="card-${index}" data-row="${row}" tabindex="-1" aria-labelledby="card-${index}-id">
+<header><h3 id="card-${index}-id"><bdi>${data.id}</bdi></h3>
 <p class="chips"><span>${data.width} × ${data.height}</span>${labels}</p>${note === undefined ? undefined : html`<p class="card-note">${note}</p>`}</header>
 <div class="card-body"><svg class="ground" viewBox="0 0 ${width} ${height}" aria-hidden="true"><rect width="100%" height="100%"/></svg></div>
-${jsonIsland(`card-${place}-data`, data)}
+${jsonIsland(`card-${index}-data`, data)}
 </article>
 `;
 }
 
 export function endCards(): Html {
   return html`</div>
-<p id="nothing" class="notice" hidden>No image is like that.</p>
+<p id="nothing" class="notice" hidden>No image matches.</p>
 </section>
 `;
 }

@@ -1,5 +1,5 @@
 import { sharp } from '../detector/image/sharp.ts';
-import type { ImageData } from './page-data.ts';
+import type { ImageData } from '../inspection/findings.ts';
 
 export interface SheetImage {
   readonly data: ImageData;

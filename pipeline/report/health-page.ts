@@ -25,7 +25,7 @@ export interface HealthSection {
   readonly title: string;
   readonly state: string;
   readonly tone: Tone;
-  readonly facts?: readonly (readonly [name: string, value: string])[];
+  readonly facts?: readonly (readonly [name: string, value: string])[] | undefined;
   /** What a row is of. */
   readonly rowName?: string;
   readonly columns?: readonly string[];

@@ -1,5 +1,5 @@
 import type { StageContext } from '../events.ts';
-import type { Problem, ProblemCode } from '../problem.ts';
+import { type Problem, PROBLEM_KINDS, type ProblemCode } from '../problem.ts';
 
 /** Problems kept with their text; beyond that they are counted. */
 const MAX_KEPT = 10_000;
@@ -13,7 +13,7 @@ export interface ProblemSummary {
   readonly not_listed: number;
 }
 
-/** Collects problems: exact counts, the first ones with their text. */
+/** Collects problems: exact counts, and the text of the first 10,000. */
 export class ProblemLog {
   readonly #emit: StageContext['emit'];
   readonly #kept: Problem[] = [];
@@ -23,11 +23,10 @@ export class ProblemLog {
     this.#emit = emit;
   }
 
-  /** Adds problems whose exact counts may be higher than the texts given. */
-  add(problems: readonly Problem[], counts?: Readonly<Partial<Record<ProblemCode, number>>>): void {
-    const exact = counts ?? countCodes(problems);
-    for (const [code, count] of Object.entries(exact)) {
-      this.#counts.set(code as ProblemCode, (this.#counts.get(code as ProblemCode) ?? 0) + count);
+  /** Adds problems. `counts` replaces their own number where some came without their text. */
+  add(problems: readonly Problem[], counts?: ReadonlyMap<ProblemCode, number>): void {
+    for (const [code, count] of counts ?? countCodes(problems)) {
+      this.#counts.set(code, (this.#counts.get(code) ?? 0) + count);
     }
     for (const problem of problems) {
       if (this.#kept.length >= MAX_KEPT) return;
@@ -37,28 +36,32 @@ export class ProblemLog {
   }
 
   get errors(): number {
-    return this.summary().errors;
+    return this.#count('error');
   }
 
   summary(): ProblemSummary {
-    let total = 0;
-    let warnings = 0;
-    for (const [code, count] of this.#counts) {
-      total += count;
-      if (code === 'provenance') warnings += count;
-    }
+    const errors = this.#count('error');
+    const warnings = this.#count('warning');
     return {
-      errors: total - warnings,
+      errors,
       warnings,
       by_code: Object.fromEntries(this.#counts),
       problems: this.#kept,
-      not_listed: total - this.#kept.length,
+      not_listed: errors + warnings - this.#kept.length,
     };
+  }
+
+  #count(severity: 'error' | 'warning'): number {
+    let total = 0;
+    for (const [code, count] of this.#counts) {
+      if (PROBLEM_KINDS[code].severity === severity) total += count;
+    }
+    return total;
   }
 }
 
-function countCodes(problems: readonly Problem[]): Partial<Record<ProblemCode, number>> {
-  const counts: Partial<Record<ProblemCode, number>> = {};
-  for (const { code } of problems) counts[code] = (counts[code] ?? 0) + 1;
+function countCodes(problems: readonly Problem[]): ReadonlyMap<ProblemCode, number> {
+  const counts = new Map<ProblemCode, number>();
+  for (const { code } of problems) counts.set(code, (counts.get(code) ?? 0) + 1);
   return counts;
 }

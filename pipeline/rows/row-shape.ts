@@ -105,6 +105,14 @@ export const BUTD36 = describe(
   'image_w',
 );
 
+/** Bytes of a plainly written row with an id of LXMERT's length, for estimates of sizes only. */
+export function typicalRowBytes(shape: RowShape): number {
+  return shape.restChars + TYPICAL_HEAD_BYTES;
+}
+
+/** Three text columns with their tabs and the line end: COCO_train2014_000000458752, 480, 640. */
+const TYPICAL_HEAD_BYTES = 38;
+
 export function rowShapeOf(columns: readonly string[]): RowShape | undefined {
   return [OBJ36, BUTD36].find(shape => shape.columns.join() === columns.join());
 }

@@ -9,7 +9,7 @@ import type { RowShape } from '../rows/row-shape.ts';
 import { LineIndex } from '../export/line-index.ts';
 import type { SourceForm } from '../store/source-form.ts';
 import { type StoredRows, StoreFile } from '../store/reader.ts';
-import { plainParts } from '../store/fill-store.ts';
+import { plainParts } from '../store/store-filler.ts';
 
 const ROW_BYTES = 395_182;
 
@@ -48,8 +48,7 @@ export async function exportTsv(options: ExportTsvOptions, context: StageContext
 }
 
 function warnOfUntrained(store: StoreFile, context: StageContext): void {
-  const { weights } = JSON.parse(store.metadata['detector']!) as { weights: string };
-  if (weights !== 'untrained') return;
+  if (store.provenance.detector.weights !== 'untrained') return;
   const message = `${store.path}: these features come from an untrained detector, which a TSV cannot say; they are for trying things out, not for training`;
   context.emit({ event: 'warning', message });
 }

@@ -1,38 +1,24 @@
 import { basename } from 'node:path';
 import type { StageContext } from '../events.ts';
 import { checkNotInput, checkOutput } from '../files/checks.ts';
-import { StoreFile } from '../store/reader.ts';
-import { loadAssets } from '../report/assets.ts';
-import { drawContactSheet, type SheetImage } from '../report/contact-sheet.ts';
-import { type Html, html } from '../report/html.ts';
-import { endCards, renderCard, startCards } from '../report/cards.ts';
-import { endPage, startPage } from '../report/page.ts';
-import { showAll } from '../show-text.ts';
-import { renderOverview, type StoreOverview } from '../report/store-overview.ts';
-import { findRows } from '../inspection/choose-images.ts';
-import { describeStore, namesOf } from '../inspection/describe-store.ts';
+import { namesOf } from '../inspection/describe-store.ts';
 import { createPictureFinder } from '../inspection/find-pictures.ts';
-import { type RankedImage, rankImages } from '../inspection/rank-images.ts';
-import type { Vocabulary } from '../inspection/read-vocabulary.ts';
-import { readCards } from '../inspection/read-cards.ts';
-import { spreadRows, type StoreSurvey, surveyStore } from '../inspection/survey-store.ts';
+import { inspectImages, type Selection, type StoreInspection } from '../inspection/inspect-images.ts';
+import { type PicturedCard, readCards } from '../inspection/read-cards.ts';
+import { drawContactSheet, type SheetImage } from '../report/contact-sheet.ts';
+import { renderStorePage } from '../report/store-page.ts';
 import { writePage, writeWhole } from '../report/write-page.ts';
+import { StoreFile } from '../store/reader.ts';
 
-export interface InspectOptions {
+export interface InspectOptions extends Selection {
   readonly store: string;
-  /** Images to show; where none is named, the oddest. */
-  readonly ids: readonly string[];
-  readonly limit: number;
-  /** Images to read for the numbers of the whole store; all where not given. */
-  readonly sample?: number | undefined;
   /** Folder of the images themselves. */
   readonly images?: string | undefined;
-  readonly vocabulary?: Vocabulary | undefined;
-  /** HTML page, PNG sheet, or both. */
+  /** HTML page to write, PNG sheet, or both. */
   readonly out?: string | undefined;
   readonly png?: string | undefined;
+  /** Replace existing outputs. */
   readonly force: boolean;
-  readonly threads?: number | undefined;
 }
 
 export interface ShownImage {
@@ -42,130 +28,97 @@ export interface ShownImage {
 }
 
 export interface InspectResult {
-  /** Whether no flaw was found in what was read. */
+  /** Whether no image that was read is invalid. */
   readonly ok: boolean;
   readonly images: number;
   readonly surveyed: number;
-  readonly flawed: number;
-  readonly odd: number;
+  readonly invalid: number;
+  readonly outliers: number;
   readonly shown: readonly ShownImage[];
   /** Shown images whose picture was found. */
   readonly pictures: number;
   readonly page_bytes: number | undefined;
-  /** Whether the sheet could be lettered: that takes a font of the machine. */
+  /** Whether the sheet has text: that needs a font on this machine. */
   readonly lettered: boolean | undefined;
 }
 
-const ORDERS = [
-  ['odd', 'oddest first'],
-  ['row', 'as in the store'],
-  ['confidence', 'least confident first'],
-  ['norm', 'largest norm first'],
-] as const;
-
-/** Makes a page, and a contact sheet, of what a store says of its images. */
+/** Makes a page, a contact sheet, or both, of a store: the store as a whole and its worst or named images. */
 export async function inspectStore(options: InspectOptions, context: StageContext): Promise<InspectResult> {
-  const outputs = [options.out, options.png].filter(path => path !== undefined);
+  const { out, png, force } = options;
   const store = await StoreFile.open(options.store);
   try {
-    for (const path of outputs) {
-      await checkOutput(path, options.force);
+    for (const path of [out, png]) {
+      if (path === undefined) continue;
+      await checkOutput(path, force);
       await checkNotInput(path, [options.store]);
     }
-    const pictures = await createPictureFinder(options.images);
-    const ids = await store.readImageIds();
-    const named = options.ids.length > 0;
-    const rows = named ? findRows(ids, options.ids, store.path) : undefined;
-    const sampled =
-      rows ?? (options.sample === undefined ? undefined : spreadRows(store.rows, options.sample));
-    const survey = await surveyStore(store, { rows: sampled, threads: options.threads }, context);
-    const ranked = rankImages(survey, ids, showAll);
-    const chosen = named ? inOrder(ranked) : ranked.slice(0, options.limit);
-    const overview = await describeStore(store, survey, ranked, options.vocabulary);
-    const sheet: SheetImage[] = [];
-    let found = 0;
-    const progress = { event: 'progress', stage: 'inspect', input: store.path, unit: 'images' } as const;
-    const cards = async function* (): AsyncGenerator<Html> {
-      let place = 0;
-      for await (const { jpeg, ...card } of readCards(store, chosen, pictures)) {
-        context.signal.throwIfAborted();
-        if (jpeg !== undefined) found++;
-        if (options.png !== undefined) sheet.push({ data: card.data, jpeg });
-        yield renderCard(card, place++);
-        context.emit({ ...progress, done: place, total: chosen.length });
-      }
-    };
-    const page = renderPage(store, overview, survey, chosen, options, cards());
-    let pageBytes: number | undefined;
-    if (options.out !== undefined) pageBytes = await writePage(options.out, page);
-    else await drain(page);
-    let lettered: boolean | undefined;
-    if (options.png !== undefined) {
-      const drawn = await drawContactSheet(sheet, {
-        objectNames: namesOf(survey.objects, options.vocabulary?.objects),
-        title: `${basename(store.path)}: ${sheet.length} of ${store.rows} images`,
-      });
-      await writeWhole(options.png, drawn.png);
-      lettered = drawn.lettered;
-    }
+    const inspection = await inspectImages(store, options, context);
+    const cards = new CardReader(store, inspection, context);
+    const { sheet, pageBytes } = await writeOutputs(options, inspection, cards);
+    const { overview, chosen, ids } = inspection;
     return {
-      ok: overview.flawed === 0,
+      ok: overview.invalid === 0,
       images: store.rows,
-      surveyed: survey.rows.length,
-      flawed: overview.flawed,
-      odd: overview.odd,
+      surveyed: overview.surveyed,
+      invalid: overview.invalid,
+      outliers: overview.outliers,
       shown: chosen.map(({ row, reasons }) => ({ img_id: ids[row]!, row, reasons })),
-      pictures: found,
+      pictures: cards.pictures,
       page_bytes: pageBytes,
-      lettered,
+      lettered: sheet?.lettered,
     };
   } finally {
     await store.close();
   }
 }
 
-async function* renderPage(
-  store: StoreFile,
-  overview: StoreOverview,
-  survey: StoreSurvey,
-  chosen: readonly RankedImage[],
-  options: InspectOptions,
-  cards: AsyncGenerator<Html>,
-): AsyncGenerator<Html> {
-  const assets = await loadAssets();
-  const detector = JSON.parse(store.metadata['detector']!) as { readonly name: string };
-  const by = detector.name === 'unknown' ? 'what made them is not known' : `by ${showAll(detector.name)}`;
-  const about = html`36-box features, ${by}`;
-  const why =
-    options.ids.length > 0
-      ? 'those that were asked for'
-      : chosen.length === store.rows
-        ? 'all of them, worst and oddest first'
-        : 'the worst and oddest first';
-  yield startPage(assets, { title: basename(store.path), about });
-  yield renderOverview(overview);
-  const slider = {
-    label: 'Object confidence at least',
-    start: 0,
-    disabled: overview.objectsConf === undefined,
-  } as const;
-  yield startCards({ kind: 'images', shown: chosen.length, all: store.rows, why, slider, orders: ORDERS });
-  yield* cards;
-  yield endCards();
-  yield endPage(assets, {
-    kind: 'images',
-    objectNames: namesOf(survey.objects, options.vocabulary?.objects),
-    attributeNames: namesOf(survey.attributes, options.vocabulary?.attributes),
-    normScale: [survey.tallies.norm.quantile(0.02), survey.tallies.norm.quantile(0.98)],
+async function writeOutputs(
+  { out, png, images }: InspectOptions,
+  inspection: StoreInspection,
+  cards: CardReader,
+): Promise<{ readonly sheet?: { readonly lettered: boolean }; readonly pageBytes: number | undefined }> {
+  const kept: SheetImage[] = [];
+  const all = cards.read(images, png === undefined ? undefined : kept);
+  let pageBytes: number | undefined;
+  if (out === undefined) while ((await all.next()).done !== true);
+  else pageBytes = await writePage(out, renderStorePage(inspection, all));
+  if (png === undefined) return { pageBytes };
+  const sheet = await drawContactSheet(kept, {
+    objectNames: namesOf(inspection.survey.objects, inspection.vocabulary?.objects),
+    title: `${basename(inspection.path)}: ${kept.length} of ${inspection.rows} images`,
   });
+  await writeWhole(png, sheet.png);
+  return { sheet, pageBytes };
 }
 
-function inOrder(ranked: readonly RankedImage[]): RankedImage[] {
-  return [...ranked].sort((a, b) => a.at - b.at);
-}
+/** Reads the cards of the chosen images once, counting pictures and keeping those of the sheet. */
+class CardReader {
+  pictures = 0;
+  readonly #store: StoreFile;
+  readonly #inspection: StoreInspection;
+  readonly #context: StageContext;
 
-/** The sheet needs the cards, also where there is no page. */
-async function drain(pieces: AsyncIterable<unknown>): Promise<void> {
-  const all = pieces[Symbol.asyncIterator]();
-  while ((await all.next()).done !== true);
+  constructor(store: StoreFile, inspection: StoreInspection, context: StageContext) {
+    this.#store = store;
+    this.#inspection = inspection;
+    this.#context = context;
+  }
+
+  async *read(
+    images: string | undefined,
+    keep: SheetImage[] | undefined,
+  ): AsyncGenerator<PicturedCard, void> {
+    const { chosen, path } = this.#inspection;
+    const pictures = await createPictureFinder(images);
+    let done = 0;
+    for await (const card of readCards(this.#store, chosen, pictures)) {
+      this.#context.signal.throwIfAborted();
+      if (card.jpeg !== undefined) this.pictures++;
+      keep?.push({ data: card.data, jpeg: card.jpeg });
+      yield card;
+      done++;
+      const total = chosen.length;
+      this.#context.emit({ event: 'progress', stage: 'inspect', input: path, unit: 'images', done, total });
+    }
+  }
 }

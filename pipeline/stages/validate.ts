@@ -1,36 +1,38 @@
 import type { StageContext } from '../events.ts';
-import { RowDecoder } from '../rows/decoder/row-decoder.ts';
 import { openRowSource } from '../inputs/open-source.ts';
+import { RowDecoder } from '../rows/decoder/row-decoder.ts';
 import { ProblemLog, type ProblemSummary } from '../rows/problem-log.ts';
 import { RowScanner, type SourceSummary, withoutShape } from '../rows/scan-rows.ts';
-import { checkReport, writeReport } from '../report/write-report.ts';
 
 export interface ValidateOptions {
   /** .tsv or .zip files. */
   readonly files: readonly string[];
-  /** Base name of the member inside zips with several TSVs. */
+  /** The TSV to read inside zips that hold several. */
   readonly member?: string | undefined;
-  /** Where to write the report as JSON. */
-  readonly report?: string | undefined;
+  /** Decoding threads; a default for this machine where not given. */
   readonly threads?: number | undefined;
 }
 
 export interface ValidateResult extends ProblemSummary {
+  /** False where any row has an error; warnings alone leave it true. */
   readonly ok: boolean;
   readonly sources: readonly Omit<SourceSummary, 'shape'>[];
 }
 
-/** Checks every row of TSVs and zips of TSVs and reports all problems. Throws only where a file cannot be read at all. */
+/**
+ * Checks every row of TSVs and of zips with a TSV, and reports all problems.
+ * Fails with ERR_INPUT or ERR_ZIP only where a file cannot be read at all.
+ */
 export async function validate(options: ValidateOptions, context: StageContext): Promise<ValidateResult> {
-  await checkReport(options.report, options.files);
+  const { files, member, threads } = options;
   const log = new ProblemLog(context.emit);
-  const decoder = new RowDecoder({ dtype: 'f32', threads: options.threads });
+  const decoder = new RowDecoder({ dtype: 'f32', threads });
   const sources: Omit<SourceSummary, 'shape'>[] = [];
   try {
-    for (const file of options.files) {
-      // Ids need to be unique within a file only: the same image may be in a train and a fast subset.
+    for (const file of files) {
+      // Ids must be unique within a file only: the same image may be in a train file and in a subset of it.
       const scanner = new RowScanner(decoder, log, context, 'validate');
-      const source = await openRowSource(file, options.member);
+      const source = await openRowSource(file, member);
       try {
         sources.push(withoutShape(await scanner.scan(source, block => block.release())));
       } finally {
@@ -41,7 +43,5 @@ export async function validate(options: ValidateOptions, context: StageContext):
     await decoder.close();
   }
   const summary = log.summary();
-  const result = { ok: summary.errors === 0, sources, ...summary };
-  await writeReport(options.report, result);
-  return result;
+  return { ok: summary.errors === 0, sources, ...summary };
 }

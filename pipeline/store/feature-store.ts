@@ -2,7 +2,7 @@ import { LxmertDataError } from '../errors.ts';
 import { type FeatureDtype, storedFeatureBytes, widenFeatures } from '../rows/feature-dtype.ts';
 import { imageIdOf, imageSize, recordColumn, type RowRecord } from '../rows/row-record.ts';
 import { BOXES } from '../rows/row-shape.ts';
-import type { StoreMetadata } from './header.ts';
+import type { Provenance } from './metadata.ts';
 import { StoreFile } from './reader.ts';
 
 /** One image, with the names of LXMERT's rows. Arrays stay as they are; rows of a sequence share one piece of memory, so copy what you keep. */
@@ -29,8 +29,8 @@ export interface FeatureStore {
   /** Number of images. */
   readonly rows: number;
   readonly dtype: FeatureDtype;
-  /** Where the rows came from, as text. */
-  readonly metadata: StoreMetadata;
+  /** Where the rows come from. */
+  readonly provenance: Provenance;
   /** Every img_id in row order; read once. */
   ids(): Promise<readonly string[]>;
   /** Row of an img_id, or -1. */
@@ -58,7 +58,7 @@ export async function openStore(path: string): Promise<FeatureStore> {
     path,
     rows: file.rows,
     dtype: file.dtype,
-    metadata: file.metadata,
+    provenance: file.provenance,
     ids,
     indexOf,
     async row(which) {

@@ -1,14 +1,13 @@
 import { crc32 } from 'node:zlib';
 import { LxmertDataError } from '../errors.ts';
 import { DATA_ALIGNMENT, LENGTH_BYTES, type TensorPlace } from './layout.ts';
+import type { RawMetadata } from './metadata.ts';
 
 export const FORMAT_NAME = 'lxmert-data/obj36';
 export const FORMAT_VERSION = 1;
 /** Nothing that grows with the rows stands in the header. */
 export const MAX_HEADER_BYTES = 1 << 20;
 const NO_CRC = '00000000';
-
-export type StoreMetadata = Readonly<Record<string, string>>;
 
 export function hexCrc(crc: number): string {
   return crc.toString(16).padStart(8, '0');
@@ -17,7 +16,7 @@ export function hexCrc(crc: number): string {
 /** Header bytes, length field included, padded with spaces to exactly `dataStart`. */
 export function encodeHeader(
   tensors: readonly TensorPlace[],
-  metadata: StoreMetadata,
+  metadata: RawMetadata,
   dataStart: number,
 ): Buffer {
   const entries: Record<string, unknown> = { __metadata__: { ...metadata, header_crc32: NO_CRC } };

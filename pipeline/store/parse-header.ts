@@ -1,12 +1,12 @@
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
 import { FEATURE_DTYPES } from '../rows/feature-dtype.ts';
 import { MAX_ID_BYTES } from '../rows/row-record.ts';
 import { type RowShape, rowShapeOf } from '../rows/row-shape.ts';
-import { checkMetadata } from './check-metadata.ts';
+import { type Provenance, type RawMetadata, readProvenance } from './metadata.ts';
 import { findDuplicateKey } from './duplicate-key.ts';
 import { MAX_FORM_BYTES } from './source-form.ts';
-import { FORMAT_NAME, FORMAT_VERSION, headerCrc, MAX_HEADER_BYTES, type StoreMetadata } from './header.ts';
+import { FORMAT_NAME, FORMAT_VERSION, headerCrc, MAX_HEADER_BYTES } from './header.ts';
 import { LENGTH_BYTES, type TensorName, type TensorPlace, tensorShapes } from './layout.ts';
 
 /** A store's header, checked against itself and against the file's size. */
@@ -17,7 +17,12 @@ export interface StoreHeader {
   /** Byte at which the data section begins. */
   readonly dataStart: number;
   readonly tensors: ReadonlyMap<TensorName, TensorPlace>;
-  readonly metadata: StoreMetadata;
+  /** As it stands in the file. */
+  readonly metadata: RawMetadata;
+  /** Where the rows come from, read from `metadata`. */
+  readonly provenance: Provenance;
+  /** Size of the whole file. */
+  readonly bytes: number;
   /** Whether `header_crc32` agrees; not so where another tool wrote the header anew. */
   readonly crcAgrees: boolean;
 }
@@ -41,7 +46,7 @@ export function parseHeader(path: string, head: Buffer, fileSize: number): Store
   const format = metadata['format'];
   if (format !== FORMAT_NAME) {
     fail(
-      'this safetensors file is no store of 36-box features',
+      'this safetensors file is not a store of 36-box features',
       `format ${FORMAT_NAME}`,
       String(format),
       'make a store with convert',
@@ -57,17 +62,17 @@ export function parseHeader(path: string, head: Buffer, fileSize: number): Store
   }
   const rows = Number(metadata['rows']);
   if (!/^[1-9][0-9]{0,14}$/.test(metadata['rows'] ?? ''))
-    fail('the number of rows is none', 'a positive integer', String(metadata['rows']));
+    fail('the number of rows is invalid', 'a positive integer', String(metadata['rows']));
   const dtype = FEATURE_DTYPES.find(known => known === metadata['dtype']);
   if (dtype === undefined)
     return fail('the dtype is not known', FEATURE_DTYPES.join(', '), String(metadata['dtype']));
   const shape = readShape(metadata['columns']);
   if (shape === undefined)
     return fail('the columns are not known', 'ten or six columns', String(metadata['columns']));
-  checkMetadata(metadata, fail);
+  const provenance = readProvenance(metadata, fail);
   const tensors = readTensors(entries, { rows, dtype, shape }, fileSize - dataStart, fail);
   const crcAgrees = headerCrc(head.subarray(0, dataStart)) === metadata['header_crc32'];
-  return { rows, dtype, shape, dataStart, tensors, metadata, crcAgrees };
+  return { rows, dtype, shape, dataStart, tensors, metadata, provenance, bytes: fileSize, crcAgrees };
 }
 
 const DAMAGED = 'the file is damaged or not complete; copy or convert it again';
@@ -90,29 +95,25 @@ export function headerLength(path: string, head: Buffer, fileSize: number): numb
 
 function parseJson(bytes: Buffer, fail: Fail): Record<string, unknown> {
   if (bytes[0] !== 0x7b)
-    fail('the header is no JSON object', 'a {', JSON.stringify(bytes.toString('latin1', 0, 1)));
+    fail('the header is not a JSON object', 'a {', JSON.stringify(bytes.toString('latin1', 0, 1)));
   let text = '';
   let parsed: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     parsed = JSON.parse(text);
   } catch (error) {
-    fail(
-      'the header cannot be read',
-      'JSON in UTF-8',
-      error instanceof Error ? error.message : String(error),
-    );
+    fail('the header cannot be read', 'JSON in UTF-8', errorText(error));
   }
   const duplicate = findDuplicateKey(text);
   if (duplicate !== undefined)
-    fail('the header names something twice', 'each key once', JSON.stringify(duplicate));
+    fail('the header has a duplicate key', 'each key once', JSON.stringify(duplicate));
   return parsed as Record<string, unknown>;
 }
 
 function readMetadata(value: unknown, fail: Fail): Record<string, string> {
   if (typeof value !== 'object' || value === null) {
     return fail(
-      'this safetensors file is no store of 36-box features',
+      'this safetensors file is not a store of 36-box features',
       'metadata',
       'none',
       'make a store with convert',

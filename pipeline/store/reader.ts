@@ -12,7 +12,7 @@ import {
 import type { RowShape } from '../rows/row-shape.ts';
 import { headerLength, parseHeader, type StoreHeader } from './parse-header.ts';
 import { parseSourceForm, PLAIN_FORM, type SourceForm } from './source-form.ts';
-import type { StoreMetadata } from './header.ts';
+import type { Provenance } from './metadata.ts';
 import { LENGTH_BYTES, type TensorName } from './layout.ts';
 
 /** Rows of a store as they stand in the file: features in the store's dtype, the rest as records. */
@@ -62,8 +62,8 @@ export class StoreFile {
     return this.header.shape;
   }
 
-  get metadata(): StoreMetadata {
-    return this.header.metadata;
+  get provenance(): Provenance {
+    return this.header.provenance;
   }
 
   async close(): Promise<void> {

@@ -1,38 +1,40 @@
-/** Where accepted rows go in the store: ids asked to lead have their places, the others follow in the order they come. */
+/** The row index of each accepted row in the store: pinned ids lead in their order, the others follow as they come. */
 export class RowPlacement {
-  readonly #leading: ReadonlyMap<string, number>;
+  readonly #pinned: ReadonlyMap<string, number>;
   readonly #missing: Set<string>;
-  #following: number;
+  #next: number;
 
-  constructor(first: readonly string[]) {
-    this.#leading = new Map(first.map((id, index) => [id, index]));
-    this.#missing = new Set(first);
-    this.#following = first.length;
+  constructor(pinned: readonly string[]) {
+    this.#pinned = new Map(pinned.map((id, index) => [id, index]));
+    this.#missing = new Set(pinned);
+    this.#next = pinned.length;
   }
 
-  place(imgId: string): number {
-    const leading = this.#leading.get(imgId);
-    if (leading === undefined) return this.#following++;
+  /** Row index for the next accepted row, whose id is `imgId`. */
+  indexFor(imgId: string): number {
+    const pinned = this.#pinned.get(imgId);
+    if (pinned === undefined) return this.#next++;
     this.#missing.delete(imgId);
-    return leading;
+    return pinned;
   }
 
-  /** Ids asked to lead that no row had, in their order. */
+  /** Pinned ids that no row had, in their order. */
   get missing(): readonly string[] {
     return [...this.#missing];
   }
 
-  /** Runs of rows to move down so that no place stays empty, in the order they must be moved. */
+  /** Runs of rows to move down so that no index stays empty, in the order in which they must be moved. */
   closeGaps(): { readonly from: number; readonly to: number; readonly count: number }[] {
-    const gaps = [...this.#missing].map(id => this.#leading.get(id)!);
-    const moves = gaps.map((gap, index) => {
-      const next = gaps[index + 1] ?? this.#following;
-      return { from: gap + 1, to: gap - index, count: next - gap - 1 };
+    const gaps: number[] = [];
+    for (const [id, index] of this.#pinned) if (this.#missing.has(id)) gaps.push(index);
+    const moves = gaps.map((gap, closed) => {
+      const next = gaps[closed + 1] ?? this.#next;
+      return { from: gap + 1, to: gap - closed, count: next - gap - 1 };
     });
     return moves.filter(({ count }) => count > 0);
   }
 
   get rows(): number {
-    return this.#following - this.#missing.size;
+    return this.#next - this.#missing.size;
   }
 }

@@ -7,7 +7,8 @@ import { type FeatureDtype, storedFeatureBytes } from '../rows/feature-dtype.ts'
 import { imageIdBytes, RECORD_BYTES, recordColumn, type RowRecord, rowRecordAt } from '../rows/row-record.ts';
 import type { RowShape } from '../rows/row-shape.ts';
 import type { SourceFormBuilder } from './source-form.ts';
-import { encodeHeader, FORMAT_NAME, FORMAT_VERSION, hexCrc, type StoreMetadata } from './header.ts';
+import { encodeHeader, FORMAT_NAME, FORMAT_VERSION, hexCrc } from './header.ts';
+import type { RawMetadata } from './metadata.ts';
 import { findDirectOffset, openForDirectWrites } from './direct-writes.ts';
 import { planLayout, storeBytesFor, type TensorPlace } from './layout.ts';
 
@@ -19,7 +20,7 @@ export interface StoreEnd {
   readonly shape: RowShape;
   readonly form: SourceFormBuilder;
   /** Everything but what the writer knows itself: docs/format.md, Metadata. */
-  readonly metadata: StoreMetadata;
+  readonly metadata: RawMetadata;
 }
 
 /**

@@ -10,11 +10,11 @@ import { restoreNpmArguments } from '../../pipeline/cli/npm-arguments.ts';
 
 /** What the script gets for `npm run NAME line`, after npm took the options out of it; seen with npm 11. */
 function splitLikeNpm(line: readonly string[]): {
-  words: string[];
+  args: string[];
   env: Record<string, string>;
   order: string[];
 } {
-  const words: string[] = [];
+  const args: string[] = [];
   const env: Record<string, string> = {};
   for (const [place, word] of line.entries()) {
     const [option, attached] = word.split('=');
@@ -23,20 +23,24 @@ function splitLikeNpm(line: readonly string[]): {
     if (option === '--to') env['npm_config_token_description'] = attached ?? line[place + 1]!;
     else if (option === '--png') {
       Object.assign(env, { npm_config_parseable: 'true', npm_config_yes: '', npm_config_global: 'true' });
-      if (attached !== undefined) words.push(attached);
-    } else if (!word.startsWith('--')) words.push(word);
+      if (attached !== undefined) args.push(attached);
+    } else if (!word.startsWith('--')) args.push(word);
     else {
       const [name, ...value] = word.slice(2).split('=');
       env[`npm_config_${name!.replaceAll('-', '_')}`] = value.length === 0 ? 'true' : value.join('=');
     }
   }
-  return { words, env, order: Object.keys(env) };
+  return { args, env, order: Object.keys(env) };
 }
 
 function restore(command: CommandSpec, line: readonly string[], withOrder = true): readonly string[] {
-  const { words, env, order } = splitLikeNpm(line);
+  const { args: words, env, order } = splitLikeNpm(line);
   const npm = { npm_command: 'run', npm_lifecycle_event: command.name };
-  return restoreNpmArguments(command, { words, env: { ...env, ...npm }, ...(withOrder ? { order } : {}) });
+  return restoreNpmArguments(command, {
+    args: words,
+    env: { ...env, ...npm },
+    ...(withOrder ? { order } : {}),
+  });
 }
 
 const means = test.macro((t, command: CommandSpec, line: string, expected: string) => {
@@ -123,7 +127,7 @@ test('what cannot be told apart is refused with the way out', t => {
   t.throws(() => restore(convertCommand, ['--report', 'r.json', '--first', 'v.json', 'a.tsv'], false), {
     code: 'ERR_USAGE',
     message:
-      'npm keeps the values of --first, --report apart from them, and they cannot be told from other words\n' +
+      'npm keeps the values of --first, --report apart from them, and it is ambiguous which argument is whose value\n' +
       '  got:      r.json v.json a.tsv\n' +
       '  what to do: put -- before the options: npm run convert -- --first IDS --report FILE',
   });
@@ -132,18 +136,18 @@ test('what cannot be told apart is refused with the way out', t => {
 
 test('npm log levels are --quiet', t => {
   const env = { npm_command: 'run', npm_lifecycle_event: 'validate', npm_config_loglevel: 'warn' };
-  t.deepEqual(restoreNpmArguments(validateCommand, { words: ['a.tsv'], env }), ['--quiet', 'a.tsv']);
+  t.deepEqual(restoreNpmArguments(validateCommand, { args: ['a.tsv'], env }), ['--quiet', 'a.tsv']);
 });
 
 test('outside of npm scripts nothing is touched', t => {
-  const call = { words: ['a.tsv', '--out', 'x.safetensors'], env: { npm_config_dtype: 'f16' } };
-  t.deepEqual(restoreNpmArguments(convertCommand, call), call.words);
+  const call = { args: ['a.tsv', '--out', 'x.safetensors'], env: { npm_config_dtype: 'f16' } };
+  t.deepEqual(restoreNpmArguments(convertCommand, call), call.args);
   const other = { npm_command: 'run', npm_lifecycle_event: 'postinstall', npm_config_dtype: 'f16' };
-  t.deepEqual(restoreNpmArguments(convertCommand, { words: call.words, env: other }), call.words);
+  t.deepEqual(restoreNpmArguments(convertCommand, { args: call.args, env: other }), call.args);
 });
 
 test('what stands behind -- wins', t => {
   const env = { npm_command: 'run', npm_lifecycle_event: 'convert', npm_config_dtype: 'f16' };
   const words = ['a.tsv', '--dtype', 'bf16'];
-  t.deepEqual(restoreNpmArguments(convertCommand, { words, env }), words);
+  t.deepEqual(restoreNpmArguments(convertCommand, { args: words, env }), words);
 });

@@ -6,7 +6,8 @@ import type Docker from 'dockerode';
 import { findSplit } from '../../pipeline/extraction/splits.ts';
 import { prepareDocker } from '../../pipeline/extraction/docker/backend.ts';
 import type { DockerBackendOptions } from '../../pipeline/extraction/docker/worker-settings.ts';
-import { extract, type ExtractOptions, type ExtractResult } from '../../pipeline/stages/extract.ts';
+import type { ExtractResult } from '../../pipeline/stages/extract.ts';
+import { type ExtractRun, runExtraction } from './extraction.ts';
 import type { PipelineEvent } from '../../pipeline/events.ts';
 import { ensureStandIn, findTestEngine } from './engine.ts';
 import { type ORDERS, writePpms } from './ppm.ts';
@@ -74,7 +75,7 @@ export async function makeDockerPlace(
 export async function extractInDocker(
   place: DockerPlace,
   docker: Partial<DockerBackendOptions> & Pick<DockerBackendOptions, 'image'>,
-  options: Partial<ExtractOptions> = {},
+  options: Partial<ExtractRun> = {},
 ): Promise<ExtractResult & { readonly events: readonly PipelineEvent[] }> {
   const context = makeContext();
   const { images, data, out, weights } = place;
@@ -85,11 +86,9 @@ export async function extractInDocker(
     cacheDirectory: join(data, 'cuda'),
     ...docker,
   };
-  const starts: ExtractOptions['starts'] = async plan => await prepareDocker(backend, plan, context);
-  const result = await extract(
-    { split: findSplit('custom'), images, data, out, starts, ...options },
-    context,
-  );
+  const start: ExtractRun['start'] = async plan => await prepareDocker(backend, plan, context);
+  const run = { split: findSplit('custom'), images, data, out, start, ...options };
+  const result = await runExtraction(run, context);
   return { ...result, events: context.events };
 }
 

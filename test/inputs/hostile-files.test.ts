@@ -7,6 +7,7 @@ import {
   readFile,
   stat,
   symlink,
+  unlink,
   utimes,
   writeFile,
 } from 'node:fs/promises';
@@ -16,6 +17,8 @@ import { planDataStart } from '../../pipeline/store/header.ts';
 import { parseSourceForm, SourceFormBuilder } from '../../pipeline/store/source-form.ts';
 import { openRowSource } from '../../pipeline/inputs/open-source.ts';
 import { convert, type ConvertOptions } from '../../pipeline/stages/convert.ts';
+import { openReport } from '../../pipeline/cli/report-file.ts';
+import { readPinnedIds } from '../../pipeline/inputs/pinned-ids.ts';
 import { exportTsv } from '../../pipeline/stages/export-tsv.ts';
 import { RowPlacement } from '../../pipeline/store/row-placement.ts';
 import { validate } from '../../pipeline/stages/validate.ts';
@@ -114,9 +117,11 @@ test('convert refuses an output that is an input, under any name', async t => {
     });
   }
   for (const report of [path, join(folder, 'same')]) {
-    await t.throwsAsync(validate({ files: [path], report }, makeContext()), {
-      message: `${report}: the output is one of the inputs\n  what to do: give another name`,
+    await symlink(report, join(folder, 'report.json'));
+    await t.throwsAsync(openReport({ report: join(folder, 'report.json') }, [path]), {
+      message: `${join(folder, 'report.json')}: the output is one of the inputs\n  what to do: give another name`,
     });
+    await unlink(join(folder, 'report.json'));
   }
   t.is(await readFile(path, 'utf8'), lines[0]!);
 });
@@ -125,12 +130,11 @@ test('a report that could not be written stops the work before it starts', async
   const folder = await makeTempFolder(t);
   const path = await writeTsv(folder, lines.slice(0, 1));
   const report = join(folder, 'nowhere', 'report.json');
-  await t.throwsAsync(convert({ files: [path], report }, makeContext()), {
-    message: /the output folder does not exist/,
-  });
-  await t.throwsAsync(validate({ files: [path], report }, makeContext()), {
-    message: /the output folder does not exist/,
-  });
+  for (const command of ['convert', 'validate']) {
+    const { code, stderr } = await runCli([command, path, '--report', report]);
+    t.is(code, 1);
+    t.regex(stderr, /the output folder does not exist/);
+  }
   t.deepEqual(await readdir(folder), ['rows.tsv']);
 });
 
@@ -140,7 +144,10 @@ test('after a bad row the ids that lead are still looked for in the rest', async
   const path = await writeTsv(folder, [bad, ...lines.slice(1, 4)]);
   const first = join(folder, 'first.txt');
   await writeFile(first, 'SYNTHETIC_000000000003\nSYNTHETIC_000000000002\n');
-  const result = await convert({ files: [path], first, threads: 1 }, makeContext());
+  const result = await convert(
+    { files: [path], pinned: await readPinnedIds(first), threads: 1 },
+    makeContext(),
+  );
   t.is(result.store, null);
   t.deepEqual(result.by_code, { num_boxes: 1 });
 });
@@ -177,7 +184,7 @@ test('closing gaps of ids that lead and are missing gives what a plain list give
     const rows = [...present, ...others].sort(() => random() - 0.5);
     const placement = new RowPlacement(first);
     const store: (string | undefined)[] = [];
-    for (const id of rows) store[placement.place(id)] = id;
+    for (const id of rows) store[placement.indexFor(id)] = id;
     for (const { from, to, count } of placement.closeGaps())
       store.splice(to, count, ...store.slice(from, from + count));
     const following = rows.filter(id => !first.includes(id));
@@ -210,9 +217,15 @@ test('--first with missing ids and --skip-bad: the rows, their order and their b
       ['absent 0', id(7), 'absent 1', id(4), id(2), id(9), 'absent 2', id(11)].map(img_id => ({ img_id })),
     ),
   );
-  const result = await convert({ files: [path], first, skipBad: true, threads: 1 }, makeContext());
+  const result = await convert(
+    { files: [path], pinned: await readPinnedIds(first), skipBad: true, threads: 1 },
+    makeContext(),
+  );
   t.deepEqual(result.by_code, { num_boxes: 1, rows: 1 });
-  t.regex(result.problems.at(-1)!.got, /^none for 4: absent 0, absent 1, SYNTHETIC_000000000004, absent 2$/);
+  t.regex(
+    result.problems.at(-1)!.got,
+    /^no row for 4: absent 0, absent 1, SYNTHETIC_000000000004, absent 2$/,
+  );
   const order = [7, 2, 9, 11, 0, 1, 3, 5, 6, 8, 10];
   const store = await openStore(result.store!);
   t.deepEqual(await store.ids(), order.map(id));
@@ -224,11 +237,10 @@ test('--first with missing ids and --skip-bad: the rows, their order and their b
 
 test('ids in one JSON object are refused as what they are', async t => {
   const folder = await makeTempFolder(t);
-  const path = await writeTsv(folder, lines.slice(0, 1));
   const first = join(folder, 'first.json');
   await writeFile(first, '{"img_id": "SYNTHETIC_000000000000"}');
-  await t.throwsAsync(convert({ files: [path], first }, makeContext()), {
-    message: /no img_ids can be read from this JSON[^]*got: {6}no array/,
+  await t.throwsAsync(readPinnedIds(first), {
+    message: /no img_ids can be read from this JSON[^]*got: {6}an object/,
   });
 });
 

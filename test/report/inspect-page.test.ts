@@ -470,7 +470,7 @@ testInChromium('a store of nonsense still gives a page and a sheet', async t => 
   await writeFile(place.store, bytes);
   const png = join(place.folder, 'x.png');
   const { path, result } = await makePage(place, { png });
-  t.is(result.flawed, 3);
+  t.is(result.invalid, 3);
   t.is((await sharp(png).metadata()).format, 'png');
   const page = await openPage(t, path);
   await drawAllCards(page);
@@ -503,9 +503,9 @@ testInChromium('two stores side by side: matched boxes light up together, with t
     { stores: [first.store, second.store], ids: [], limit: 50, out: path, force: false },
     makeContext(),
   );
-  const { images } = await compareStores([first.store, second.store], makeContext());
+  const { images } = await compareStores({ stores: [first.store, second.store] }, makeContext());
   const expected = images.map(image => image.cosine_mean);
-  t.true(Math.abs(result.cosine_mean - expected.reduce((a, b) => a + b) / 3) < 1e-12);
+  t.true(Math.abs(result.totals.cosine_mean - expected.reduce((a, b) => a + b) / 3) < 1e-12);
   const page = await openPage(t, path);
   // The least alike comes first.
   t.is(await page.locator('article h3').first().innerText(), 'SYNTHETIC_000000000001');

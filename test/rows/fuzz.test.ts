@@ -18,7 +18,7 @@ import { parseHeader } from '../../pipeline/store/parse-header.ts';
 import { openRowSource } from '../../pipeline/inputs/open-source.ts';
 import { convert } from '../../pipeline/stages/convert.ts';
 import { exportTsv } from '../../pipeline/stages/export-tsv.ts';
-import { plainParts } from '../../pipeline/store/fill-store.ts';
+import { plainParts } from '../../pipeline/store/store-filler.ts';
 import { verifyStore } from '../../pipeline/stages/verify-store.ts';
 import { openStore } from '../../pipeline/store/feature-store.ts';
 import { seededRandom } from '../../pipeline/rows/synthetic-row.ts';

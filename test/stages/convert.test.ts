@@ -4,7 +4,9 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { BUTD36, OBJ36 } from '../../pipeline/rows/row-shape.ts';
-import { compareWithSource } from '../../pipeline/stages/compare-source.ts';
+import { compareWithSource } from '../../pipeline/store/compare-rows.ts';
+import { openReport } from '../../pipeline/cli/report-file.ts';
+import { readPinnedIds } from '../../pipeline/inputs/pinned-ids.ts';
 import { convert, type ConvertOptions } from '../../pipeline/stages/convert.ts';
 import { exportTsv } from '../../pipeline/stages/export-tsv.ts';
 import { validate } from '../../pipeline/stages/validate.ts';
@@ -129,7 +131,7 @@ const roundTrip = test.macro(async (t, lines: readonly string[]) => {
   await exportTsv({ store, out: back }, makeContext());
   t.true((await readFile(back)).equals(await readFile(tsv)));
   t.true((await verifyStore(store, makeContext())).ok);
-  t.true((await compareWithSource(store, [tsv], makeContext())).ok);
+  t.true((await compareWithSource(store, { files: [tsv] }, makeContext())).ok);
 });
 
 const fields = splitLine(makeLines(1, 50)[0]!);
@@ -172,7 +174,7 @@ testWithShared(
     t.is(result.sources[0]!.edge_exact, 6);
     await exportTsv({ store, out: join(folder, 'back.tsv') }, makeContext());
     t.is(await sha256(join(folder, 'back.tsv')), await sha256(tsv));
-    t.true((await compareWithSource(store, [tsv], makeContext())).ok);
+    t.true((await compareWithSource(store, { files: [tsv] }, makeContext())).ok);
   },
 );
 
@@ -185,7 +187,7 @@ test('f16 and bf16 stores are half the size, are verified, and agree with their 
     const { bytes } = await convertTo(out, [tsv], { dtype });
     t.true(bytes < 5 * 150_000 + 33_000);
     t.true((await verifyStore(out, makeContext())).ok);
-    t.true((await compareWithSource(out, [tsv], makeContext())).ok);
+    t.true((await compareWithSource(out, { files: [tsv] }, makeContext())).ok);
     const store = await openStore(out);
     const { features } = await store.row(4);
     const worst = features.reduce(
@@ -227,9 +229,9 @@ test('--first puts rows first, from a list and from LXMERT JSON', async t => {
     const first = join(folder, name);
     await writeFile(first, text);
     const out = join(folder, `${name}.safetensors`);
-    t.true((await convertTo(out, [tsv], { first })).ok);
+    t.true((await convertTo(out, [tsv], { pinned: await readPinnedIds(first) })).ok);
     t.deepEqual(await storedIds(out), [41, 3, ...rest].map(id));
-    t.true((await compareWithSource(out, [tsv], makeContext())).ok);
+    t.true((await compareWithSource(out, { files: [tsv] }, makeContext())).ok);
   }
 });
 
@@ -242,14 +244,14 @@ test('an id of --first without a row stops it, or with --skip-bad leaves no gap'
   const id = (index: number): string => makeSyntheticRow(index).img_id;
   await writeFile(first, ['absent', id(50), id(7), id(9), 'gone'].join('\n'));
   const out = join(folder, 'x.safetensors');
-  const stopped = await convertTo(out, [tsv], { first });
+  const stopped = await convertTo(out, [tsv], { pinned: await readPinnedIds(first) });
   t.like(stopped, { ok: false, store: null });
   t.true(
-    stopped.problems.some(({ got }) => got === `none for 3: absent, ${id(7)}, gone`) ||
+    stopped.problems.some(({ got }) => got === `no row for 3: absent, ${id(7)}, gone`) ||
       stopped.problems.length > 0,
   );
   t.deepEqual((await readdir(folder)).sort(), ['ids.txt', 'rows.tsv']);
-  const skipped = await convertTo(out, [tsv], { first, skipBad: true });
+  const skipped = await convertTo(out, [tsv], { pinned: await readPinnedIds(first), skipBad: true });
   t.like(skipped, { ok: false, store: out, rows: 59 });
   const rest = Array.from({ length: 60 }, (_, index) => index).filter(index => ![50, 9, 7].includes(index));
   t.deepEqual(await storedIds(out), [50, 9, ...rest].map(id));
@@ -263,9 +265,10 @@ test('a bad row publishes nothing; --skip-bad leaves it out, lists it and is not
   const tsv = await writeTsv(folder, lines.toSpliced(20, 1, torn));
   const out = join(folder, 'x.safetensors');
   const report = join(folder, 'report.json');
-  t.like(await convertTo(out, [tsv], { report }), { ok: false, store: null, errors: 1 });
-  t.deepEqual((await readdir(folder)).sort(), ['report.json', 'rows.tsv']);
-  const skipped = await convertTo(out, [tsv], { skipBad: true, report });
+  t.like(await convertTo(out, [tsv], {}), { ok: false, store: null, errors: 1 });
+  t.deepEqual((await readdir(folder)).sort(), ['rows.tsv']);
+  const skipped = await convertTo(out, [tsv], { skipBad: true });
+  await (await openReport({ report }, [tsv])).write(skipped);
   t.like(skipped, { ok: false, store: out, rows: 49, errors: 1 });
   const [problem] = (JSON.parse(await readFile(report, 'utf8')) as typeof skipped).problems;
   t.like(problem, {
@@ -279,7 +282,7 @@ test('a bad row publishes nothing; --skip-bad leaves it out, lists it and is not
     Array.from({ length: 50 }, (_, index) => makeSyntheticRow(index).img_id).toSpliced(20, 1),
   );
   t.true((await verifyStore(out, makeContext())).ok);
-  const comparison = await compareWithSource(out, [tsv], makeContext());
+  const comparison = await compareWithSource(out, { files: [tsv] }, makeContext());
   t.deepEqual(comparison.differences, []);
 });
 
@@ -327,7 +330,11 @@ test('verify --against names rows that differ, are missing or are too many', asy
     ...makeLines(2, 3),
     ...makeLines(1, 9),
   ];
-  const result = await compareWithSource(store, [await writeTsv(folder, other, 'b.tsv')], makeContext());
+  const result = await compareWithSource(
+    store,
+    { files: [await writeTsv(folder, other, 'b.tsv')] },
+    makeContext(),
+  );
   t.like(result, { ok: false, compared: 5 });
   t.deepEqual(result.differences, [
     { img_id: makeSyntheticRow(2).img_id, line: 3, differs: ['objects_conf', 'image_size'] },

@@ -103,21 +103,21 @@ test('worst and oddest images come first, each with its reason', async t => {
   const ids = await store.readImageIds();
   const survey = await surveyStore(store, {}, makeContext());
   await store.close();
-  const found = rankImages(survey, ids, id => id)
+  const found = rankImages(survey, ids)
     .filter(({ reasons }) => reasons.length > 0)
-    .map(({ row, reasons, flawed }) => [row, flawed, reasons.join('; ')] as const);
+    .map(({ row, reasons, invalid }) => [row, invalid, reasons.join('; ')] as const);
   t.is(found[0]![0], 20);
-  t.regex(found[0]![2], /damaged: it does not have its checksum; values that are not finite/);
+  t.regex(found[0]![2], /damaged: its checksum does not match; values that are not finite/);
   t.deepEqual(found[1]?.slice(0, 2), [7, true]);
-  t.regex(found[1]![2], /^1 box without any feature/);
+  t.regex(found[1]![2], /^1 box with all features zero/);
   t.deepEqual(found[2]?.slice(0, 2), [9, false]);
   t.regex(found[2]![2], /the same features as SYNTHETIC_000000000003/);
   const reasonsOf = (row: number): string => found.find(([which]) => which === row)?.[2] ?? 'none';
-  t.regex(reasonsOf(12), /1 box where another box is/);
+  t.regex(reasonsOf(12), /1 box with the coordinates of another box/);
   t.regex(reasonsOf(5), /1 box with the features of another box/);
   t.regex(reasonsOf(30), /largest feature norm/);
   t.regex(reasonsOf(31), /mean confidence 0\.001/);
-  t.true(found.length < 14, `${found.length} of 40 images are called odd`);
+  t.true(found.length < 14, `${found.length} of 40 images are called outliers`);
 });
 
 test('the command writes a page, does not replace one unasked, and tells what it found', async t => {

@@ -1,15 +1,16 @@
-import { writeFile } from 'node:fs/promises';
-import { compareStores, type ImageAgreement } from '../../stages/compare-stores.ts';
+import { compareStores, type CompareStoresResult } from '../../stages/compare-stores.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { type CommandSpec, textOption } from '../spec.ts';
+import { showAll } from '../../show-text.ts';
 import { resolveInputs } from '../inputs.ts';
+import { openReport, reportOption } from '../report-file.ts';
 
 const MAX_LISTED = 10;
 
 export const compareCommand: CommandSpec = {
   name: 'compare',
   description:
-    'Compares two stores image by image: overlap of boxes, agreement of classes, cosine of features. So one sees whether a detector gives what the published rows have.',
+    'Compares two stores image by image: overlap of boxes, agreement of classes, cosine of features. Shows, for instance, whether a detector reproduces published rows.',
   argument: {
     name: 'store',
     description: 'two .safetensors stores',
@@ -18,7 +19,7 @@ export const compareCommand: CommandSpec = {
     looksLike: /\.safetensors$/,
   },
   options: [
-    { name: 'report', value: 'FILE', description: 'write every image as JSON', looksLike: /\.json$/ },
+    reportOption('write the outcome of every image as JSON'),
     {
       name: 'min-cosine',
       value: 'X',
@@ -29,45 +30,46 @@ export const compareCommand: CommandSpec = {
   examples: [
     ['lxmert-data compare mine.safetensors published.safetensors', 'my extraction against published rows'],
   ],
-  async run(words, options, context) {
-    const [first, second, ...others] = resolveInputs(words, context.data);
+  async run(args, options, context) {
+    const [first, second, ...others] = resolveInputs(args, context.data);
     if (first === undefined || second === undefined || others.length > 0) {
-      throw new LxmertDataError('ERR_USAGE', { what: 'compare needs two stores', got: `${words.length}` });
+      throw new LxmertDataError('ERR_USAGE', { what: 'compare needs two stores', got: `${args.length}` });
     }
-    const result = await compareStores([first, second], context);
-    const least = Number(textOption(options, 'min-cosine') ?? '0.99');
-    const ok = result.images.every(image => image.cosine_mean >= least);
-    const { images, ...details } = result;
-    context.emit({ event: 'result', stage: 'compare', ok, ...details, images });
-    const report = textOption(options, 'report');
-    if (report !== undefined) await writeFile(report, `${JSON.stringify(result, null, 2)}\n`);
-    context.print(`${first}: ${result.detectors[0]}\n${second}: ${result.detectors[1]}`);
-    context.print(
-      `${images.length} images in both, ${result.only_in_first} only in the first, ${result.only_in_second} only in the second`,
+    const stores = [first, second] as const;
+    const report = await openReport(options, stores);
+    const minimum = textOption(options, 'min-cosine');
+    const result = await compareStores(
+      { stores, minCosine: minimum === undefined ? undefined : Number(minimum) },
+      context,
     );
-    const mean = (pick: (image: ImageAgreement) => number | null): string => {
-      const values = images.map(pick).filter(value => value !== null);
-      return values.length === 0
-        ? 'none'
-        : (values.reduce((sum, value) => sum + value, 0) / values.length).toFixed(4);
-    };
-    context.print(
-      `cosine of features: mean ${mean(image => image.cosine_mean)}, worst ${Math.min(...images.map(image => image.cosine_worst)).toFixed(6)}`,
-    );
-    context.print(
-      `largest difference of a feature: ${Math.max(...images.map(image => image.features_worst)).toExponential(2)}`,
-    );
-    context.print(
-      `overlap of boxes (IoU): mean ${mean(image => image.iou)}; in the same place: ${mean(image => image.same_place / 36)}`,
-    );
-    context.print(
-      `same object class: ${mean(image => image.objects)}, same attribute class: ${mean(image => image.attributes)}`,
-    );
-    for (const image of [...images].sort((a, b) => a.cosine_mean - b.cosine_mean).slice(0, MAX_LISTED)) {
-      context.print(
-        `  ${image.img_id}: cosine ${image.cosine_mean.toFixed(4)}, IoU ${image.iou.toFixed(4)}, objects ${image.objects?.toFixed(2) ?? '-'}`,
-      );
-    }
-    return ok;
+    await report.write(result);
+    context.emit({ event: 'result', stage: 'compare', ...result });
+    printComparison(stores, result, context.print);
+    return result.ok;
   },
 };
+
+function printComparison(
+  stores: readonly [string, string],
+  result: CompareStoresResult,
+  print: (line: string) => void,
+): void {
+  const { totals, detectors, only_in_first: onlyFirst, only_in_second: onlySecond } = result;
+  const share = (value: number | null): string => (value === null ? 'no classes' : value.toFixed(4));
+  print(`${stores[0]}: ${detectors[0]}\n${stores[1]}: ${detectors[1]}`);
+  print(`${totals.images} images in both, ${onlyFirst} only in the first, ${onlySecond} only in the second`);
+  if (totals.not_finite > 0)
+    print(`${totals.not_finite} images with values that are not finite, left out of the means`);
+  print(`cosine of features: mean ${totals.cosine_mean.toFixed(4)}, worst ${totals.cosine_worst.toFixed(6)}`);
+  print(`largest difference of a feature: ${totals.features_worst.toExponential(2)}`);
+  print(
+    `overlap of boxes (IoU): mean ${totals.iou_mean.toFixed(4)}; at the same index: ${share(totals.same_index)}`,
+  );
+  print(`same object class: ${share(totals.objects)}, same attribute class: ${share(totals.attributes)}`);
+  const worst = [...result.images].sort((a, b) => a.cosine_mean - b.cosine_mean).slice(0, MAX_LISTED);
+  for (const { img_id: id, cosine_mean: cosine, iou, objects } of worst) {
+    print(
+      `  ${showAll(id)}: cosine ${cosine.toFixed(4)}, IoU ${iou.toFixed(4)}, objects ${objects?.toFixed(2) ?? '-'}`,
+    );
+  }
+}

@@ -1,6 +1,6 @@
 import { formatBytes } from '../../files/format-bytes.ts';
 import { FEATURE_DTYPES, type FeatureDtype } from '../../rows/feature-dtype.ts';
-import { convert } from '../../stages/convert.ts';
+import { convert, defaultStorePath } from '../../stages/convert.ts';
 import {
   type CommandSpec,
   integerOption,
@@ -8,7 +8,9 @@ import {
   DECODING_THREADS_OPTION,
   MEMBER_OPTION,
 } from '../spec.ts';
+import { readPinnedIds } from '../../inputs/pinned-ids.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
+import { openReport, reportOption } from '../report-file.ts';
 
 export const convertCommand: CommandSpec = {
   name: 'convert',
@@ -42,12 +44,7 @@ export const convertCommand: CommandSpec = {
     },
     { name: 'skip-bad', description: 'leave bad rows out, list them, and exit with 1' },
     { name: 'force', description: 'replace an existing store' },
-    {
-      name: 'report',
-      value: 'FILE',
-      description: 'write the outcome and all problems as JSON',
-      looksLike: /\.json$/,
-    },
+    reportOption('write the outcome and all problems as JSON'),
     MEMBER_OPTION,
     DECODING_THREADS_OPTION,
   ],
@@ -59,29 +56,33 @@ export const convertCommand: CommandSpec = {
     ],
     ['lxmert-data convert a.tsv b.tsv --out all.safetensors --dtype f16', 'several inputs, half the size'],
   ],
-  async run(words, options, context) {
+  async run(args, options, context) {
+    const files = resolveInputs(args, context.data);
+    const out = textOption(options, 'out') ?? defaultStorePath(files[0] ?? '');
+    const report = await openReport(options, [...files, out]);
+    const first = textOption(options, 'first');
     const result = await convert(
       {
-        files: resolveInputs(words, context.data),
-        out: textOption(options, 'out'),
+        files,
+        out,
         dtype: FEATURE_DTYPES.find((dtype): dtype is FeatureDtype => dtype === options['dtype']),
-        first: textOption(options, 'first'),
+        pinned: first === undefined ? undefined : await readPinnedIds(first),
         skipBad: options['skip-bad'] === true,
         force: options['force'] === true,
-        report: textOption(options, 'report'),
         member: textOption(options, 'member'),
         threads: integerOption(options, 'threads'),
       },
       context,
     );
+    await report.write(result);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'convert', ok, ...details });
     if (!ok) printProblemSummary(result, context);
     const rejected = result.sources.reduce((sum, source) => sum + source.rejected, 0);
     if (result.store === null) {
-      context.print(`nothing was published: ${rejected} bad rows; --skip-bad leaves them out`);
+      context.print(`nothing was published: ${rejected} invalid rows; --skip-bad leaves them out`);
     } else {
-      const without = rejected === 0 ? '' : `, ${rejected} bad rows left out`;
+      const without = rejected === 0 ? '' : `, ${rejected} invalid rows left out`;
       context.print(`${result.store}: ${result.rows} images, ${formatBytes(result.bytes)}${without}`);
     }
     return ok;

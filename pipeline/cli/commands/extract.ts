@@ -1,9 +1,23 @@
 import { LxmertDataError } from '../../errors.ts';
 import { findSplit } from '../../extraction/splits.ts';
-import { extract, type ExtractOptions, planExtraction } from '../../stages/extract.ts';
+import {
+  type ExtractPlan,
+  extractionBytes,
+  planExtraction,
+  type Shard,
+} from '../../extraction/plan-extraction.ts';
+import { extract, type ExtractResult } from '../../stages/extract.ts';
+import { UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
-import { type CommandSpec, integerOption, type OptionSpec, textOption } from '../spec.ts';
-import { BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
+import {
+  type CommandContext,
+  type CommandSpec,
+  integerOption,
+  type OptionSpec,
+  textOption,
+} from '../spec.ts';
+import { type Backend, BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
+import { openReport, reportOption } from '../report-file.ts';
 
 const MAX_LISTED = 20;
 
@@ -17,7 +31,7 @@ const OPTIONS: readonly OptionSpec[] = [
   {
     name: 'dataset',
     value: 'NAME',
-    description: 'data set of a --split that is named alone',
+    description: 'dataset of a --split named without one',
     choices: ['coco', 'nlvr2', 'gqa', 'custom'],
   },
   {
@@ -43,20 +57,20 @@ const OPTIONS: readonly OptionSpec[] = [
   {
     name: 'stall',
     value: 'SECONDS',
-    description: 'end an extractor that says nothing for so long (default 600)',
+    description: 'end an extractor after this long without output (default 600)',
     integer: true,
   },
   { name: 'skip-bad', description: 'publish without the images that have no row, and exit with 1' },
   { name: 'keep-rows', description: 'keep the rows of the extraction beside the store' },
   { name: 'force', description: 'replace an existing output' },
   { name: 'dry-run', description: 'print what would be done' },
-  { name: 'report', value: 'FILE', description: 'write the outcome as JSON', looksLike: /\.json$/ },
+  reportOption('write the outcome as JSON'),
 ];
 
 export const extractCommand: CommandSpec = {
   name: 'extract',
   description:
-    'Computes the 36-box features of images with the bottom-up-attention detector and makes a verified store of them. Run it again to go on after an interruption.',
+    'Computes the 36-box features of images with the bottom-up-attention detector and makes a verified store of them. After an interruption, run it again to continue.',
   argument: {
     name: 'split',
     description: 'the same as --split',
@@ -74,78 +88,93 @@ export const extractCommand: CommandSpec = {
       'try it without the weights',
     ],
   ],
-  async run(words, options, context) {
-    const name = words[0] ?? textOption(options, 'split');
+  async run(args, options, context) {
+    const name = args[0] ?? textOption(options, 'split');
     const images = textOption(options, 'images');
     if (name === undefined || images === undefined) {
       throw new LxmertDataError('ERR_USAGE', {
-        what: 'extract needs to know which split, and where its images are',
+        what: 'extract needs a split and the folder of its images',
         expected: 'a split and --images DIR',
-        got: [...words, ...Object.keys(options)].join(' ') || 'nothing',
+        got: [...args, ...Object.keys(options)].join(' ') || 'nothing',
         hint: 'lxmert-data extract custom --images DIR --out X.safetensors',
       });
     }
-    const settings: Omit<ExtractOptions, 'starts'> = {
+    const report = await openReport(options, []);
+    const backend = await chooseBackend(options, context);
+    context.emit({ event: 'note', message: `backend ${backend.name}: ${backend.why}` });
+    const request = {
       split: findSplit(name, textOption(options, 'dataset')),
       images,
       data: context.data,
       out: checkOut(textOption(options, 'out')),
       shard: parseShard(textOption(options, 'shard')),
       limit: integerOption(options, 'limit'),
-      stallSeconds: integerOption(options, 'stall'),
-      skipBad: options['skip-bad'] === true,
-      keepRows: options['keep-rows'] === true,
       force: options['force'] === true,
-      report: textOption(options, 'report'),
     };
-    const backend = await chooseBackend(options, context);
-    context.emit({ event: 'note', message: `backend ${backend.name}: ${backend.why}` });
+    const plan = await planExtraction(request, context);
     if (options['dry-run'] === true) {
-      const plan = await planExtraction(settings, context);
-      context.emit({
-        event: 'result',
-        stage: 'extract',
-        ok: true,
-        out: plan.out,
-        rows_in: plan.rowFolder,
-        images: plan.images.length,
-      });
-      context.print(
-        `${plan.images.length} images -> ${plan.out}; rows meanwhile in ${plan.rowFolder}; up to ${formatBytes(plan.bytes)} of disk`,
-      );
-      for (const line of await backend.describe(plan)) context.print(line);
+      await showPlan(plan, backend, context);
       return true;
     }
-    const result = await extract({ ...settings, starts: backend.starts }, context);
+    const result = await extract(
+      {
+        plan,
+        extractors: await backend.prepare(plan),
+        stallSeconds: integerOption(options, 'stall'),
+        skipBad: options['skip-bad'] === true,
+        keepRows: options['keep-rows'] === true,
+      },
+      context,
+    );
+    await report.write(result);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'extract', ok, ...details });
-    if (result.out !== null)
-      context.print(`${result.out}: ${result.rows} images, ${result.resumed} of them done before`);
-    if (result.detector?.weights === 'untrained') {
-      context.print('  UNTRAINED weights: the numbers are those of no real detector; train nothing on them');
-    }
-    for (const { img_id: id, reason } of result.missing.slice(0, MAX_LISTED))
-      context.print(`  no row for ${id}: ${reason}`);
-    if (result.missing.length > MAX_LISTED)
-      context.print(`  … and ${result.missing.length - MAX_LISTED} more; --report FILE.json lists all`);
-    if (result.out === null)
-      context.print(
-        'nothing was published; mend or remove these images and run it again, or give --skip-bad',
-      );
+    printResult(result, context);
     return ok;
   },
 };
 
+async function showPlan(plan: ExtractPlan, backend: Backend, context: CommandContext): Promise<void> {
+  const { out, rowFolder, images } = plan;
+  context.emit({
+    event: 'result',
+    stage: 'extract',
+    ok: true,
+    out,
+    rows_in: rowFolder,
+    images: images.length,
+  });
+  const disk = formatBytes(extractionBytes(images.length, 0));
+  context.show(
+    `${images.length} images -> ${out}; rows kept in ${rowFolder} until then; up to ${disk} of disk`,
+  );
+  for (const line of await backend.describe(plan)) context.show(line);
+}
+
+function printResult(result: ExtractResult, { print, error }: CommandContext): void {
+  const { out, rows, resumed, missing, detector } = result;
+  if (out !== null) print(`${out}: ${rows} images, ${resumed} of them done before`);
+  if (detector?.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
+  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) print(`  no row for ${id}: ${reason}`);
+  if (missing.length > MAX_LISTED)
+    print(`  … and ${missing.length - MAX_LISTED} more; --report FILE.json lists all`);
+  if (out === null) {
+    error(
+      `nothing was published: ${missing.length} images have no row; fix or remove them and run the same command again, or leave them out with --skip-bad`,
+    );
+  }
+}
+
 function checkOut(out: string | undefined): string | undefined {
   if (out === undefined || /\.(safetensors|tsv)$/.test(out)) return out;
   throw new LxmertDataError('ERR_USAGE', {
-    what: 'the form of the output is not known by its name',
+    what: 'the format of the output is not known by its name',
     expected: 'X.safetensors or X.tsv',
     got: out,
   });
 }
 
-function parseShard(text: string | undefined): ExtractOptions['shard'] {
+function parseShard(text: string | undefined): Shard | undefined {
   if (text === undefined) return undefined;
   const [index, count] = text.split('/').map(Number) as [number, number | undefined];
   if (

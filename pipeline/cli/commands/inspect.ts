@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
-import { inspectPair } from '../../stages/inspect-pair.ts';
-import { inspectStore, type InspectResult } from '../../stages/inspect-store.ts';
+import { inspectPair, type InspectPairOptions } from '../../stages/inspect-pair.ts';
+import { type InspectOptions, inspectStore, type InspectResult } from '../../stages/inspect-store.ts';
 import { readVocabulary, type Vocabulary } from '../../inspection/read-vocabulary.ts';
-import { showAll } from '../../show-text.ts';
+import { formatSimilarity, showAll } from '../../show-text.ts';
 import {
   type CommandContext,
   type CommandSpec,
@@ -22,7 +22,7 @@ const FOLDER = /^(?!.*\.(safetensors|html|png)$)([^.]*$|\.{1,2}(\/|$)|.*\/)/;
 export const inspectCommand: CommandSpec = {
   name: 'inspect',
   description:
-    'Writes one HTML file that shows what a store says: the store as a whole, and images with their 36 boxes, names, confidences and feature norms, the worst and oddest first. With two stores, shows them side by side.',
+    'Writes one HTML file about a store: distributions over the whole store, and images with their 36 boxes, names, confidences and feature norms, the worst first. With two stores, shows them side by side.',
   argument: {
     name: 'store',
     description: '.safetensors store, or two; then img_ids to show',
@@ -79,46 +79,79 @@ export const inspectCommand: CommandSpec = {
     ['lxmert-data inspect x.safetensors --png x.png --limit 12', 'a picture for a terminal or a paper'],
     ['lxmert-data inspect mine.safetensors published.safetensors', 'two stores side by side'],
   ],
-  async run(words, options, context) {
-    const isStore = (word: string): boolean => word.endsWith('.safetensors');
-    const stores = resolveInputs(words.filter(isStore), context.data);
-    const [first, second, ...others] = stores;
+  async run(args, options, context) {
+    const isStore = (arg: string): boolean => arg.endsWith('.safetensors');
+    const [first, second, ...others] = resolveInputs(args.filter(isStore), context.data);
     if (first === undefined || others.length > 0) {
       throw new LxmertDataError('ERR_USAGE', {
         what: 'inspect needs one store, or two to compare',
         expected: 'names that end in .safetensors',
-        got: first === undefined ? words.join(' ') : `${stores.length} stores`,
+        got: first === undefined ? args.join(' ') : `${others.length + 2} stores`,
       });
     }
+    const outputs = chooseOutputs(options, first);
     const settings = {
-      ids: words.filter(word => !isStore(word)),
+      ids: args.filter(arg => !isStore(arg)),
       limit: integerOption(options, 'limit') ?? DEFAULT_LIMIT,
       sample: integerOption(options, 'sample'),
       images: textOption(options, 'images'),
       vocabulary: await findVocabulary(options, context),
       force: options['force'] === true,
-      threads: integerOption(options, 'threads'),
-      ...chooseOutputs(options, first),
     };
-    const result =
+    const done =
       second === undefined
-        ? await inspectStore({ store: first, ...settings }, context)
-        : await inspectPair({ stores: [first, second], ...settings }, context);
-    const { ok, ...details } = result;
-    context.emit({ event: 'result', stage: 'inspect', ok, ...details, out: settings.out, png: settings.png });
-    if ('agreement' in result) for (const line of result.agreement) context.print(line);
-    else describe(result, context);
-    await announce(settings, details.page_bytes, options, context);
-    if (details.lettered === false) {
-      context.emit({
-        event: 'warning',
-        message:
-          'this machine has no font, so the picture has no words; install one, for instance fonts-dejavu-core',
-      });
-    }
-    return ok;
+        ? await runStore(
+            { store: first, ...settings, ...outputs, threads: integerOption(options, 'threads') },
+            context,
+          )
+        : await runPair({ stores: [first, second], ...settings, out: onePage(outputs) }, context);
+    await announce(outputs, done.pageBytes, options, context);
+    return done.ok;
   },
 };
+
+interface Done {
+  readonly ok: boolean;
+  readonly pageBytes: number | undefined;
+}
+
+async function runStore(settings: InspectOptions, context: CommandContext): Promise<Done> {
+  const result = await inspectStore(settings, context);
+  const { ok, ...details } = result;
+  context.emit({ event: 'result', stage: 'inspect', ok, ...details, out: settings.out, png: settings.png });
+  describe(result, context);
+  if (result.lettered === false) {
+    context.emit({
+      event: 'warning',
+      message: 'no font was found, so the picture has no text; install one, for instance fonts-dejavu-core',
+    });
+  }
+  return { ok, pageBytes: result.page_bytes };
+}
+
+async function runPair(settings: InspectPairOptions, context: CommandContext): Promise<Done> {
+  const result = await inspectPair(settings, context);
+  const { ok, ...details } = result;
+  context.emit({ event: 'result', stage: 'inspect', ok, ...details, out: settings.out });
+  const { images, totals, only_in_first: first, only_in_second: second } = result;
+  const { print } = context;
+  print(
+    `${images} images in both, ${first} only in the first, ${second} only in the second; ${totals.images} compared`,
+  );
+  print(
+    `cosine of features: mean ${formatSimilarity(totals.cosine_mean)}, worst ${formatSimilarity(totals.cosine_worst)}; overlap of boxes (IoU): mean ${formatSimilarity(totals.iou_mean)}`,
+  );
+  return { ok, pageBytes: result.page_bytes };
+}
+
+/** A contact sheet shows one store only. Fails with ERR_USAGE where one was asked for. */
+function onePage({ out, png }: Outputs): string {
+  if (out !== undefined && png === undefined) return out;
+  throw new LxmertDataError('ERR_USAGE', {
+    what: 'a contact sheet shows one store only',
+    hint: 'leave out --png, or name one store',
+  });
+}
 
 interface Outputs {
   readonly out?: string | undefined;
@@ -152,9 +185,9 @@ async function findVocabulary(
 }
 
 function describe(result: InspectResult, { print }: CommandContext): void {
-  const { images, surveyed, flawed, odd, shown } = result;
+  const { images, surveyed, invalid, outliers, shown } = result;
   print(
-    `${surveyed === images ? `${images} images read` : `${surveyed} of ${images} images read`}: ${flawed === 0 ? 'no flaw found' : `${flawed} FLAWED`}, ${odd} out of the ordinary`,
+    `${surveyed === images ? `${images} images read` : `${surveyed} of ${images} images read`}: ${invalid === 0 ? 'none invalid' : `${invalid} INVALID`}, ${outliers} outliers`,
   );
   const named = shown.filter(({ reasons }) => reasons.length > 0);
   for (const { img_id: id, reasons } of named.slice(0, MAX_LISTED))
@@ -168,13 +201,12 @@ async function announce(
   context: CommandContext,
 ): Promise<void> {
   if (png !== undefined) context.print(png);
-  if (out !== undefined)
-    context.print(`${out}: ${formatBytes(bytes ?? 0)}, opens in any browser, needs nothing else`);
+  if (out !== undefined) context.print(`${out}: ${formatBytes(bytes ?? 0)}, opens in any browser, offline`);
   if (options['open'] !== true) return;
   const shown = out ?? png!;
   if (!(await openWithDesktop(shown)))
     context.emit({
       event: 'note',
-      message: `no program could be started to show ${shown}; open it in a browser yourself`,
+      message: `no program could be started to show ${shown}; open it in a browser`,
     });
 }

@@ -7,6 +7,7 @@ import { findSplit } from '../../extraction/splits.ts';
 import { startEmbeddedExtractor } from '../../extraction/embedded/start.ts';
 import { convert, defaultStorePath } from '../../stages/convert.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
+import { planExtraction } from '../../extraction/plan-extraction.ts';
 import { extract } from '../../stages/extract.ts';
 import { validate } from '../../stages/validate.ts';
 import { fetchData } from '../../stages/fetch.ts';
@@ -102,15 +103,9 @@ async function extractImages(
     rois: integerOption(options, 'rois'),
   });
   const out = join(demo, 'demo_obj36.safetensors');
-  const settings = {
-    split: findSplit('custom'),
-    images,
-    data: context.data,
-    out,
-    starts: [start],
-    force: true,
-  };
-  const result = await extract(settings, context);
+  const request = { split: findSplit('custom'), images, data: context.data, out, force: true };
+  const plan = await planExtraction(request, context);
+  const result = await extract({ plan, extractors: { start: [start] } }, context);
   context.print(
     `  ${result.rows} of ${result.wanted} images, by ${result.detector?.name ?? 'nothing'} on ${result.device ?? 'nothing'}`,
   );
@@ -169,20 +164,17 @@ async function readBack(path: string, context: CommandContext): Promise<boolean>
   context.print('read it back');
   const store = await openStore(path);
   const row = await store.row(store.rows - 1);
-  const [source, ...others] = JSON.parse(store.metadata['sources']!) as {
-    sha256: string;
-    rejected: number;
-  }[];
+  const [source, ...others] = store.provenance.sources;
   await store.close();
   const peak = row.features.reduce((most, value) => Math.max(most, value), 0);
   context.print(
     `  image ${row.img_id} (${row.img_w}x${row.img_h}): 36 boxes, features 36 x 2048, largest ${peak.toFixed(3)}`,
   );
-  if (others.length > 0 || source!.rejected > 0 || store.rows > 1000) return true;
+  if (source === undefined || others.length > 0 || source.rejected !== 0 || store.rows > 1000) return true;
   const back = path.replace(/\.safetensors$/, '.back.tsv');
   await exportTsv({ store: path, out: back, force: true }, context);
   const again = await validate({ files: [back] }, context);
-  const same = again.sources[0]!.sha256 === source!.sha256;
+  const same = again.sources[0]!.sha256 === source.sha256;
   context.print(
     `  as TSV again: ${back}, ${same ? 'the same bytes as the rows it came from' : 'OTHER BYTES than the rows it came from'}`,
   );

@@ -8,6 +8,7 @@ import {
   MEMBER_OPTION,
 } from '../spec.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
+import { openReport, reportOption } from '../report-file.ts';
 
 export const validateCommand: CommandSpec = {
   name: 'validate',
@@ -19,31 +20,29 @@ export const validateCommand: CommandSpec = {
     many: true,
     looksLike: /\.(tsv|zip)$/,
   },
-  options: [
-    { name: 'report', value: 'FILE', description: 'write all problems as JSON', looksLike: /\.json$/ },
-    MEMBER_OPTION,
-    DECODING_THREADS_OPTION,
-  ],
+  options: [reportOption('write all problems as JSON'), MEMBER_OPTION, DECODING_THREADS_OPTION],
   examples: [
     ['lxmert-data validate train2014_obj36.tsv', 'check one file'],
     ['lxmert-data validate *.zip --report problems.json', 'check archives without unpacking them'],
   ],
-  async run(words, options, context) {
+  async run(args, options, context) {
+    const files = resolveInputs(args, context.data);
+    const report = await openReport(options, files);
     const result = await validate(
       {
-        files: resolveInputs(words, context.data),
-        report: textOption(options, 'report'),
+        files,
         member: textOption(options, 'member'),
         threads: integerOption(options, 'threads'),
       },
       context,
     );
+    await report.write(result);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'validate', ok, ...details });
     for (const source of result.sources) {
-      const rejected = source.rejected === 0 ? '' : `, ${source.rejected} bad`;
+      const rejected = source.rejected === 0 ? '' : `, ${source.rejected} invalid`;
       context.print(
-        `${source.label}: ${source.rows} sound rows${rejected}, ${formatBytes(source.size)}, sha256 ${source.sha256}`,
+        `${source.label}: ${source.rows} valid rows${rejected}, ${formatBytes(source.size)}, sha256 ${source.sha256}`,
       );
       context.print(`  boxes end where Caffe clips them in ${source.edge_exact} of ${source.rows} rows`);
     }

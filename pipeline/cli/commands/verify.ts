@@ -4,8 +4,8 @@ import type { Manifest } from '../../manifest/load.ts';
 import { readStatus } from '../../stages/status.ts';
 import { verifyDatasets } from '../../stages/verify-dataset.ts';
 import { describeDatasetReport } from '../print-datasets.ts';
-import { compareWithSource } from '../../stages/compare-source.ts';
-import { verifyStore } from '../../stages/verify-store.ts';
+import type { SourceComparison } from '../../store/compare-rows.ts';
+import { type CheckedStore, verifyStore, verifyStores } from '../../stages/verify-store.ts';
 import {
   type CommandContext,
   type CommandSpec,
@@ -14,8 +14,10 @@ import {
   textOption,
   MEMBER_OPTION,
 } from '../spec.ts';
-import { describeDatasets, describeStores, type StoreOutcome } from '../health-pages.ts';
-import { checkReport, writeReport } from '../../report/write-report.ts';
+import { describeDatasets } from '../health-pages.ts';
+import { openReport, pageReportOption } from '../report-file.ts';
+import { describeStores } from '../store-health.ts';
+import { UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { showAll } from '../../show-text.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 
@@ -40,12 +42,7 @@ export const verifyCommand: CommandSpec = {
       looksLike: /\.(tsv|zip)$/,
     },
     MEMBER_OPTION,
-    {
-      name: 'report',
-      value: 'FILE',
-      description: 'write the outcome as a page (.html) or JSON',
-      looksLike: /\.(json|html)$/,
-    },
+    pageReportOption('write the outcome as a page (.html) or JSON'),
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
     { name: 'split', value: 'S,…', description: 'of data sets: splits, or all', looksLike: /^[a-z0-9_,-]+$/ },
     { name: 'quick', description: 'of data sets: files, sizes and headers only' },
@@ -57,49 +54,52 @@ export const verifyCommand: CommandSpec = {
     ['lxmert-data verify x.safetensors --against x.zip', 'every row against the archive it came from'],
     ['lxmert-data verify vqa --report vqa.html', 'the same as a page: what is wrong and how to mend it'],
   ],
-  async run(words, options, context) {
-    if (!words.some(word => word.endsWith('.safetensors'))) return await verifyData(words, options, context);
-    const report = textOption(options, 'report');
-    await checkReport(report, resolveInputs(words, context.data));
-    const outcomes: StoreOutcome[] = [];
-    let ok = true;
-    for (const path of resolveInputs(words, context.data)) {
-      const store = await verifyStore(path, context, integerOption(options, 'threads'));
-      const against = textOption(options, 'against');
-      const source =
-        against === undefined
-          ? undefined
-          : await compareWithSource(
-              path,
-              resolveInputs([against], context.data),
-              context,
-              textOption(options, 'member'),
-            );
-      const sound = store.ok && source?.ok !== false;
-      ok &&= sound;
-      outcomes.push({ ...store, against: source });
-      context.emit({ event: 'result', stage: 'verify', ...store, ok: sound, against: source });
-      printStore(store, context);
-      if (source !== undefined) printComparison(source, context);
-    }
-    await writeReport(report, outcomes, () => describeStores(outcomes));
-    return ok;
+  async run(args, options, context) {
+    return args.some(arg => arg.endsWith('.safetensors'))
+      ? await verifyStoreFiles(args, options, context)
+      : await verifyData(args, options, context);
   },
 };
 
-async function verifyData(
-  words: readonly string[],
+async function verifyStoreFiles(
+  args: readonly string[],
   options: OptionValues,
   context: CommandContext,
 ): Promise<boolean> {
-  const report = textOption(options, 'report');
-  await checkReport(report, []);
+  const stores = resolveInputs(args, context.data);
+  const against = textOption(options, 'against');
+  const files = against === undefined ? undefined : resolveInputs([against], context.data);
+  const report = await openReport(options, [...stores, ...(files ?? [])], ['.json', '.html']);
+  const outcomes = await verifyStores(
+    {
+      stores,
+      against: files,
+      member: textOption(options, 'member'),
+      threads: integerOption(options, 'threads'),
+    },
+    context,
+  );
+  for (const outcome of outcomes) {
+    context.emit({ event: 'result', stage: 'verify', ...outcome });
+    if (outcome.error !== null) context.error(outcome.error);
+    else printStore(outcome, context);
+  }
+  await report.write(outcomes, () => describeStores(outcomes));
+  return outcomes.every(({ ok }) => ok);
+}
+
+async function verifyData(
+  args: readonly string[],
+  options: OptionValues,
+  context: CommandContext,
+): Promise<boolean> {
+  const report = await openReport(options, [], ['.json', '.html']);
   const manifest = await loadManifest({ files: textOption(options, 'manifest')?.split(',') });
   const reports = await verifyDatasets(
     {
       manifest,
       dataRoot: context.data,
-      datasets: words.length > 0 ? words : await findPresentDatasets(manifest, context.data),
+      datasets: args.length > 0 ? args : await findPresentDatasets(manifest, context.data),
       splits: textOption(options, 'split')?.split(','),
       quick: options['quick'] === true,
       verifyStore,
@@ -109,7 +109,7 @@ async function verifyData(
   const ok = reports.every(report => report.ok);
   context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
   for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
-  await writeReport(report, reports, async () => await describeDatasets(reports, manifest, context.data));
+  await report.write(reports, async () => await describeDatasets(reports, manifest, context.data));
   return ok;
 }
 
@@ -125,28 +125,26 @@ async function findPresentDatasets(manifest: Manifest, data: string): Promise<re
   });
 }
 
-function printStore(result: Awaited<ReturnType<typeof verifyStore>>, { print }: CommandContext): void {
-  print(`${result.path}: ${result.rows} images, ${result.dtype}, ${result.ok ? 'intact' : 'DAMAGED'}`);
-  const detector = JSON.parse(result.metadata['detector'] ?? '{}') as Record<string, unknown>;
-  print(`  detector ${String(detector['name'])}, weights ${String(detector['weights'])}`);
-  if (detector['weights'] === 'untrained') {
-    print('  UNTRAINED weights: the numbers are those of no real detector; train nothing on them');
-  }
-  printSome(result.faults, fault => `  ${fault}`, print);
+function printStore(store: CheckedStore, context: CommandContext): void {
+  const { print } = context;
+  const intact = store.faults.length + store.damaged.length === 0;
+  print(`${store.path}: ${store.rows} images, ${store.dtype}, ${intact ? 'intact' : 'DAMAGED'}`);
+  const { detector } = store.provenance;
+  print(`  detector ${detector.name}, weights ${detector.weights}`);
+  if (detector.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
+  printSome(store.faults, fault => `  ${fault}`, print);
   printSome(
-    result.damaged,
+    store.damaged,
     image =>
       `  row ${image.row} ${showAll(image.img_id)}: at byte ${image.offset}, checksum ${image.got}, expected ${image.expected}`,
     print,
   );
-  if (!result.ok)
+  if (!intact)
     print('  what to do: convert it again from its source, or copy it again from where it was intact');
+  if (store.against !== null) printComparison(store.against, context);
 }
 
-function printComparison(
-  result: Awaited<ReturnType<typeof compareWithSource>>,
-  context: CommandContext,
-): void {
+function printComparison(result: SourceComparison, context: CommandContext): void {
   const { print } = context;
   print(`  ${result.compared} rows compared with the source: ${result.ok ? 'all equal' : 'NOT EQUAL'}`);
   printSome(

@@ -4,7 +4,7 @@ import { basename, dirname, relative, resolve } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
 import type { StageContext } from '../../events.ts';
 import type { ExtractorEvent } from '../contract.ts';
-import type { StartExtractor } from '../process.ts';
+import type { Extractors } from '../run-extractors.ts';
 import { startContainerExtractor } from './container-extractor.ts';
 import { buildContainer, describeRun, type GpuWay } from './container-spec.ts';
 import { Engine, type EngineFacts, type EngineImage } from './engine.ts';
@@ -18,12 +18,6 @@ const EXTRACTOR_LABEL = 'lxmert-data.extractor';
 
 /** The published image of LXMERT's author. */
 export const DEFAULT_IMAGE = 'airsplay/bottom-up-attention';
-
-/** What an extraction needs to know to use containers. */
-export interface DockerExtractors {
-  readonly starts: readonly StartExtractor[];
-  readonly seenAs: (path: string) => string;
-}
 
 /** Says what would be run, as `docker run` commands, without starting anything. `--gpus all` is shown for one GPU. */
 export async function describeDockerRuns(
@@ -41,7 +35,7 @@ export async function prepareDocker(
   options: DockerBackendOptions,
   plan: DockerPlan,
   context: StageContext,
-): Promise<DockerExtractors> {
+): Promise<Extractors> {
   const engine = new Engine(findEngineAddress());
   const facts = await engine.readFacts();
   checkEngine(facts, engine);
@@ -68,14 +62,14 @@ export async function prepareDocker(
     `image ${options.image} (${image.digest}); ${workers.length} ${workers.length === 1 ? 'worker' : 'workers'} on ${gpus[0] === undefined ? 'the CPU' : `GPU ${gpus.join(', ')}`}`,
   );
   return {
-    starts: workers.map((gpu, worker) => {
+    start: workers.map((gpu, worker) => {
       const body = buildContainer({
         ...base,
         gpu,
         gpuWay,
         labels: { ...labels, 'lxmert-data.worker': String(worker) },
       });
-      let starts = 0;
+      let started = 0;
       return onEvent => {
         const watch = gpu === undefined ? undefined : watchSpeed(gpu, context);
         const onNamedEvent = (event: ExtractorEvent): void => {
@@ -83,10 +77,10 @@ export async function prepareDocker(
           if (event.event === 'ready') note(`worker ${worker} ready on ${event.device}`);
           onEvent(event.event === 'ready' ? nameImage(event, image) : event);
         };
-        return startContainerExtractor(engine, `${name}-${worker}-${starts++}`, body, onNamedEvent);
+        return startContainerExtractor(engine, `${name}-${worker}-${started++}`, body, onNamedEvent);
       };
     }),
-    seenAs: path =>
+    toContainerPath: path =>
       dirname(resolve(path)) === base.folders.rows
         ? `/rows/${basename(path)}`
         : `/images/${relative(base.folders.images, followLinks(path)).replaceAll('\\', '/')}`,
@@ -107,7 +101,7 @@ function checkEngine({ apiVersion, osType, version }: EngineFacts, engine: Engin
   const [major, minor] = apiVersion.split('.').map(Number) as [number, number];
   if (osType !== 'linux') {
     throw new LxmertDataError('ERR_ENGINE', {
-      what: 'this engine runs no Linux containers',
+      what: 'this engine does not run Linux containers',
       where: engine.address.label,
       got: osType,
       hint: 'switch it to Linux containers',
@@ -125,7 +119,7 @@ function checkEngine({ apiVersion, osType, version }: EngineFacts, engine: Engin
 async function ensureImage(engine: Engine, name: string, context: StageContext): Promise<EngineImage> {
   const here = await engine.findImage(name);
   if (here !== undefined) return here;
-  context.emit({ event: 'note', message: `image ${name} is not here: fetching it` });
+  context.emit({ event: 'note', message: `image ${name} is not on this engine; pulling it` });
   const tagged = /[:@][^/]*$/.test(name) ? name : `${name}:latest`;
   const onProgress = (done: number, total: number): void =>
     context.emit({ event: 'progress', stage: 'pull', input: name, done, total, unit: 'bytes' });
@@ -133,7 +127,7 @@ async function ensureImage(engine: Engine, name: string, context: StageContext):
   const pulled = await engine.findImage(name);
   if (pulled !== undefined) return pulled;
   throw new LxmertDataError('ERR_ENGINE', {
-    what: 'the image is not there after it was fetched',
+    what: 'the image was pulled and still does not exist',
     where: name,
   });
 }

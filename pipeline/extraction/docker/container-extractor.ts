@@ -20,7 +20,7 @@ export function startContainerExtractor(
 ): RunningExtractor {
   const stdin = new PassThrough();
   const killed = new AbortController();
-  let lastWords = '';
+  let stderrTail = '';
   const run = async (): Promise<ExtractorEnd> => {
     const { id, stream } = await engine.startContainer(name, body, killed.signal);
     const remove = (): void => void engine.removeContainer(id).catch(() => undefined);
@@ -29,7 +29,9 @@ export function startContainerExtractor(
     try {
       // It may end before it has read what it was sent; its end says so.
       stdin.pipe(stream).on('error', () => undefined);
-      const output = new DemuxStream(part => (lastWords = (lastWords + part.toString()).slice(-KEPT_WORDS)));
+      const output = new DemuxStream(
+        part => (stderrTail = (stderrTail + part.toString()).slice(-KEPT_WORDS)),
+      );
       const lines = createInterface({ input: output });
       lines.on('line', line => onEvent(parseExtractorEvent(line)));
       // After the close every line has been handed on.
@@ -46,19 +48,23 @@ export function startContainerExtractor(
           code: null,
           signal: null,
           why: 'the connection to the container broke',
-          lastWords: lastWords.trim(),
+          stderrTail: stderrTail.trim(),
         };
-      return explainEnd({ ...state, lastWords: lastWords.trim(), memoryBytes: body.HostConfig?.Memory ?? 0 });
+      return explainEnd({
+        ...state,
+        stderrTail: stderrTail.trim(),
+        memoryBytes: body.HostConfig?.Memory ?? 0,
+      });
     } finally {
       killed.signal.removeEventListener('abort', remove);
       await engine.removeContainer(id).catch(() => undefined);
     }
   };
   const ended = run().catch((error: unknown): ExtractorEnd => {
-    if (killed.signal.aborted) return { code: null, signal: 'SIGKILL', lastWords: lastWords.trim() };
+    if (killed.signal.aborted) return { code: null, signal: 'SIGKILL', stderrTail: stderrTail.trim() };
     const why = error instanceof LxmertDataError ? error.parts.what : String(error);
-    const words = error instanceof LxmertDataError ? error.message : lastWords.trim();
-    return { code: null, signal: null, why, lastWords: words };
+    const words = error instanceof LxmertDataError ? error.message : stderrTail.trim();
+    return { code: null, signal: null, why, stderrTail: words };
   });
   return {
     send: lot => void stdin.write(`${JSON.stringify(lot)}\n`),

@@ -49,25 +49,25 @@ const REASONS: readonly Reason[] = [
 ];
 
 export interface EndedContainer extends ContainerState {
-  readonly lastWords: string;
+  readonly stderrTail: string;
   readonly memoryBytes: number;
 }
 
 /** Says in one sentence why a container ended; the exit code becomes that of the contract where another try cannot help. */
 export function explainEnd(end: EndedContainer): ExtractorEnd {
-  const { exitCode: code, lastWords } = end;
-  if (code === EXTRACTOR_EXIT.done) return { code, signal: null, lastWords };
+  const { exitCode: code, stderrTail } = end;
+  if (code === EXTRACTOR_EXIT.done) return { code, signal: null, stderrTail };
   if (end.oomKilled) {
     const limit = (end.memoryBytes / 2 ** 30).toFixed(1);
     const why = `the container needed more than its ${limit} GiB of memory: raise --memory`;
-    return { code, signal: null, why, lastWords };
+    return { code, signal: null, why, stderrTail };
   }
-  const reason = REASONS.find(({ pattern }) => pattern.test(lastWords));
+  const reason = REASONS.find(({ pattern }) => pattern.test(stderrTail));
   if (reason !== undefined) {
     const shown = reason.fatal === true ? EXTRACTOR_EXIT.device : code;
-    return { code: shown, signal: null, why: reason.why, lastWords };
+    return { code: shown, signal: null, why: reason.why, stderrTail };
   }
-  if (code === 137) return { code, signal: null, why: 'the container was killed from outside', lastWords };
-  if (end.error !== '') return { code, signal: null, why: end.error, lastWords };
-  return { code, signal: null, lastWords };
+  if (code === 137) return { code, signal: null, why: 'the container was killed from outside', stderrTail };
+  if (end.error !== '') return { code, signal: null, why: end.error, stderrTail };
+  return { code, signal: null, stderrTail };
 }

@@ -1,4 +1,5 @@
-/** @import { BoxData, PageData } from '../page-data.ts' */
+/** @import { BoxData } from '../../inspection/findings.ts' */
+/** @import { PageData } from '../page-data.ts' */
 /** @typedef {'object' | 'attribute' | 'confidence' | 'norm'} ColourMode */
 
 const GOLDEN_ANGLE = 137.508;

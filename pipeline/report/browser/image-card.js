@@ -1,4 +1,5 @@
-/** @import { ImageData, PageData } from '../page-data.ts' */
+/** @import { ImageData } from '../../inspection/findings.ts' */
+/** @import { PageData } from '../page-data.ts' */
 /** @import { StageSettings } from './stage.js' */
 /** @import { Column } from './box-table.js' */
 import { createBoxTable } from './box-table.js';
@@ -92,7 +93,7 @@ function columnsOf(image, page, swatches) {
   const columns = [
     {
       title: '#',
-      hint: 'place among the 36 boxes of the row',
+      hint: 'index among the 36 boxes of the row',
       numeric: true,
       key: box => box,
       cell: box => make('span', {}, swatches[box] ?? '', String(box)),

@@ -1,4 +1,5 @@
-/** @import { ImageData, PageData, PairData } from '../page-data.ts' */
+/** @import { ImageData, PairData } from '../../inspection/findings.ts' */
+/** @import { PageData } from '../page-data.ts' */
 /** @import { BuiltCard, Settings } from './image-card.js' */
 import { attributeName, objectName } from './colours.js';
 import { byId, readIsland } from './dom.js';
@@ -8,7 +9,7 @@ import { buildPairCard } from './pair-card.js';
 /**
  * @typedef {object} Card
  * @property {HTMLElement} element
- * @property {number} place
+ * @property {number} index
  * @property {BuiltCard | undefined} built
  * @property {boolean} near whether it is on the screen or close to it
  * @property {boolean} stale whether settings have changed since it was drawn
@@ -41,9 +42,9 @@ function setUpCards() {
   const threshold = byId('threshold', HTMLInputElement);
   const list = byId('cards', HTMLElement);
   /** @type {Card[]} */
-  const cards = [...list.querySelectorAll('article')].map((element, place) => ({
+  const cards = [...list.querySelectorAll('article')].map((element, index) => ({
     element,
-    place,
+    index,
     built: undefined,
     near: false,
     stale: true,
@@ -100,7 +101,7 @@ function setUpCards() {
  */
 function build(card) {
   const body = /** @type {HTMLElement} */ (card.element.querySelector('.card-body'));
-  const data = readIsland(`card-${card.place}-data`);
+  const data = readIsland(`card-${card.index}-data`);
   if (page.kind === 'pairs') return buildPairCard(body, /** @type {PairData} */ (data), page);
   return buildImageCard(body, /** @type {ImageData} */ (data), page);
 }
@@ -115,22 +116,22 @@ function setUpOrder(list, cards) {
     values.reduce((/** @type {number} */ sum, value) => sum + (value ?? 0), 0) / values.length;
   /** @type {Record<string, (card: Card) => number>} */
   const keys = {
-    odd: card => card.place,
+    rank: card => card.index,
     row: card => Number(card.element.dataset['row']),
     confidence: card =>
-      mean(/** @type {ImageData} */ (readIsland(`card-${card.place}-data`)).objectsConf ?? [0]),
+      mean(/** @type {ImageData} */ (readIsland(`card-${card.index}-data`)).objectsConf ?? [0]),
     norm: card =>
       -Math.max(
-        .../** @type {ImageData} */ (readIsland(`card-${card.place}-data`)).norms.map(
+        .../** @type {ImageData} */ (readIsland(`card-${card.index}-data`)).norms.map(
           norm => norm ?? Infinity,
         ),
       ),
   };
   select.addEventListener('input', () => {
-    const key = keys[select.value] ?? (card => card.place);
+    const key = keys[select.value] ?? (card => card.index);
     const sorted = cards
       .map(card => ({ card, at: key(card) }))
-      .sort((a, b) => a.at - b.at || a.card.place - b.card.place);
+      .sort((a, b) => a.at - b.at || a.card.index - b.card.index);
     list.append(...sorted.map(({ card }) => card.element));
   });
 }
@@ -160,7 +161,7 @@ function setUpSearch(cards) {
 
 /** @param {Card} card */
 function describe(card) {
-  const data = /** @type {ImageData | PairData} */ (readIsland(`card-${card.place}-data`));
+  const data = /** @type {ImageData | PairData} */ (readIsland(`card-${card.index}-data`));
   const sides = 'first' in data ? [data.first, data.second] : [data];
   const names = sides.flatMap(side =>
     side.norms.flatMap((_, box) => [

@@ -1,4 +1,5 @@
-/** @import { BoxData, PageData, PairData } from '../page-data.ts' */
+/** @import { BoxData, PairData } from '../../inspection/findings.ts' */
+/** @import { PageData } from '../page-data.ts' */
 /** @import { BuiltCard } from './image-card.js' */
 /** @import { Column } from './box-table.js' */
 import { createBoxTable } from './box-table.js';

@@ -1,4 +1,5 @@
-/** @import { BoxData, PageData } from '../page-data.ts' */
+/** @import { BoxData } from '../../inspection/findings.ts' */
+/** @import { PageData } from '../page-data.ts' */
 /** @import { ColourMode } from './colours.js' */
 /** @import { LabelMode } from './labels.js' */
 import { boxColour, boxName } from './colours.js';

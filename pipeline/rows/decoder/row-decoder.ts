@@ -21,7 +21,7 @@ export interface DecodedBlock {
   readonly lines: readonly StreamedLine[];
   readonly shape: RowShape;
   /** Exact problem counts by code, also those whose text was dropped. */
-  readonly counts: Readonly<Partial<Record<ProblemCode, number>>>;
+  readonly counts: ReadonlyMap<ProblemCode, number>;
   readonly problems: readonly Problem[];
   /** Features of `count` rows from `slot` on, in the decoder's dtype, without a copy. */
   features(slot: number, count: number): Buffer;
@@ -99,7 +99,7 @@ export class RowDecoder {
   async #decodeBlock(lines: LineBlock, shape: RowShape, source: string): Promise<DecodedBlock> {
     const { block, spans, hashed } = lines;
     const request = { block, spans, shape: shape.name, dtype: this.#dtype };
-    const reply = spans.length === 0 ? { lines: [], counts: {} } : await this.#workers.run(request);
+    const reply = spans.length === 0 ? NO_LINES : await this.#workers.run(request);
     const placed: StreamedLine[] = [];
     let offset = lines.firstOffset;
     for (const [index, result] of reply.lines.entries()) {
@@ -111,8 +111,7 @@ export class RowDecoder {
     return {
       lines: placed,
       shape,
-      counts:
-        overlong.length === 0 ? reply.counts : { ...reply.counts, length: (reply.counts['length'] ?? 0) + 1 },
+      counts: overlong.length === 0 ? reply.counts : countOneMore(reply.counts, 'length'),
       problems: [...overlong, ...placed.flatMap(line => placeProblems(line, source))],
       features: (slot, count) =>
         Buffer.from(
@@ -129,6 +128,15 @@ export class RowDecoder {
       },
     };
   }
+}
+
+const NO_LINES: BlockReply = { lines: [], counts: new Map() };
+
+function countOneMore(
+  counts: ReadonlyMap<ProblemCode, number>,
+  code: ProblemCode,
+): ReadonlyMap<ProblemCode, number> {
+  return new Map(counts).set(code, (counts.get(code) ?? 0) + 1);
 }
 
 /** Buffer takes shared memory too, only its type declaration does not say so. */

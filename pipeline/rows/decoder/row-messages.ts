@@ -1,6 +1,6 @@
 import type { Block } from './block-pool.ts';
 import type { FeatureDtype } from '../feature-dtype.ts';
-import type { RowProblem } from '../../problem.ts';
+import type { ProblemCode, RowProblem } from '../../problem.ts';
 import type { RowShapeName } from '../row-shape.ts';
 
 /** What a decoding thread is asked: rows `spans` of `block.text`, into `block.features` and `block.records`. */
@@ -28,5 +28,5 @@ export interface LineResult {
 export interface BlockReply {
   readonly lines: readonly LineResult[];
   /** Exact number of problems by code, also those without text. */
-  readonly counts: Readonly<Record<string, number>>;
+  readonly counts: ReadonlyMap<ProblemCode, number>;
 }

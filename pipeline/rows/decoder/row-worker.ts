@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { SMALLEST_ROW_BYTES } from './block-pool.ts';
 import { decodeRow, type DecodedRow } from '../decode-row.ts';
 import { storedFeatureBytes } from '../feature-dtype.ts';
-import type { RowProblem } from '../../problem.ts';
+import type { ProblemCode, RowProblem } from '../../problem.ts';
 import { RECORD_BYTES, type RowRecord, rowRecordAt } from '../row-record.ts';
 import { FEATURE_BYTES, OBJ36, BUTD36 } from '../row-shape.ts';
 import type { BlockReply, BlockRequest, LineResult } from './row-messages.ts';
@@ -38,7 +38,7 @@ function decodeBlock(request: BlockRequest): BlockReply {
   const shape = request.shape === 'obj36' ? OBJ36 : BUTD36;
   const featureBytes = storedFeatureBytes(request.dtype);
   const lines: LineResult[] = [];
-  const counts: Record<string, number> = {};
+  const counts = new Map<ProblemCode, number>();
   let texts = 0;
   let slots = 0;
   for (let index = 0; index < request.spans.length; index += 2) {
@@ -50,7 +50,7 @@ function decodeBlock(request: BlockRequest): BlockReply {
     );
     const problems: RowProblem[] = [];
     const report = (problem: RowProblem): void => {
-      counts[problem.code] = (counts[problem.code] ?? 0) + 1;
+      counts.set(problem.code, (counts.get(problem.code) ?? 0) + 1);
       if (texts++ < MAX_TEXTS) problems.push(problem);
     };
     const row: DecodedRow = decodeRow(

@@ -148,7 +148,7 @@ dockerTest(found, 'each image that cannot be done is named with its reason', asy
   await writeFile(join(place.images, 'img_9001.jpg'), 'no image');
   const result = await extractInDocker(place, { image, memoryGib: 1 });
   t.like(result, { ok: false, out: null, wanted: 14, rows: 7 });
-  const died = 'the extractor died 2 times while it was at work on this image';
+  const died = 'the extractor died 2 times on this image';
   const gpuMemory =
     'the GPU is out of memory: up to 12 GB are needed for each worker; end other programs on it, or lower --per-gpu';
   t.deepEqual(

@@ -205,12 +205,12 @@ test(
 );
 test('other', fails, 'something new', /the Docker engine refused\n {2}got: {6}something new/);
 
-const ends = test.macro((t, lastWords: string, code: number, why: RegExp, exitCode?: number) => {
+const ends = test.macro((t, stderrTail: string, code: number, why: RegExp, exitCode?: number) => {
   const end = explainEnd({
     exitCode: exitCode ?? 134,
     oomKilled: false,
     error: '',
-    lastWords,
+    stderrTail,
     memoryBytes: 0,
   });
   t.is(end.code, code);

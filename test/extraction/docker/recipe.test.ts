@@ -3,7 +3,7 @@ import { chown, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext, type Implementation } from 'ava';
 import sharp from 'sharp';
-import type { ExtractorEvent, Lot } from '../../../pipeline/extraction/contract.ts';
+import type { ExtractorEvent, ImageBatch } from '../../../pipeline/extraction/contract.ts';
 import { startEmbeddedExtractor } from '../../../pipeline/extraction/embedded/start.ts';
 import {
   type ExtractorEnd,
@@ -88,13 +88,13 @@ function startContainer(
   return onEvent => startExtractorProcess('docker', [...run, image, ...words], onEvent);
 }
 
-async function runLot(
+async function runBatch(
   start: StartExtractor,
-  lot: Lot,
+  batch: ImageBatch,
 ): Promise<{ events: readonly ExtractorEvent[]; end: ExtractorEnd }> {
   const events: ExtractorEvent[] = [];
   const running = start(event => events.push(event));
-  running.send(lot);
+  running.send(batch);
   running.finish();
   return { end: await running.ended, events };
 }
@@ -112,7 +112,7 @@ testWithEngine('the image makes the rows that the program makes without Docker, 
   const place = await makePlace(t);
   await paint(join(place.images, 'wide.png'), 160, 120);
   await paint(join(place.images, 'tall.png'), 90, 200);
-  const lot = (rows: string, images: string): Lot => ({
+  const lot = (rows: string, images: string): ImageBatch => ({
     lot: 7,
     rows: join(rows, 'rows-000007.tsv'),
     images: ['wide', 'missing', 'tall'].map(name => ({
@@ -121,8 +121,8 @@ testWithEngine('the image makes the rows that the program makes without Docker, 
     })),
   });
 
-  const inside = await runLot(startContainer(t, image, place, ['--rois=36']), lot('/rows', '/images'));
-  t.deepEqual(inside.end, { code: 0, signal: null, lastWords: '' });
+  const inside = await runBatch(startContainer(t, image, place, ['--rois=36']), lot('/rows', '/images'));
+  t.deepEqual(inside.end, { code: 0, signal: null, stderrTail: '' });
   const path = join(place.rows, 'rows-000007.tsv');
   const rows = await readFile(path);
   const secondRow = rows.indexOf('\r\n') + 2;
@@ -147,21 +147,21 @@ testWithEngine('the image makes the rows that the program makes without Docker, 
 
   const cacheDirectory = join(place.folder, 'cache-here');
   const here = startEmbeddedExtractor({ weights: 'untrained', cacheDirectory, device: 'cpu', rois: 36 });
-  const outside = await runLot(here, lot(place.folder, place.images));
-  t.is(outside.end.code, 0, outside.end.lastWords);
+  const outside = await runBatch(here, lot(place.folder, place.images));
+  t.is(outside.end.code, 0, outside.end.stderrTail);
   t.true(rows.equals(await readFile(join(place.folder, 'rows-000007.tsv'))));
 });
 
 testWithEngine('the image says with its exit code that the weights cannot be used', async t => {
   const place = await makePlace(t);
   const words = ['--weights=/weights/missing.caffemodel'];
-  const { end, events } = await runLot(startContainer(t, await buildImage(), place, words), {
+  const { end, events } = await runBatch(startContainer(t, await buildImage(), place, words), {
     lot: 0,
     rows: '/rows/rows-000000.tsv',
     images: [],
   });
   t.is(end.code, 3);
-  t.regex(end.lastWords, /\/weights\/missing\.caffemodel/);
+  t.regex(end.stderrTail, /\/weights\/missing\.caffemodel/);
   t.deepEqual(events, []);
 });
 

@@ -2,7 +2,7 @@ import type { StageContext } from '../events.ts';
 import type { DecodedBlock, StreamedLine } from '../rows/decoder/row-decoder.ts';
 import { RowDecoder } from '../rows/decoder/row-decoder.ts';
 import { imageIdBytes, recordColumn, type RowRecord } from '../rows/row-record.ts';
-import { StoreFile } from '../store/reader.ts';
+import { StoreFile } from './reader.ts';
 import { openRowSource } from '../inputs/open-source.ts';
 import { ProblemLog, type ProblemSummary } from '../rows/problem-log.ts';
 import { RowScanner } from '../rows/scan-rows.ts';
@@ -14,7 +14,15 @@ export interface RowDifference {
   readonly differs: readonly string[];
 }
 
-export interface CompareResult extends ProblemSummary {
+/** The rows that a store is compared with. */
+export interface SourceFiles {
+  /** .tsv or .zip files. */
+  readonly files: readonly string[];
+  /** The TSV to read inside zips that hold several. */
+  readonly member?: string | undefined;
+}
+
+export interface SourceComparison extends ProblemSummary {
   readonly ok: boolean;
   readonly compared: number;
   readonly differences: readonly RowDifference[];
@@ -26,17 +34,16 @@ export interface CompareResult extends ProblemSummary {
 /** Compares a store with the rows it should have come from, byte by byte; rows of an f16 or bf16 store are rounded first. */
 export async function compareWithSource(
   path: string,
-  against: readonly string[],
+  { files, member }: SourceFiles,
   context: StageContext,
-  member?: string,
-): Promise<CompareResult> {
+): Promise<SourceComparison> {
   const store = await StoreFile.open(path);
   const decoder = new RowDecoder({ dtype: store.dtype });
   const log = new ProblemLog(context.emit);
   try {
     const comparison = new Comparison(store, await store.readImageIds());
     const scanner = new RowScanner(decoder, log, context, 'compare');
-    for (const file of against) {
+    for (const file of files) {
       const source = await openRowSource(file, member);
       try {
         await scanner.scan(source, (block, accepted) => comparison.take(block, accepted));
@@ -76,7 +83,7 @@ class Comparison {
     this.#work.catch(() => undefined);
   }
 
-  async end(): Promise<Pick<CompareResult, 'compared' | 'differences' | 'missing' | 'extra'>> {
+  async end(): Promise<Pick<SourceComparison, 'compared' | 'differences' | 'missing' | 'extra'>> {
     await this.#work;
     const extra = [...this.#rows.keys()];
     return { compared: this.#compared, differences: this.#differences, missing: this.#missing, extra };

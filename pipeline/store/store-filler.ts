@@ -9,7 +9,7 @@ import type { RowPlacement } from './row-placement.ts';
 /** Blank lines before a row that are kept for the way back; more than this belongs to no feature file. */
 const MAX_BLANK_CHARS = 4096;
 
-/** Writes accepted rows of decoded blocks to their places, several blocks at a time. */
+/** Writes accepted rows of decoded blocks to their row indices, several blocks at a time. */
 export class StoreFiller {
   readonly form = new SourceFormBuilder();
   readonly #writer: StoreWriter;
@@ -31,7 +31,7 @@ export class StoreFiller {
     for (const [index, line] of block.lines.entries()) {
       if (line.blank !== undefined) this.#blank = this.#keepBlank(line.blank);
       if (accepted[index] !== true) continue;
-      const row = this.#placement.place(line.imgId!);
+      const row = this.#placement.indexFor(line.imgId!);
       this.#keepForm(row, line, block);
       const run = runs.at(-1);
       if (run !== undefined && run.row + run.count === row && run.slot + run.count === line.slot) run.count++;

@@ -1,0 +1,135 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { LxmertDataError } from '../errors.ts';
+import type { StageContext } from '../events.ts';
+import { checkOutput } from '../files/checks.ts';
+import { readPinnedIds } from '../inputs/pinned-ids.ts';
+import { OBJ36, typicalRowBytes } from '../rows/row-shape.ts';
+import { storeBytesFor } from '../store/layout.ts';
+import { type ListedImage, listImages } from './list-images.ts';
+import type { Split } from './splits.ts';
+
+export interface ExtractionRequest {
+  readonly split: Split;
+  /** Folder of images, or a text file that names them. */
+  readonly images: string;
+  /** Root of the data. */
+  readonly data: string;
+  /** .safetensors or .tsv; default: what LXMERT opens for this split, below the data root. */
+  readonly out?: string | undefined;
+  /** Part `index` (from 1) of `count` of the images, for several machines. */
+  readonly shard?: Shard | undefined;
+  /** Only the first so many images. */
+  readonly limit?: number | undefined;
+  /** Replace an existing output. */
+  readonly force?: boolean | undefined;
+}
+
+export interface Shard {
+  /** From 1. */
+  readonly index: number;
+  readonly count: number;
+}
+
+/** What an extraction is to do, decided and checked before anything starts. */
+export interface ExtractPlan {
+  readonly out: string;
+  /** Where rows are kept until the output is published. */
+  readonly rowFolder: string;
+  /** In the order of the output. */
+  readonly images: readonly ListedImage[];
+  readonly force: boolean;
+}
+
+/** Bytes on disk for rows that are still to be extracted, and for those that only need to be published. */
+export function extractionBytes(left: number, done: number): number {
+  return left * typicalRowBytes(OBJ36) + storeBytesFor(left + done, 'f32');
+}
+
+/**
+ * Lists the images of a split in the order of its output and checks the output.
+ * Fails with ERR_INPUT where images or lists are missing, ERR_OUTPUT_EXISTS, ERR_IO.
+ */
+export async function planExtraction(
+  request: ExtractionRequest,
+  { emit }: Pick<StageContext, 'emit'>,
+): Promise<ExtractPlan> {
+  const { split, data, shard, limit, force = false } = request;
+  const out = request.out ?? join(data, defaultName(split, shard));
+  const { images: all, left_out: leftOut } = await listImages(request.images, split.recursive);
+  for (const [reason, count] of Object.entries(leftOut)) {
+    const message = `${count} files in ${request.images} are not images (${reason}) and are left out`;
+    emit({ event: 'warning', message });
+  }
+  const ordered = await orderImages(all, split, data, emit);
+  const part = shard === undefined ? ordered : ordered.slice(...shardRange(ordered.length, shard));
+  await mkdir(dirname(out), { recursive: true });
+  await checkOutput(out, force);
+  return {
+    out,
+    rowFolder: `${out.replace(/\.(safetensors|tsv)$/, '')}.rows`,
+    images: part.slice(0, limit),
+    force,
+  };
+}
+
+function defaultName(split: Split, shard: Shard | undefined): string {
+  // Parts are joined by convert, which takes TSVs.
+  return shard === undefined
+    ? `${split.target}.safetensors`
+    : `${split.target}-${shard.index}-of-${shard.count}.tsv`;
+}
+
+/** Puts the images that LXMERT takes by their index first, then all others by name. */
+async function orderImages(
+  images: readonly ListedImage[],
+  split: Split,
+  data: string,
+  emit: StageContext['emit'],
+): Promise<readonly ListedImage[]> {
+  if (split.only !== undefined) {
+    const list = join(data, split.only);
+    if (await isMissing(list)) {
+      throw new LxmertDataError('ERR_INPUT', {
+        what: `${split.dataset}/${split.split} needs the list of its images`,
+        where: list,
+        hint: `fetch ${split.only} first`,
+      });
+    }
+    return await takeListed(images, list);
+  }
+  if (split.first === undefined) return images;
+  const list = join(data, split.first);
+  if (await isMissing(list)) {
+    const message = `${list} does not exist, so minival's images do not come first; LXMERT takes the first 5,000 rows of this file as minival`;
+    emit({ event: 'warning', message });
+    return images;
+  }
+  const leading = await takeListed(images, list);
+  const ids = new Set(leading.map(({ img_id: id }) => id));
+  return [...leading, ...images.filter(({ img_id: id }) => !ids.has(id))];
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) === undefined;
+}
+
+/** The images that `list` names, in its order. Fails with ERR_INPUT where some are not in the folder. */
+async function takeListed(images: readonly ListedImage[], list: string): Promise<readonly ListedImage[]> {
+  const byId = new Map(images.map(image => [image.img_id, image]));
+  const { ids } = await readPinnedIds(list);
+  const found = ids.flatMap(id => byId.get(id) ?? []);
+  if (found.length === ids.length) return found;
+  const absent = ids.filter(id => !byId.has(id));
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'images that this list names are not in the folder',
+    where: list,
+    expected: `${ids.length} images`,
+    got: `${absent.length} missing: ${absent.slice(0, 5).join(', ')}${absent.length > 5 ? ', …' : ''}`,
+    hint: 'give the folder that holds all of them',
+  });
+}
+
+function shardRange(count: number, { index, count: parts }: Shard): [begin: number, end: number] {
+  return [Math.floor(((index - 1) * count) / parts), Math.floor((index * count) / parts)];
+}

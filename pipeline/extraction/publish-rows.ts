@@ -1,0 +1,49 @@
+import { open, rm } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { StageContext } from '../events.ts';
+import { partialPath, publish } from '../files/atomic.ts';
+import type { ByteSource } from '../inputs/byte-source.ts';
+import { buildStore } from '../store/build-store.ts';
+import type { DetectorName } from './contract.ts';
+import { openOrderedRows } from './ordered-rows.ts';
+import type { ExtractPlan } from './plan-extraction.ts';
+import type { RowFolder } from './row-folder.ts';
+
+/** Publishes the rows of a finished extraction, in the order of the plan, as a store or a TSV. False where rows were rejected. */
+export async function publishRows(
+  { out, images, force }: ExtractPlan,
+  folder: RowFolder,
+  detector: DetectorName | undefined,
+  context: StageContext,
+): Promise<boolean> {
+  const ids = images.map(({ img_id: id }) => id);
+  const name = `${basename(out).replace(/\.(safetensors|tsv)$/, '')}.tsv`;
+  const source = openOrderedRows(folder, ids, name);
+  try {
+    if (out.endsWith('.tsv')) {
+      await copyRows(source, out);
+      return true;
+    }
+    const plan = { out, dtype: 'f32', skipBad: false, force, detector, checkRowCount: false } as const;
+    return (await buildStore([source], plan, context)).store !== null;
+  } finally {
+    await source.close();
+  }
+}
+
+async function copyRows(source: ByteSource, out: string): Promise<void> {
+  const partial = partialPath(out, 'tsv');
+  const file = await open(partial, 'w');
+  try {
+    const chunk = Buffer.allocUnsafe(1 << 20);
+    for (let read = await source.read(chunk); read > 0; read = await source.read(chunk)) {
+      await file.writeFile(chunk.subarray(0, read));
+    }
+    await file.sync();
+    await file.close();
+    await publish(partial, out);
+  } finally {
+    await file.close().catch(() => undefined);
+    await rm(partial, { force: true });
+  }
+}

@@ -1,0 +1,66 @@
+/** What inspection finds, as data. Pages and the command line show it; nothing here knows how. */
+
+/** The 36 boxes of an image. Numbers that are not finite become null in JSON. */
+export interface BoxData {
+  /** x1, y1, x2, y2 of 36 boxes in pixels of the original image. */
+  readonly boxes: readonly (number | null)[];
+  /** L2 norm of each box's feature vector. */
+  readonly norms: readonly (number | null)[];
+  /** Share of zeros among the 2048 values of each box. */
+  readonly zeros: readonly number[];
+  /** Absent in stores of six-column rows. */
+  readonly objects?: readonly number[] | undefined;
+  readonly objectsConf?: readonly (number | null)[] | undefined;
+  readonly attrs?: readonly number[] | undefined;
+  readonly attrsConf?: readonly (number | null)[] | undefined;
+}
+
+export interface ImageData extends BoxData {
+  /** As shown, see show-text.ts. */
+  readonly id: string;
+  readonly width: number;
+  readonly height: number;
+  /** The picture, made smaller, as data URI; null where there is none. */
+  readonly picture: string | null;
+}
+
+/** One image in two stores. Box `i` of `first` is matched with box `partner[i]` of `second`. */
+export interface PairData {
+  readonly id: string;
+  readonly width: number;
+  readonly height: number;
+  readonly picture: string | null;
+  readonly first: BoxData;
+  /** Width and height of the image as the second store has them. */
+  readonly secondSize: readonly [number, number];
+  readonly second: BoxData;
+  readonly partner: readonly number[];
+  readonly ious: readonly number[];
+  readonly cosines: readonly (number | null)[];
+}
+
+/** One image to show, with what was found about it. */
+export interface ImageCard<Data extends ImageData | PairData = ImageData | PairData> {
+  readonly data: Data;
+  /** Row index in the store. */
+  readonly row: number;
+  readonly chips: readonly { readonly text: string; readonly tone?: 'warn' | 'bad' }[];
+  /** A remark about the picture. */
+  readonly note: string | undefined;
+}
+
+/** A histogram with three quantiles. */
+export interface Distribution {
+  /** Limits of the bars, one more than there are counts. */
+  readonly edges: readonly number[];
+  readonly counts: readonly number[];
+  /** Value that a tenth, half and nine tenths of all values do not exceed. */
+  readonly low: number;
+  readonly median: number;
+  readonly high: number;
+}
+
+export interface ClassCount {
+  readonly name: string;
+  readonly count: number;
+}
