@@ -12,7 +12,7 @@ test('the main job: validate, convert, verify, export', async t => {
   const steps: readonly (readonly [string[], RegExp])[] = [
     [
       ['validate', 'x.tsv'],
-      /^x\.tsv: 4 sound rows, 1\.58 MB, sha256 [0-9a-f]{64}\n {2}boxes end where Caffe clips them in 4 of 4 rows\nno problems\n$/,
+      /^x\.tsv: 4 valid rows, 1\.58 MB, sha256 [0-9a-f]{64}\n {2}boxes end where Caffe clips them in 4 of 4 rows\nno problems\n$/,
     ],
     [['convert', 'x.tsv'], /^x\.safetensors: 4 images, 1\.22 MB\n$/],
     [
@@ -36,7 +36,7 @@ test('start takes a feature file the whole way', async t => {
   for (const time of ['first', 'second']) {
     const { code, stdout } = await runCli(['start', 'x.tsv'], { cwd: folder });
     t.is(code, 0, time);
-    t.regex(stdout, /4 sound rows, 0 errors/);
+    t.regex(stdout, /4 valid rows, 0 errors/);
     t.regex(stdout, /intact/);
     t.regex(stdout, /as TSV again: x\.back\.tsv, the same bytes/);
   }
@@ -94,7 +94,7 @@ test(
   exits,
   ['convert', 'good.tsv', '--threads', 'many'],
   2,
-  /'many' is no positive whole number/,
+  /'many' is not a positive whole number/,
 );
 test(
   'a file that is not there',

@@ -78,7 +78,7 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'row 2 SHORT: f9abc8c4, expected 2510a3de',
   ],
   'a crash before the small tensors were written': [
-    'crc32 have the checksum 7bd5c66f, not 0913c1c0: the table is damaged',
+    'crc32 has the checksum 7bd5c66f, expected 0913c1c0: the table is damaged',
     'row 0 has no img_id',
     'row 1 has no img_id',
     'row 2 has no img_id',
@@ -129,7 +129,7 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'a header that is an array': [
-    'x.safetensors: the header is no JSON object',
+    'x.safetensors: the header is not a JSON object',
     '  expected: a {',
     '  got:      "["',
     '  what to do: the file is damaged or not complete; copy or convert it again',
@@ -141,7 +141,7 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'a header that begins with a blank': [
-    'x.safetensors: the header is no JSON object',
+    'x.safetensors: the header is not a JSON object',
     '  expected: a {',
     '  got:      " "',
     '  what to do: the file is damaged or not complete; copy or convert it again',
@@ -153,43 +153,43 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'brackets 15,000 deep': [
-    'x.safetensors: this safetensors file is no store of 36-box features',
+    'x.safetensors: this safetensors file is not a store of 36-box features',
     '  expected: metadata',
     '  got:      none',
     '  what to do: make a store with convert',
   ],
   'a tensor twice': [
-    'x.safetensors: the header names something twice',
+    'x.safetensors: the header has a duplicate key',
     '  expected: each key once',
     '  got:      "img_id"',
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'a tensor twice, once in escapes': [
-    'x.safetensors: the header names something twice',
+    'x.safetensors: the header has a duplicate key',
     '  expected: each key once',
     '  got:      "boxes"',
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'metadata twice': [
-    'x.safetensors: the header names something twice',
+    'x.safetensors: the header has a duplicate key',
     '  expected: each key once',
     '  got:      "__metadata__"',
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'a metadata key twice': [
-    'x.safetensors: the header names something twice',
+    'x.safetensors: the header has a duplicate key',
     '  expected: each key once',
     '  got:      "rows"',
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'a foreign safetensors file': [
-    'x.safetensors: this safetensors file is no store of 36-box features',
+    'x.safetensors: this safetensors file is not a store of 36-box features',
     '  expected: metadata',
     '  got:      none',
     '  what to do: make a store with convert',
   ],
   'a foreign safetensors file with metadata': [
-    'x.safetensors: this safetensors file is no store of 36-box features',
+    'x.safetensors: this safetensors file is not a store of 36-box features',
     '  expected: format lxmert-data/obj36',
     '  got:      pt',
     '  what to do: make a store with convert',
@@ -201,13 +201,13 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'metadata that is a list': [
-    'x.safetensors: this safetensors file is no store of 36-box features',
+    'x.safetensors: this safetensors file is not a store of 36-box features',
     '  expected: format lxmert-data/obj36',
     '  got:      undefined',
     '  what to do: make a store with convert',
   ],
   'metadata that is text': [
-    'x.safetensors: this safetensors file is no store of 36-box features',
+    'x.safetensors: this safetensors file is not a store of 36-box features',
     '  expected: metadata',
     '  got:      none',
     '  what to do: make a store with convert',
@@ -219,7 +219,7 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'another format': [
-    'x.safetensors: this safetensors file is no store of 36-box features',
+    'x.safetensors: this safetensors file is not a store of 36-box features',
     '  expected: format lxmert-data/obj36',
     '  got:      lxmert-data/other',
     '  what to do: make a store with convert',
@@ -243,19 +243,19 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: update lxmert-data',
   ],
   'no rows': [
-    'x.safetensors: the number of rows is none',
+    'x.safetensors: the number of rows is invalid',
     '  expected: a positive integer',
     '  got:      0',
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'minus three rows': [
-    'x.safetensors: the number of rows is none',
+    'x.safetensors: the number of rows is invalid',
     '  expected: a positive integer',
     '  got:      -3',
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'three rows and a half': [
-    'x.safetensors: the number of rows is none',
+    'x.safetensors: the number of rows is invalid',
     '  expected: a positive integer',
     '  got:      3.5',
     '  what to do: the file is damaged or not complete; copy or convert it again',
@@ -267,7 +267,7 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'more rows than numbers can count': [
-    'x.safetensors: the number of rows is none',
+    'x.safetensors: the number of rows is invalid',
     '  expected: a positive integer',
     '  got:      99999999999999999999',
     '  what to do: the file is damaged or not complete; copy or convert it again',
@@ -421,7 +421,7 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'a header with a wrong checksum': [
-    'the header does not have its checksum ########: it is damaged, or another tool wrote it anew',
+    'the header does not match its checksum ########: it is damaged, or another tool rewrote it',
   ],
   'a detector that is not JSON': [
     'x.safetensors: metadata detector cannot be read',
@@ -436,10 +436,10 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: the file is damaged or not complete; copy or convert it again',
   ],
   'a changed source in the header': [
-    'the header does not have its checksum ########: it is damaged, or another tool wrote it anew',
+    'the header does not match its checksum ########: it is damaged, or another tool rewrote it',
   ],
   'a header that another tool wrote': [
-    'the header does not have its checksum ########: it is damaged, or another tool wrote it anew',
+    'the header does not match its checksum ########: it is damaged, or another tool rewrote it',
   ],
   'a flipped bit in the features of the second image': [
     'row 1 SYNTHETIC_000000000001: bc1ac1ed, expected 730f72c4',
@@ -451,12 +451,12 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
   'a flipped bit in attrs_conf': ['row 2 SHORT: 3cbc2cc5, expected 2510a3de'],
   'a flipped bit in image_size': ['row 2 SHORT: 261698a1, expected 2510a3de'],
   'a flipped bit in crc32': [
-    'crc32 have the checksum 8d59cf3a, not 0913c1c0: the table is damaged',
+    'crc32 has the checksum 8d59cf3a, expected 0913c1c0: the table is damaged',
     'row 1 SYNTHETIC_000000000001: 730f72c4, expected 730f72c0',
   ],
   'a flipped bit in img_id': ['row 0 SYNTHETIC_000000000004: b68c2e03, expected b1e1ea1a'],
   'a flipped bit in the padding of img_id': ['row 2 SHORT�����������������: 109251d2, expected 2510a3de'],
-  'two images exchanged': ['crc32 have the checksum 107bbc13, not 0913c1c0: the table is damaged'],
+  'two images exchanged': ['crc32 has the checksum 107bbc13, expected 0913c1c0: the table is damaged'],
   'the features of two images exchanged': [
     'row 0 SYNTHETIC_000000000000: d91ece5d, expected b1e1ea1a',
     'row 1 SYNTHETIC_000000000001: 1bf05683, expected 730f72c4',

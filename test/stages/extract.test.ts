@@ -166,7 +166,7 @@ test('an extractor that cannot start at all ends the run with what it said', asy
   await t.throwsAsync(run(place, { start: [broken] }), {
     code: 'ERR_EXTRACTOR',
     message:
-      'the extractor ended early (exit code 3)\n  got:      no such weights\n  what to do: rows that are done are kept; run the same command again when the cause is gone',
+      'the extractor ended early (exit code 3)\n  got:      no such weights\n  what to do: finished rows are kept; fix the cause and run the same command again',
   });
 });
 

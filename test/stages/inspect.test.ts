@@ -127,7 +127,7 @@ test('the command writes a page, does not replace one unasked, and tells what it
   t.is(first.code, 0, first.stderr);
   t.regex(
     first.stdout,
-    /^3 images read: no flaw found, 0 out of the ordinary\n.*x\.html: [\d.]+ kB, opens in any browser/,
+    /^3 images read: none invalid, 0 outliers\n.*x\.html: [\d.]+ kB, opens in any browser/,
   );
   const again = await run(store);
   t.is(again.code, 1);
@@ -174,7 +174,7 @@ test(
   refusal,
   ['x.safetensors', 'x.safetensors', '--png', 'x.png'],
   2,
-  /contact sheet is of one store/,
+  /contact sheet shows one store only/,
 );
 test(
   'no such folder of images',
@@ -259,7 +259,7 @@ test('without any font the sheet is drawn all the same, and said to have no word
   const env = { FONTCONFIG_FILE: join(folder, 'fonts.conf') };
   const { code, stderr } = await runCli(['inspect', store, '--png', 'x.png'], { cwd: folder, env });
   t.is(code, 0);
-  t.regex(stderr, /this machine has no font, so the picture has no words/);
+  t.regex(stderr, /no font was found, so the picture has no text/);
   t.is((await sharp(join(folder, 'x.png')).metadata()).width, 688);
 });
 
@@ -323,7 +323,7 @@ openTest(
     const env = { PATH: join(folder, 'bin') };
     const without = await runCli(words, { cwd: folder, env });
     t.is(without.code, 0);
-    t.regex(without.stderr, /no program could be started to show .*x\.html; open it in a browser yourself/);
+    t.regex(without.stderr, /no program could be started to show .*x\.html; open it in a browser/);
     await writeFile(join(folder, 'bin', 'xdg-open'), '#!/bin/sh\necho "$1" > opened\n', { mode: 0o755 });
     const opened = await runCli(words, { cwd: folder, env });
     t.deepEqual({ code: opened.code, stderr: opened.stderr }, { code: 0, stderr: '' });

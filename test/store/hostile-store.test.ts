@@ -30,7 +30,7 @@ async function messagesOf(path: string): Promise<readonly string[]> {
     );
     // The header's own checksum changes with every version of this tool.
     const anonymous = faults.map(fault =>
-      fault.replace(/(header does not have its checksum) [0-9a-f]{8}/, '$1 ########'),
+      fault.replace(/(header does not match its checksum) [0-9a-f]{8}/, '$1 ########'),
     );
     return ok ? ['intact'] : [...anonymous, ...images];
   } catch (error) {
@@ -39,33 +39,35 @@ async function messagesOf(path: string): Promise<readonly string[]> {
   }
 }
 
-test('every kind of broken store gets its message', async t => {
-  t.timeout(120_000);
-  const { folder, bytes } = await makeStore(t);
-  const path = join(folder, 'x.safetensors');
-  const messages: Record<string, readonly string[]> = {};
-  for (const { title, make } of HOSTILE_STORES) {
-    await writeFile(path, make(bytes));
-    messages[title] = await messagesOf(path);
-  }
-  t.deepEqual(messages, STORE_MESSAGES);
-  t.true(Object.keys(messages).length >= 80);
+let base: Promise<Buffer> | undefined;
+
+const brokenStore = test.macro({
+  title: (_, title: string) => `broken store: ${title}`,
+  async exec(t, title: string, make: (bytes: Buffer) => Buffer) {
+    base ??= makeStore(t).then(({ bytes }) => bytes);
+    const path = join(await makeTempFolder(t), 'x.safetensors');
+    await writeFile(path, make(await base));
+    t.deepEqual(await messagesOf(path), STORE_MESSAGES[title]);
+    // What opens all the same has rows of the right shape.
+    const store = await openStore(path).catch((error: unknown) => {
+      t.true(error instanceof LxmertDataError, String(error));
+    });
+    if (store === undefined) return;
+    try {
+      for await (const row of store.sequence()) t.is(row.features.length, 36 * 2048);
+    } catch (error) {
+      t.true(error instanceof LxmertDataError, String(error));
+    } finally {
+      await store.close();
+    }
+  },
 });
 
-test('what cannot be verified cannot be opened either, or its rows are still right', async t => {
-  t.timeout(120_000);
-  const { folder, bytes } = await makeStore(t);
-  const path = join(folder, 'x.safetensors');
-  for (const { title, make } of HOSTILE_STORES) {
-    await writeFile(path, make(bytes));
-    try {
-      const store = await openStore(path);
-      for await (const row of store.sequence()) t.is(row.features.length, 36 * 2048, title);
-      await store.close();
-    } catch (error) {
-      t.true(error instanceof LxmertDataError, `${title}: ${String(error)}`);
-    }
-  }
+for (const { title, make } of HOSTILE_STORES) test(brokenStore, title, make);
+
+test('each kind of broken store has its message, and there are many', t => {
+  t.deepEqual(HOSTILE_STORES.map(({ title }) => title).sort(), Object.keys(STORE_MESSAGES).sort());
+  t.true(HOSTILE_STORES.length >= 80);
 });
 
 test('every flipped bit of the header is found', async t => {
@@ -135,7 +137,7 @@ test('a header that another tool wrote: the images are still proven one by one, 
   await writeFile(path, rewritten(bytes));
   const { code, stdout } = await runCli(['verify', path]);
   t.is(code, 1);
-  t.regex(stdout, /the header does not have its checksum/);
+  t.regex(stdout, /the header does not match its checksum/);
   const store = await openStore(path);
   t.deepEqual(await store.ids(), ['SYNTHETIC_000000000000', 'SYNTHETIC_000000000001', 'SHORT']);
   await store.close();
@@ -151,5 +153,5 @@ test('verify refuses metadata that cannot be read, with exit code 1 and no stack
   const { code, stdout, stderr } = await runCli(['verify', path]);
   t.is(code, 1);
   t.is(stdout, '');
-  t.is(stderr.split('\n')[0], `error: ${path}: metadata detector is no JSON object`);
+  t.is(stderr.split('\n')[0], `error: ${path}: metadata detector is invalid`);
 });
