@@ -55,3 +55,8 @@ function formatParts(parts: ErrorParts): string {
 export function isErrno(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
+
+/** What an error says, for messages that quote it. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { type FileHandle, readFile, stat } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
+import { openRegular } from '../files/open-checked.ts';
 import { parseElement, parseEntry, readTopLevel } from '../annotations/top-level.ts';
 import type { Artefact } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
@@ -13,12 +13,16 @@ export interface FileDigest {
 }
 
 export async function digestFile(path: string, signal?: AbortSignal): Promise<FileDigest> {
+  const file = await openRegular(path);
+  return await digestHandle(file, signal).finally(() => file.close());
+}
+
+/** Digest of all that an open file holds. */
+export async function digestHandle(file: FileHandle, signal?: AbortSignal): Promise<FileDigest> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  for await (const chunk of createReadStream(path, {
-    highWaterMark: 1 << 20,
-    signal,
-  }) as AsyncIterable<Buffer>) {
+  const stream = file.createReadStream({ start: 0, highWaterMark: 1 << 20, autoClose: false, signal });
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
     hash.update(chunk);
     sizeBytes += chunk.length;
   }

@@ -1,15 +1,14 @@
-import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { constants } from 'node:fs';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { partialPath, publish, removeStalePartials } from '../files/atomic.ts';
+import { copyAtomically, moveAtomically } from '../files/atomic.ts';
 import { readNlvr2 } from '../annotations/raw-files.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
 import type { Artefact, Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { targetPath } from './asset-files.ts';
-import { checkContent, digestFile } from './check-content.ts';
+import { checkContent, digestFile, digestHandle } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
 import { describeLockMismatch } from './data-lock.ts';
 import type { LockEntry } from './data-lock.ts';
@@ -67,7 +66,7 @@ export async function placeArtefact(options: PlaceOptions): Promise<FileDigest> 
   await checkContent(path, artefact, digest);
   checkLock(options, digest);
   if (options.areForeign) await copyIn(path, target, digest);
-  else await publish(path, target);
+  else await moveAtomically(path, target);
   return digest;
 }
 
@@ -76,20 +75,17 @@ async function placeMade(
   artefact: Exclude<Artefact, { kind: 'features' }>,
   target: string,
 ): Promise<FileDigest> {
-  const made = `${target}.made`;
+  const records = readNlvr2(paths[0]!, split ?? 'train', context.signal);
+  const check = async (made: FileDigest, partialPath: string): Promise<void> => {
+    await checkContent(partialPath, artefact, made);
+    checkLock(options, made);
+  };
   try {
-    const digest = await writePythonList(made, readNlvr2(paths[0]!, split ?? 'train', context.signal)).catch(
-      (error: unknown) => {
-        if (error instanceof LxmertDataError && error.code === 'ERR_INPUT') throw wrongContent(error);
-        throw error;
-      },
-    );
-    await checkContent(made, artefact, digest);
-    checkLock(options, digest);
-    await publish(made, target);
-    return { sizeBytes: digest.sizeBytes, sha256: digest.sha256 };
-  } finally {
-    await rm(made, { force: true });
+    const { sizeBytes, sha256 } = await writePythonList(target, records, { check });
+    return { sizeBytes, sha256 };
+  } catch (error) {
+    if (error instanceof LxmertDataError && error.code === 'ERR_INPUT') throw wrongContent(error);
+    throw error;
   }
 }
 
@@ -125,7 +121,7 @@ async function placeStore(options: PlaceOptions, target: string): Promise<FileDi
         hint: 'the disk or the memory of this machine is at fault; check them before going on',
       });
     }
-    await publish(staged, target);
+    await moveAtomically(staged, target);
     return digest;
   } finally {
     await rm(staged, { force: true });
@@ -142,21 +138,16 @@ function checkLock({ locked }: Pick<PlaceOptions, 'locked'>, digest: FileDigest)
 }
 
 async function copyIn(path: string, target: string, digest: FileDigest): Promise<void> {
-  await removeStalePartials(target);
-  const partial = partialPath(target, 'copy');
-  try {
-    await copyFile(path, partial, constants.COPYFILE_FICLONE);
-    const copied = await digestFile(partial);
-    if (copied.sha256 !== digest.sha256) {
+  await copyAtomically(path, target, {
+    check: async copy => {
+      const copied = await digestHandle(copy);
+      if (copied.sha256 === digest.sha256) return;
       throw new LxmertDataError('ERR_IO', { what: 'the copy differs from the file copied', where: path });
-    }
-    await publish(partial, target);
-  } finally {
-    await rm(partial, { force: true });
-  }
+    },
+  });
 }
 
 /** Moves a download that the user wants to keep beside the store. */
 export async function keepDownload(paths: readonly string[], folder: string): Promise<void> {
-  for (const path of paths) await rename(path, join(folder, basename(path)));
+  for (const path of paths) await moveAtomically(path, join(folder, basename(path)), { force: true });
 }

@@ -1,3 +1,4 @@
+import { errorText } from '../errors.ts';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { StageContext } from '../events.ts';
@@ -113,7 +114,7 @@ async function listMembers(archive: readonly string[], context: StageContext): P
     const names =
       archive.length === 1 ? archive[0]! : `${archive[0]!} and its ${archive.length - 1} other parts`;
     const hint = archive.length === 1 ? '' : ' (are all parts there and complete?)';
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     context.emit({ event: 'warning', message: `${names} cannot be read as a zip${hint}: ${reason}` });
     return [];
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import { describeOpenFailure } from './open-file.ts';
 
 /** Ids whose rows shall lead a store, in their order, each once. */
@@ -35,7 +35,7 @@ function parseJsonIds(text: string, path: string): string[] {
     records = JSON.parse(text);
   } catch (cause) {
     throw new LxmertDataError('ERR_INPUT', {
-      what: `this is not JSON (${cause instanceof Error ? cause.message : String(cause)})`,
+      what: `this is not JSON (${errorText(cause)})`,
       where: path,
       hint: 'give a list with one img_id a line, or one of the JSON files of LXMERT',
       cause,

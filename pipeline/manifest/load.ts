@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { v } from '../schema.ts';
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import { manifestSchema } from './schema.ts';
 import type { Artefact, Manifest, Mirror, Source } from './schema.ts';
 
@@ -71,7 +71,7 @@ async function readManifestFile(path: string): Promise<Json> {
     if (!isJson(value)) throw new TypeError('the manifest is not a JSON object');
     return value;
   } catch (cause) {
-    const got = cause instanceof Error ? cause.message : String(cause);
+    const got = errorText(cause);
     throw new LxmertDataError('ERR_MANIFEST', { what: 'not a JSON object', where: path, got, cause });
   }
 }

@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
 import got from 'got';
 import type { Request as GotStream } from 'got';
 import { CookieJar } from 'tough-cookie';
-import { isErrno } from '../errors.ts';
+import { errorText, isErrno } from '../errors.ts';
 import { StreamBody } from './http-body.ts';
 import type { HttpBody } from './http-body.ts';
 import { MirrorFault } from './mirror-fault.ts';
@@ -168,7 +168,7 @@ export function describeFailure(error: unknown, url: string, signal?: AbortSigna
   if (signal?.aborted === true) return signal.reason instanceof Error ? signal.reason : new Error('aborted');
   if (error instanceof MirrorFault) return error;
   if (error instanceof Error && error.cause instanceof MirrorFault) return error.cause;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorText(error);
   // The library's own error carries the request with its secret headers; the system's error below it does not.
   const cause = error instanceof Error ? error.cause : undefined;
   if (/certificate|self-signed|CERT_|ERR_TLS/i.test(`${message} ${isErrno(error) ? '' : readCode(error)}`)) {

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import type { StageContext } from '../events.ts';
-import { removeStalePartials } from '../files/atomic.ts';
+import { removeStalePartials } from '../files/partial-names.ts';
 import { checkFreeSpace, checkNotInput, checkOutput } from '../files/checks.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
 import { RowDecoder } from '../rows/decoder/row-decoder.ts';
@@ -99,7 +99,7 @@ export async function convertSources(
   await checkFreeSpace(path, storeBytesFor(expectedRows, dtype) + expectedRows * RECORD_BYTES);
   const log = new ProblemLog(context.emit);
   const dataStart = planDataStart(sources.reduce((sum, source) => sum + 512 + 8 * source.name.length, 0));
-  const writer = await StoreWriter.create(path, { dtype, dataStart, expectedRows });
+  const writer = await StoreWriter.create(path, { dtype, dataStart, expectedRows, force: options.force });
   let decoder: RowDecoder | undefined;
   try {
     decoder = new RowDecoder({ dtype, threads: options.threads, align: memory => writer.align(memory) });

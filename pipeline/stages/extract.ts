@@ -1,4 +1,4 @@
-import { mkdir, open, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
@@ -9,9 +9,10 @@ import { runExtractors } from '../extraction/run-extractors.ts';
 import type { Split } from '../extraction/splits.ts';
 import type { DetectorName } from '../extraction/contract.ts';
 import type { StartExtractor } from '../extraction/process.ts';
-import { partialPath, publish } from '../files/atomic.ts';
+import { writeAtomically } from '../files/atomic.ts';
 import { checkFreeSpace, checkOutput } from '../files/checks.ts';
 import { type ConvertResult, convertSources } from './convert.ts';
+import { writeReport } from '../report/write-report.ts';
 import { readFirstIds } from '../inputs/pinned-ids.ts';
 
 /** A row as TSV and in the store, for the check of free disk space. */
@@ -150,7 +151,7 @@ export async function extract(options: ExtractOptions, context: StageContext): P
       device: run.device,
       missing,
     };
-    if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(result, null, 2)}\n`);
+    if (options.report !== undefined) await writeReport(options.report, result);
     // With images missing the rows stay, so that a rerun tries only those.
     if (result.ok && options.keepRows !== true) await folder.remove();
     return result;
@@ -231,7 +232,7 @@ async function publishRows(
   const source = openOrderedRows(folder, ids, name);
   try {
     if (plan.out.endsWith('.tsv')) {
-      await copyRows(source, plan.out);
+      await copyRows(source, plan.out, options.force);
       return true;
     }
     const made: ConvertResult = await convertSources(
@@ -250,19 +251,20 @@ async function publishRows(
   }
 }
 
-async function copyRows(source: ReturnType<typeof openOrderedRows>, out: string): Promise<void> {
-  const partial = partialPath(out, 'tsv');
-  const file = await open(partial, 'w');
-  try {
-    const chunk = Buffer.allocUnsafe(1 << 20);
-    for (let read = await source.read(chunk); read > 0; read = await source.read(chunk)) {
-      await file.writeFile(chunk.subarray(0, read));
-    }
-    await file.sync();
-    await file.close();
-    await publish(partial, out);
-  } finally {
-    await file.close().catch(() => undefined);
-    await rm(partial, { force: true });
-  }
+async function copyRows(
+  source: ReturnType<typeof openOrderedRows>,
+  out: string,
+  force: boolean | undefined,
+): Promise<void> {
+  await writeAtomically(
+    out,
+    'tsv',
+    async file => {
+      const chunk = Buffer.allocUnsafe(1 << 20);
+      for (let read = await source.read(chunk); read > 0; read = await source.read(chunk)) {
+        await file.writeFile(chunk.subarray(0, read));
+      }
+    },
+    { force },
+  );
 }

@@ -1,3 +1,4 @@
+import { errorText } from '../errors.ts';
 import { findDuplicateKey } from './duplicate-key.ts';
 
 type Fail = (what: string, expected?: string, got?: string) => never;
@@ -47,7 +48,7 @@ function parseJson(key: string, text: string, fail: Fail): unknown {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    fail(`metadata ${key} cannot be read`, 'JSON', error instanceof Error ? error.message : String(error));
+    fail(`metadata ${key} cannot be read`, 'JSON', errorText(error));
   }
   const duplicate = findDuplicateKey(text);
   if (duplicate !== undefined)

@@ -1,4 +1,4 @@
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
 import { FEATURE_DTYPES } from '../rows/feature-dtype.ts';
 import { MAX_ID_BYTES } from '../rows/row-record.ts';
@@ -97,11 +97,7 @@ function parseJson(bytes: Buffer, fail: Fail): Record<string, unknown> {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     parsed = JSON.parse(text);
   } catch (error) {
-    fail(
-      'the header cannot be read',
-      'JSON in UTF-8',
-      error instanceof Error ? error.message : String(error),
-    );
+    fail('the header cannot be read', 'JSON in UTF-8', errorText(error));
   }
   const duplicate = findDuplicateKey(text);
   if (duplicate !== undefined)

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { writeReport } from '../../report/write-report.ts';
 import { compareStores, type ImageAgreement } from '../../stages/compare-stores.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { type CommandSpec, textOption } from '../spec.ts';
@@ -40,7 +40,7 @@ export const compareCommand: CommandSpec = {
     const { images, ...details } = result;
     context.emit({ event: 'result', stage: 'compare', ok, ...details, images });
     const report = textOption(options, 'report');
-    if (report !== undefined) await writeFile(report, `${JSON.stringify(result, null, 2)}\n`);
+    await writeReport(report, result);
     context.print(`${first}: ${result.detectors[0]}\n${second}: ${result.detectors[1]}`);
     context.print(
       `${images.length} images in both, ${result.only_in_first} only in the first, ${result.only_in_second} only in the second`,

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { LxmertDataError } from '../../errors.ts';
+import { errorText, LxmertDataError } from '../../errors.ts';
 import { formatRow } from '../../rows/format-row.ts';
 import { type ExtractorEvent, EXTRACTOR_EXIT, type Lot } from '../contract.ts';
 import type { Device } from '../../detector/session.ts';
@@ -61,7 +61,7 @@ function parseWords():
   try {
     return parseArgs({ options }).values;
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${errorText(error)}\n`);
     return undefined;
   }
 }
