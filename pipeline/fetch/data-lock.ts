@@ -21,15 +21,20 @@ const entrySchema = v.strictObject({
   place: v.string(),
   date: v.string(),
 });
-const lockSchema = v.strictObject({
-  lock_version: v.literal(1),
-  artefacts: v.record(v.string(), entrySchema),
-});
+const entries = v.record(v.string(), entrySchema);
+const lockSchema = v.variant('lock_version', [
+  v.strictObject({ lock_version: v.literal(2), assets: entries }),
+  // Before version 0.2.
+  v.pipe(
+    v.strictObject({ lock_version: v.literal(1), artefacts: entries }),
+    v.transform(lock => ({ lock_version: 2 as const, assets: lock.artefacts })),
+  ),
+]);
 
 export type LockEntry = v.InferOutput<typeof entrySchema>;
 export type LockEntries = Readonly<Record<string, LockEntry>>;
 
-/** What the first good copy of each artefact was; empty where there is no lock file yet. */
+/** What the first good copy of each asset was; empty where there is no lock file yet. */
 export async function readLock(dataRoot: string): Promise<LockEntries> {
   const path = join(dataRoot, LOCK_NAME);
   let text: string;
@@ -40,7 +45,7 @@ export async function readLock(dataRoot: string): Promise<LockEntries> {
     throw error;
   }
   try {
-    return v.parse(lockSchema, JSON.parse(text)).artefacts;
+    return v.parse(lockSchema, JSON.parse(text)).assets;
   } catch (cause) {
     throw new LxmertDataError('ERR_LOCK', {
       what: 'the lock file is damaged',
@@ -57,7 +62,7 @@ export async function addToLock(dataRoot: string, name: string, entry: LockEntry
   const entries = { ...(await readLock(dataRoot)), [name]: entry };
   const sorted = Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));
   const path = join(dataRoot, LOCK_NAME);
-  const text = `${JSON.stringify({ lock_version: 1, artefacts: sorted }, null, 2)}\n`;
+  const text = `${JSON.stringify({ lock_version: 2, assets: sorted }, null, 2)}\n`;
   await writeAtomically(path, 'lock', file => file.writeFile(text), { force: true });
 }
 

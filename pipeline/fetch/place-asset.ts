@@ -5,7 +5,7 @@ import type { StageContext } from '../events.ts';
 import { copyAtomically, moveAtomically } from '../files/atomic.ts';
 import { readNlvr2 } from '../annotations/raw-files.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
-import type { Artefact, Source } from '../manifest/load.ts';
+import type { Asset, Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { targetPath } from './asset-files.ts';
 import { checkContent, digestFile, digestHandle } from './check-content.ts';
@@ -34,8 +34,8 @@ export interface StoreSteps {
 export interface PlaceOptions {
   readonly dataRoot: string;
   readonly name: string;
-  readonly artefact: Artefact;
-  /** How the files hold the artefact. */
+  readonly asset: Asset;
+  /** How the files hold the asset. */
   readonly get: Source['get'];
   readonly member?: string | undefined;
   readonly split?: 'train' | 'valid' | 'test' | undefined;
@@ -51,19 +51,19 @@ export interface PlaceOptions {
 }
 
 /**
- * Checks files that hold an artefact, and puts it in place. Throws MirrorFault where they are not the artefact; nothing
+ * Checks files that hold an asset, and puts it in place. Throws MirrorFault where they are not the asset; nothing
  * stands under the final name before all checks have passed.
  */
-export async function placeArtefact(options: PlaceOptions): Promise<FileDigest> {
-  const { artefact, get, dataRoot } = options;
-  const target = join(dataRoot, targetPath(artefact));
+export async function placeAsset(options: PlaceOptions): Promise<FileDigest> {
+  const { asset, get, dataRoot } = options;
+  const target = join(dataRoot, targetPath(asset));
   await mkdir(dirname(target), { recursive: true });
-  if (artefact.kind === 'features') return placeStore(options, target);
-  if (get === 'raw') return placeMade(options, artefact, target);
-  if (get !== 'file') throw new MirrorFault('unsupported', `${artefact.kind} inside a zip`);
+  if (asset.kind === 'features') return placeStore(options, target);
+  if (get === 'raw') return placeMade(options, asset, target);
+  if (get !== 'file') throw new MirrorFault('unsupported', `${asset.kind} inside a zip`);
   const path = options.paths[0]!;
   const digest = options.digest ?? (await digestFile(path, options.context.signal));
-  await checkContent(path, artefact, digest);
+  await checkContent(path, asset, digest);
   checkLock(options, digest);
   if (options.areForeign) await copyIn(path, target, digest);
   else await moveAtomically(path, target);
@@ -72,12 +72,12 @@ export async function placeArtefact(options: PlaceOptions): Promise<FileDigest> 
 
 async function placeMade(
   { paths, split, context, ...options }: PlaceOptions,
-  artefact: Exclude<Artefact, { kind: 'features' }>,
+  asset: Exclude<Asset, { kind: 'features' }>,
   target: string,
 ): Promise<FileDigest> {
   const records = readNlvr2(paths[0]!, split ?? 'train', context.signal);
   const check = async (made: FileDigest, partialPath: string): Promise<void> => {
-    await checkContent(partialPath, artefact, made);
+    await checkContent(partialPath, asset, made);
     checkLock(options, made);
   };
   try {
@@ -91,7 +91,7 @@ async function placeMade(
 
 /** Made under another name, read again from the disk, and only then renamed. */
 async function placeStore(options: PlaceOptions, target: string): Promise<FileDigest> {
-  const { artefact, paths, steps, context } = options;
+  const { asset, paths, steps, context } = options;
   const member = options.get === 'file' ? undefined : options.member;
   const staged = join(options.dataRoot, '.downloads', 'stores', basename(target));
   await mkdir(dirname(staged), { recursive: true });
@@ -106,7 +106,7 @@ async function placeStore(options: PlaceOptions, target: string): Promise<FileDi
   try {
     if (!result.ok)
       throw new MirrorFault('wrong-content', `${result.errors} problems in its rows; they are listed above`);
-    const expected = artefact.kind === 'features' ? artefact.rows : undefined;
+    const expected = asset.kind === 'features' ? asset.rows : undefined;
     if (expected !== undefined && result.rows !== expected) {
       throw new MirrorFault('wrong-content', `${result.rows} rows, expected ${expected}`);
     }

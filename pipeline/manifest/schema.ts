@@ -95,18 +95,18 @@ const estimate = v.strictObject({
   zip_bytes: v.optional(count),
 });
 
-const artefactFields = {
+const assetFields = {
   target: safePath,
   estimate: v.optional(estimate),
   note: v.optional(v.string()),
   sources: v.pipe(v.array(sourceSchema), v.minLength(1)),
 };
 
-export const artefactSchema = v.variant('kind', [
-  v.strictObject({ kind: v.literal('features'), ...artefactFields, rows: v.optional(count) }),
+export const assetSchema = v.variant('kind', [
+  v.strictObject({ kind: v.literal('features'), ...assetFields, rows: v.optional(count) }),
   v.strictObject({
     kind: v.literal('json'),
-    ...artefactFields,
+    ...assetFields,
     schema: v.picklist(['vqa', 'vqa-test', 'gqa', 'gqa-test', 'nlvr2', 'pretrain']),
     first_rows: v.optional(count),
     records: v.optional(count),
@@ -115,7 +115,7 @@ export const artefactSchema = v.variant('kind', [
   }),
   v.strictObject({
     kind: v.literal('table'),
-    ...artefactFields,
+    ...assetFields,
     schema: v.picklist(['ans2label', 'label2ans', 'all-ans', 'lines']),
     records: v.optional(count),
     size: v.optional(count),
@@ -123,7 +123,7 @@ export const artefactSchema = v.variant('kind', [
   }),
   v.strictObject({
     kind: v.literal('weights'),
-    ...artefactFields,
+    ...assetFields,
     format: v.picklist(['torch', 'caffe']),
     size: v.optional(count),
     sha256: v.optional(sha256),
@@ -135,19 +135,19 @@ export const datasetSchema = v.strictObject({
   common: v.array(v.string()),
   default_splits: v.pipe(v.array(v.string()), v.minLength(1)),
   splits: v.record(v.string(), v.array(v.string())),
-  totals: v.optional(v.array(v.strictObject({ artefacts: v.array(v.string()), records: count }))),
+  totals: v.optional(v.array(v.strictObject({ assets: v.array(v.string()), records: count }))),
 });
 
 export const manifestSchema = v.strictObject({
   manifest_version: v.literal(1),
   mirrors: v.record(name, mirrorSchema),
   datasets: v.record(name, datasetSchema),
-  artefacts: v.record(safePath, artefactSchema),
+  assets: v.record(safePath, assetSchema),
 });
 
 export type Manifest = v.InferOutput<typeof manifestSchema>;
 export type Mirror = v.InferOutput<typeof mirrorSchema>;
 export type Source = v.InferOutput<typeof sourceSchema>;
-export type Artefact = v.InferOutput<typeof artefactSchema>;
-export type ArtefactKind = Artefact['kind'];
+export type Asset = v.InferOutput<typeof assetSchema>;
+export type AssetKind = Asset['kind'];
 export type Dataset = v.InferOutput<typeof datasetSchema>;
