@@ -59,15 +59,15 @@ export class Downloader {
       if (locateParts === undefined) throw new MirrorFault('unsupported', 'this kind of mirror has no parts');
       const remotes = await this.#retry(() => locateParts(source.parts, shape));
       const paths: string[] = [];
-      for (const remote of remotes) {
-        const part = join(path, basename(remote.place));
+      for (const { name: partName, remote } of remotes) {
+        const part = join(path, basename(partName));
         await this.#obtain(name, source.mirror, remote, part);
         paths.push(part);
       }
       return { paths, digest: undefined };
     }
-    const { path: place, id, link } = source;
-    const found = await this.#retry(() => provider.locate({ place: { path: place, id, link }, shape }));
+    const { path: file, id, link } = source;
+    const found = await this.#retry(() => provider.locate({ location: { path: file, id, link }, shape }));
     const remote = withKnownFacts(found, asset, source, locked);
     return { paths: [path], digest: await this.#obtain(name, source.mirror, remote, path) };
   }
@@ -90,7 +90,7 @@ export class Downloader {
     }
     await mkdir(join(path, '..'), { recursive: true });
     await access(join(path, '..'));
-    context.emit({ event: 'note', message: `${name}: from ${mirror}, ${remote.place}` });
+    context.emit({ event: 'note', message: `${name}: from ${mirror}, ${remote.description}` });
     const { limit } = this.#mirror(mirror);
     return downloadFile(remote, {
       path,
@@ -137,6 +137,7 @@ export class Downloader {
       client: this.#client,
       environment,
       signal: context.signal,
+      givenBase: manifest.given_bases?.[name],
     });
     const made = { provider, limit: pLimit(mirror.max_connections ?? 8) };
     this.#mirrors.set(name, made);

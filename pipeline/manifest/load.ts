@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkSource } from '../mirrors/registry.ts';
 import { v } from '../schema.ts';
 import { errorText, LxmertDataError } from '../errors.ts';
 import { isJson, type Json, withCurrentKeys } from './former-keys.ts';
@@ -160,11 +161,9 @@ function checkReferences(manifest: Manifest, where: string): void {
         : undefined;
       if (mirror === undefined) {
         fail(`${path}.sources[${index}].mirror`, `there is no mirror "${source.mirror}"`);
-      } else if ('path' in source && mirror.provider === 'google-drive' && mirror.folder === undefined) {
-        fail(
-          `${path}.sources[${index}].path`,
-          `mirror "${source.mirror}" has no folder, so an "id" is needed`,
-        );
+      } else if (source.get !== 'parts-member') {
+        const wrong = checkSource(source.mirror, mirror, source);
+        if (wrong !== undefined) fail(`${path}.sources[${index}].${wrong.field}`, wrong.problem);
       }
       if (source.get === 'raw' && asset.kind !== 'json') {
         fail(`${path}.sources[${index}].get`, 'only JSON assets can be made from "raw"');
@@ -199,8 +198,7 @@ function applyBaseUrls(manifest: Manifest, baseUrls: Readonly<Record<string, str
       });
     }
     const allowHttp = new URL(base).protocol === 'http:' ? { allow_http: true } : {};
-    const api = mirror.provider === 'google-drive' ? { api_base: base } : {};
-    mirrors[name] = { ...mirror, base, ...allowHttp, ...api, dead: undefined };
+    mirrors[name] = { ...mirror, base, ...allowHttp, dead: undefined };
   }
-  return { ...manifest, mirrors };
+  return { ...manifest, mirrors, given_bases: baseUrls };
 }
