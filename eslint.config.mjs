@@ -1,5 +1,7 @@
 import tseslint from 'typescript-eslint';
 
+const ATOMIC = 'Final names are given by pipeline/files/atomic.ts alone.';
+
 export default tseslint.config(
   { ignores: ['dist/', 'data/', 'node_modules/', '.venv/'] },
   ...tseslint.configs.strictTypeChecked,
@@ -20,6 +22,27 @@ export default tseslint.config(
         { allowNumber: true, allowBoolean: true },
       ],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+    },
+  },
+  {
+    files: ['pipeline/**/*.ts'],
+    ignores: ['pipeline/files/atomic.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            {
+              name: 'node:fs',
+              importNames: ['rename', 'renameSync', 'promises', 'default'],
+              message: ATOMIC,
+            },
+            { name: 'node:fs/promises', importNames: ['rename', 'default'], message: ATOMIC },
+            { name: 'fs', message: ATOMIC },
+            { name: 'fs/promises', message: ATOMIC },
+          ],
+        },
+      ],
     },
   },
   {

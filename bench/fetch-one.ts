@@ -8,7 +8,7 @@ const client = createHttpClient({ environment: {} });
 await downloadFile(
   {
     identity: url,
-    place: url,
+    description: url,
     shape: 'zip',
     maxConnections: 8,
     open: ({ headers, signal }) => client.request({ url, headers, signal, allowHttp: true }),

@@ -102,7 +102,7 @@ async function downloadOnce(number: number): Promise<void> {
         const result = await downloadFile(
           {
             identity: String(number),
-            place: server.url,
+            description: server.url,
             shape: 'zip',
             maxConnections: 8,
             sizeBytes: sizeKnown ? versions[0]!.length : undefined,

@@ -56,7 +56,7 @@ export function isErrno(error: unknown, ...codes: readonly string[]): error is N
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
 
-/** The message of whatever was thrown. */
+/** What an error says, for messages that quote it. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 
 /** One element of the outermost array, or one `"key": value` of the outermost object, as it stands in the file. */
 export interface TopLevelElement {
@@ -129,7 +129,7 @@ export function parseEntry(path: string, element: TopLevelElement): [key: string
 }
 
 function notJson(path: string, element: TopLevelElement, cause: unknown): LxmertDataError {
-  const got = cause instanceof Error ? cause.message : String(cause);
+  const got = errorText(cause);
   return new LxmertDataError('ERR_INPUT', {
     what: 'not valid JSON',
     where: `${path}, element at byte ${element.offset}`,

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
-import { partialPath, publish, removeStalePartials } from '../files/atomic.ts';
-import { describeWriteFailure } from '../files/checks.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { type PublishOptions, writeAtomically } from '../files/atomic.ts';
 import { formatPythonValue } from './python-json.ts';
 import type { PythonValue } from './python-json.ts';
 
@@ -13,42 +12,49 @@ export interface WrittenList {
 
 const FLUSH_CHARACTERS = 1 << 20;
 
-/** Writes a list as `json.dump(list, file, indent=4, sort_keys=True)` would, record by record, and names it when complete. */
+/**
+ * Writes a list as `json.dump(list, file, indent=4, sort_keys=True)` would, record by record, and names it when
+ * complete. `check` sees the complete file under its temporary name and may refuse it.
+ */
 export async function writePythonList(
   path: string,
   batches: AsyncIterable<readonly PythonValue[]>,
+  {
+    check,
+    ...options
+  }: PublishOptions & { check?: (list: WrittenList, partialPath: string) => Promise<void> } = {},
 ): Promise<WrittenList> {
-  await removeStalePartials(path);
-  const partial = partialPath(path, 'json');
+  const write = async (file: FileHandle, partialPath: string): Promise<WrittenList> => {
+    const list = await writeList(file, batches);
+    await check?.(list, partialPath);
+    return list;
+  };
+  return await writeAtomically(path, 'json', write, options);
+}
+
+async function writeList(
+  file: FileHandle,
+  batches: AsyncIterable<readonly PythonValue[]>,
+): Promise<WrittenList> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
   let records = 0;
-  const file = await open(partial, 'wx');
-  try {
-    let pending = '[';
-    const flush = async (): Promise<void> => {
-      const bytes = Buffer.from(pending, 'latin1'); // escaped text is ASCII
-      hash.update(bytes);
-      await file.writeFile(bytes);
-      sizeBytes += bytes.length;
-      pending = '';
-    };
-    for await (const batch of batches) {
-      for (const record of batch) {
-        pending += `${records === 0 ? '' : ','}\n    ${formatPythonValue(record, 1)}`;
-        records++;
-        if (pending.length >= FLUSH_CHARACTERS) await flush();
-      }
+  let pending = '[';
+  const flush = async (): Promise<void> => {
+    const bytes = Buffer.from(pending, 'latin1'); // escaped text is ASCII
+    hash.update(bytes);
+    await file.writeFile(bytes);
+    sizeBytes += bytes.length;
+    pending = '';
+  };
+  for await (const batch of batches) {
+    for (const record of batch) {
+      pending += `${records === 0 ? '' : ','}\n    ${formatPythonValue(record, 1)}`;
+      records++;
+      if (pending.length >= FLUSH_CHARACTERS) await flush();
     }
-    pending += records === 0 ? ']' : '\n]';
-    await flush();
-    await file.sync();
-    await file.close();
-    await publish(partial, path);
-    return { records, sizeBytes, sha256: hash.digest('hex') };
-  } catch (error) {
-    await file.close().catch(() => undefined);
-    await rm(partial, { force: true });
-    throw await describeWriteFailure(path, 0, error);
   }
+  pending += records === 0 ? ']' : '\n]';
+  await flush();
+  return { records, sizeBytes, sha256: hash.digest('hex') };
 }

@@ -1,14 +1,14 @@
 import { formatBytes } from '../files/format-bytes.ts';
 import { targetPath } from '../fetch/asset-files.ts';
 import { type LockEntry, readLock } from '../fetch/data-lock.ts';
-import { selectArtefacts } from '../manifest/select.ts';
+import { selectAssets } from '../manifest/select.ts';
 import { type Manifest, orderSources } from '../manifest/load.ts';
 import type { HealthReport, HealthRow, HealthSection, Tone } from '../report/health-page.ts';
 import { formatCount } from '../show-text.ts';
-import type { ArtefactStatus, DataStatus } from '../stages/status.ts';
+import type { AssetStatus, DataStatus } from '../stages/status.ts';
 import type { DatasetReport } from '../stages/verify-dataset.ts';
 
-const STATES: Readonly<Record<ArtefactStatus['state'], readonly [words: string, tone: Tone]>> = {
+const STATES: Readonly<Record<AssetStatus['state'], readonly [words: string, tone: Tone]>> = {
   present: ['present', 'good'],
   unlocked: ['present, not locked', 'warn'],
   differs: ['not as locked', 'bad'],
@@ -23,8 +23,8 @@ export async function describeStatus(
   dataRoot: string,
 ): Promise<HealthReport> {
   const lock = await readLock(dataRoot);
-  const all = new Map(status.datasets.flatMap(({ artefacts }) => artefacts).map(file => [file.name, file]));
-  const count = (...states: readonly ArtefactStatus['state'][]): number =>
+  const all = new Map(status.datasets.flatMap(({ assets }) => assets).map(file => [file.name, file]));
+  const count = (...states: readonly AssetStatus['state'][]): number =>
     [...all.values()].filter(({ state }) => states.includes(state)).length;
   const there = count('present', 'unlocked');
   const differing = count('differs');
@@ -39,19 +39,19 @@ export async function describeStatus(
       { value: formatBytes(status.usedBytes), label: 'used' },
       { value: formatBytes(status.freeBytes), label: 'free on that disk' },
     ],
-    sections: status.datasets.map(({ dataset, artefacts }): HealthSection => {
-      const present = artefacts.filter(({ state }) => state === 'present' || state === 'unlocked').length;
-      const tone = artefacts.some(({ state }) => state === 'differs')
+    sections: status.datasets.map(({ dataset, assets }): HealthSection => {
+      const present = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
+      const tone = assets.some(({ state }) => state === 'differs')
         ? 'bad'
-        : present === artefacts.length
+        : present === assets.length
           ? 'good'
           : 'plain';
       return {
         title: manifest.datasets[dataset]?.title ?? dataset,
-        state: `${present} of ${artefacts.length} files`,
+        state: `${present} of ${assets.length} files`,
         tone,
         columns: ['Size', 'From', 'What to do'],
-        rows: artefacts.map((file): HealthRow => {
+        rows: assets.map((file): HealthRow => {
           const [state, stateTone] = STATES[file.state];
           const size = file.bytes === 0 ? '' : formatBytes(file.bytes);
           const from = describeOrigin(manifest, file.name, lock[file.name]);
@@ -92,18 +92,18 @@ export async function describeDatasets(
         tone: problems === 0 ? 'good' : 'bad',
       },
     ],
-    sections: reports.map(({ dataset, ok, artefacts, problems: found }) => ({
+    sections: reports.map(({ dataset, ok, assets, problems: found }) => ({
       title: manifest.datasets[dataset]?.title ?? dataset,
       state: ok ? 'complete and sound' : `${found.length} problem${found.length === 1 ? '' : 's'}`,
       tone: ok ? 'good' : 'bad',
       columns: ['From'],
-      rows: artefacts.map(({ name, file, ok: fine }) => ({
+      rows: assets.map(({ name, file, ok: fine }) => ({
         what: file,
         state: fine ? 'sound' : 'not sound',
         tone: fine ? 'good' : 'bad',
         cells: [describeOrigin(manifest, name, lock[name])],
       })),
-      problems: found.map(({ artefact, what, hint }) => ({ where: artefact, what, mend: hint })),
+      problems: found.map(({ asset, what, hint }) => ({ where: asset, what, mend: hint })),
     })),
   };
 }
@@ -112,20 +112,20 @@ export async function describeDatasets(
 function describeOrigin(manifest: Manifest, name: string, entry: LockEntry | undefined): string {
   if (entry !== undefined)
     return `${manifest.mirrors[entry.mirror]?.title ?? entry.mirror}, ${entry.place}, ${entry.date.slice(0, 10)}`;
-  const sources = orderSources(manifest, manifest.artefacts[name]!);
+  const sources = orderSources(manifest, manifest.assets[name]!);
   const mirrors = [...new Set(sources.map(({ mirror }) => mirror))];
   const isDead = (mirror: string): boolean => manifest.mirrors[mirror]?.dead !== undefined;
   return `to be had from ${mirrors.map(mirror => (isDead(mirror) ? `${mirror} (dead)` : mirror)).join(', ')}`;
 }
 
-function mendFile({ name, state }: ArtefactStatus, manifest: Manifest, dataset: string): string {
+function mendFile({ name, state }: AssetStatus, manifest: Manifest, dataset: string): string {
   if (state === 'present') return '';
   const fetch = `lxmert-data fetch ${dataset}${splitOf(name, manifest, dataset)}`;
   switch (state) {
     case 'unlocked':
       return `${fetch} checks and locks it`;
     case 'differs':
-      return `move ${targetPath(manifest.artefacts[name]!)} away, then ${fetch}`;
+      return `move ${targetPath(manifest.assets[name]!)} away, then ${fetch}`;
     case 'partial':
       return `${fetch} goes on where it stopped`;
     case 'missing':
@@ -135,7 +135,7 @@ function mendFile({ name, state }: ArtefactStatus, manifest: Manifest, dataset: 
 
 /** The option that takes in a file which the data set does not take by default. */
 function splitOf(name: string, manifest: Manifest, dataset: string): string {
-  if (selectArtefacts(manifest, { datasets: [dataset] }).includes(name)) return '';
+  if (selectAssets(manifest, { datasets: [dataset] }).includes(name)) return '';
   const splits = Object.entries(manifest.datasets[dataset]!.splits);
   const split = splits.find(([, names]) => names.includes(name));
   return split === undefined ? '' : ` --split ${split[0]}`;

@@ -7,10 +7,10 @@ export function describeDatasetReport(report: DatasetReport): string[] {
   const lines = [
     `${report.dataset}: ${report.ok ? 'complete and sound' : `${report.problems.length} problem(s)`}`,
   ];
-  const width = Math.max(...report.artefacts.map(({ file }) => file.length), 0);
-  for (const { file, ok } of report.artefacts) lines.push(`  ${file.padEnd(width)}  ${ok ? 'ok' : 'NOT OK'}`);
-  for (const { artefact, what, hint } of report.problems.slice(0, MAX_LISTED)) {
-    lines.push(`  ${artefact}: ${what}`, `    what to do: ${hint}`);
+  const width = Math.max(...report.assets.map(({ file }) => file.length), 0);
+  for (const { file, ok } of report.assets) lines.push(`  ${file.padEnd(width)}  ${ok ? 'ok' : 'NOT OK'}`);
+  for (const { asset, what, hint } of report.problems.slice(0, MAX_LISTED)) {
+    lines.push(`  ${asset}: ${what}`, `    what to do: ${hint}`);
   }
   const hidden = report.problems.length - MAX_LISTED;
   if (hidden > 0) lines.push(`  … and ${hidden} more; --report FILE.json writes all of them`);

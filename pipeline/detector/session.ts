@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as ort from 'onnxruntime-node';
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import { checkRunning, type GuardState } from './device-guard.ts';
 import { ATTRIBUTE_CLASSES, FEATURE_SIZE, OBJECT_CLASSES } from './model/network.ts';
 import type { NetworkInput } from './image/network-input.ts';
@@ -144,7 +144,7 @@ export class DetectorSession {
 
 /** The first line without the place in onnxruntime's sources. */
 function describeFailure(failure: unknown): string {
-  const message = failure instanceof Error ? failure.message : String(failure);
+  const message = errorText(failure);
   return message.split('\n')[0]!.replace(/^.* was false\. /, '');
 }
 

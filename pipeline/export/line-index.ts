@@ -1,6 +1,5 @@
-import { open, rm } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
-import { partialPath, publish, removeStalePartials } from '../files/atomic.ts';
+import { writeAtomically } from '../files/atomic.ts';
 
 const LINE_FEED = 10;
 
@@ -15,10 +14,8 @@ export class LineIndex {
   }
 
   /** An index beside `tsv`, which may be there already or not: without its TSV it is a leftover. */
-  static async plan(tsv: string): Promise<LineIndex> {
-    const path = tsv.replace(/\.tsv$/, '.lineidx');
-    await removeStalePartials(path);
-    return new LineIndex(path);
+  static plan(tsv: string): LineIndex {
+    return new LineIndex(tsv.replace(/\.tsv$/, '.lineidx'));
   }
 
   /** Counts rows in; fails where one is more than a line, since its readers take lines for rows. */
@@ -37,20 +34,9 @@ export class LineIndex {
     }
   }
 
+  /** Writes the index, in place of one that an earlier export left. */
   async publish(): Promise<void> {
-    const partial = partialPath(this.#path, 'lineidx');
-    try {
-      const file = await open(partial, 'w');
-      try {
-        await file.writeFile(this.#offsets.map(offset => `${offset}\n`).join(''));
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await publish(partial, this.#path);
-    } catch (error) {
-      await rm(partial, { force: true });
-      throw error;
-    }
+    const text = this.#offsets.map(offset => `${offset}\n`).join('');
+    await writeAtomically(this.#path, 'lineidx', file => file.writeFile(text), { force: true });
   }
 }

@@ -1,7 +1,6 @@
-import { open, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { StageContext } from '../events.ts';
-import { partialPath, publish } from '../files/atomic.ts';
+import { writeAtomically } from '../files/atomic.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
 import { buildStore } from '../store/build-store.ts';
 import type { DetectorName } from './contract.ts';
@@ -21,7 +20,7 @@ export async function publishRows(
   const source = openOrderedRows(folder, ids, name);
   try {
     if (out.endsWith('.tsv')) {
-      await copyRows(source, out);
+      await copyRows(source, out, force);
       return true;
     }
     const plan = { out, dtype: 'f32', skipBad: false, force, detector, checkRowCount: false } as const;
@@ -31,19 +30,16 @@ export async function publishRows(
   }
 }
 
-async function copyRows(source: ByteSource, out: string): Promise<void> {
-  const partial = partialPath(out, 'tsv');
-  const file = await open(partial, 'w');
-  try {
-    const chunk = Buffer.allocUnsafe(1 << 20);
-    for (let read = await source.read(chunk); read > 0; read = await source.read(chunk)) {
-      await file.writeFile(chunk.subarray(0, read));
-    }
-    await file.sync();
-    await file.close();
-    await publish(partial, out);
-  } finally {
-    await file.close().catch(() => undefined);
-    await rm(partial, { force: true });
-  }
+async function copyRows(source: ByteSource, out: string, force: boolean): Promise<void> {
+  await writeAtomically(
+    out,
+    'tsv',
+    async file => {
+      const chunk = Buffer.allocUnsafe(1 << 20);
+      for (let read = await source.read(chunk); read > 0; read = await source.read(chunk)) {
+        await file.writeFile(chunk.subarray(0, read));
+      }
+    },
+    { force },
+  );
 }

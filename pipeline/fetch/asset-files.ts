@@ -1,35 +1,35 @@
 import { posix } from 'node:path';
-import type { Artefact, Source } from '../manifest/load.ts';
+import type { Asset, Source } from '../manifest/load.ts';
 import type { FileShape } from '../net/file-shape.ts';
 
-/** Path of the artefact in its final form, below the data root. */
-export function targetPath(artefact: Artefact): string {
-  return artefact.kind === 'features' ? `${artefact.target}.safetensors` : artefact.target;
+/** Path of the asset in its final form, below the data root. */
+export function targetPath(asset: Asset): string {
+  return asset.kind === 'features' ? `${asset.target}.safetensors` : asset.target;
 }
 
-/** Where a source's download lies while it is worked on, below the data root; equal for artefacts that share a zip. */
-export function downloadPath(artefact: Artefact, source: Source): string {
+/** Where a source's download lies while it is worked on, below the data root; equal for assets that share a zip. */
+export function downloadPath(asset: Asset, source: Source): string {
   const root = `.downloads/${source.mirror}`;
   if (source.get === 'parts-member') return `${root}/${posix.dirname(source.parts)}`;
-  const extension = artefact.kind === 'features' && source.get === 'file' ? '.tsv' : '';
+  const extension = asset.kind === 'features' && source.get === 'file' ? '.tsv' : '';
   if (source.path !== undefined) return `${root}/${source.path}`;
-  if (source.id !== undefined) return `${root}/${source.id}/${posix.basename(artefact.target)}${extension}`;
-  return `${root}/${posix.basename(artefact.target)}${extension}`;
+  if (source.id !== undefined) return `${root}/${source.id}/${posix.basename(asset.target)}${extension}`;
+  return `${root}/${posix.basename(asset.target)}${extension}`;
 }
 
 /** What the first bytes of a source's download must look like. */
-export function sourceShape(artefact: Artefact, source: Source): FileShape {
+export function sourceShape(asset: Asset, source: Source): FileShape {
   if (source.get === 'zip-member' || source.get === 'parts-member') return 'zip';
   if (source.get === 'raw') return 'json-lines';
-  switch (artefact.kind) {
+  switch (asset.kind) {
     case 'features':
       return 'tsv';
     case 'weights':
-      return artefact.format;
+      return asset.format;
     case 'json':
       return 'json';
     case 'table':
-      return artefact.schema === 'lines' ? 'text' : 'json';
+      return asset.schema === 'lines' ? 'text' : 'json';
   }
 }
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { type FileHandle, readFile, stat } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
+import { openRegular } from '../files/open-checked.ts';
 import { parseElement, parseEntry, readTopLevel } from '../annotations/top-level.ts';
-import type { Artefact } from '../manifest/load.ts';
+import type { Asset } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { checkWeights } from './check-weights.ts';
 
@@ -13,38 +13,42 @@ export interface FileDigest {
 }
 
 export async function digestFile(path: string, signal?: AbortSignal): Promise<FileDigest> {
+  const file = await openRegular(path);
+  return await digestHandle(file, signal).finally(() => file.close());
+}
+
+/** Digest of all that an open file holds. */
+export async function digestHandle(file: FileHandle, signal?: AbortSignal): Promise<FileDigest> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  for await (const chunk of createReadStream(path, {
-    highWaterMark: 1 << 20,
-    signal,
-  }) as AsyncIterable<Buffer>) {
+  const stream = file.createReadStream({ start: 0, highWaterMark: 1 << 20, autoClose: false, signal });
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
     hash.update(chunk);
     sizeBytes += chunk.length;
   }
   return { sizeBytes, sha256: hash.digest('hex') };
 }
 
-type Plain = Exclude<Artefact, { kind: 'features' }>;
+type Plain = Exclude<Asset, { kind: 'features' }>;
 
 /**
- * Whether a file is what the manifest expects of the artefact: size, hash, first bytes, and every record of a JSON.
+ * Whether a file is what the manifest expects of the asset: size, hash, first bytes, and every record of a JSON.
  * Throws MirrorFault `wrong-content` or `wrong-hash`.
  */
-export async function checkContent(path: string, artefact: Plain, digest: FileDigest): Promise<void> {
-  if (artefact.size !== undefined && artefact.size !== digest.sizeBytes) {
-    throw wrong(`${digest.sizeBytes} bytes, expected ${artefact.size}`);
+export async function checkContent(path: string, asset: Plain, digest: FileDigest): Promise<void> {
+  if (asset.size !== undefined && asset.size !== digest.sizeBytes) {
+    throw wrong(`${digest.sizeBytes} bytes, expected ${asset.size}`);
   }
-  if (artefact.sha256 !== undefined && artefact.sha256 !== digest.sha256) {
-    throw new MirrorFault('wrong-hash', `sha256 ${digest.sha256}, expected ${artefact.sha256}`);
+  if (asset.sha256 !== undefined && asset.sha256 !== digest.sha256) {
+    throw new MirrorFault('wrong-hash', `sha256 ${digest.sha256}, expected ${asset.sha256}`);
   }
-  if (artefact.kind === 'weights') {
-    await checkWeights(path, artefact.format).catch(rethrowInput);
+  if (asset.kind === 'weights') {
+    await checkWeights(path, asset.format).catch(rethrowInput);
     return;
   }
-  const records = await countRecords(path, artefact.schema).catch(rethrowInput);
-  if (artefact.records !== undefined && records !== artefact.records) {
-    throw wrong(`${records} records, expected ${artefact.records}`);
+  const records = await countRecords(path, asset.schema).catch(rethrowInput);
+  if (asset.records !== undefined && records !== asset.records) {
+    throw wrong(`${records} records, expected ${asset.records}`);
   }
 }
 

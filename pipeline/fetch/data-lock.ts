@@ -1,8 +1,11 @@
-import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { v } from '../schema.ts';
-import { isErrno, LxmertDataError } from '../errors.ts';
-import { partialPath, publish } from '../files/atomic.ts';
+import { errorText, isErrno, LxmertDataError } from '../errors.ts';
+import { writeAtomically } from '../files/atomic.ts';
+import { readRegular } from '../files/open-checked.ts';
+
+/** A thousand entries are a third of a megabyte. */
+const MAX_BYTES = 64 << 20;
 
 export const LOCK_NAME = 'lxmert-data.lock.json';
 
@@ -18,31 +21,36 @@ const entrySchema = v.strictObject({
   place: v.string(),
   date: v.string(),
 });
-const lockSchema = v.strictObject({
-  lock_version: v.literal(1),
-  artefacts: v.record(v.string(), entrySchema),
-});
+const entries = v.record(v.string(), entrySchema);
+const lockSchema = v.variant('lock_version', [
+  v.strictObject({ lock_version: v.literal(2), assets: entries }),
+  // Before version 0.2.
+  v.pipe(
+    v.strictObject({ lock_version: v.literal(1), artefacts: entries }),
+    v.transform(lock => ({ lock_version: 2 as const, assets: lock.artefacts })),
+  ),
+]);
 
 export type LockEntry = v.InferOutput<typeof entrySchema>;
 export type LockEntries = Readonly<Record<string, LockEntry>>;
 
-/** What the first good copy of each artefact was; empty where there is no lock file yet. */
+/** What the first good copy of each asset was; empty where there is no lock file yet. */
 export async function readLock(dataRoot: string): Promise<LockEntries> {
   const path = join(dataRoot, LOCK_NAME);
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = (await readRegular(path, { maxBytes: MAX_BYTES })).toString('utf8');
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return {};
     throw error;
   }
   try {
-    return v.parse(lockSchema, JSON.parse(text)).artefacts;
+    return v.parse(lockSchema, JSON.parse(text)).assets;
   } catch (cause) {
     throw new LxmertDataError('ERR_LOCK', {
       what: 'the lock file is damaged',
       where: path,
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: errorText(cause),
       hint: 'take it from where it was shared, or delete it to trust the next downloads anew',
       cause,
     });
@@ -54,15 +62,8 @@ export async function addToLock(dataRoot: string, name: string, entry: LockEntry
   const entries = { ...(await readLock(dataRoot)), [name]: entry };
   const sorted = Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));
   const path = join(dataRoot, LOCK_NAME);
-  const partial = partialPath(path, 'lock');
-  const file = await open(partial, 'w');
-  try {
-    await file.writeFile(`${JSON.stringify({ lock_version: 1, artefacts: sorted }, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await publish(partial, path);
+  const text = `${JSON.stringify({ lock_version: 2, assets: sorted }, null, 2)}\n`;
+  await writeAtomically(path, 'lock', file => file.writeFile(text), { force: true });
 }
 
 /** Where the copy at hand is not the locked one: in words; undefined where it is, or where nothing is locked. */

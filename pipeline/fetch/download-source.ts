@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import pLimit from 'p-limit';
 import type { StageContext } from '../events.ts';
 import { getMirror } from '../manifest/load.ts';
-import type { Artefact, Manifest, Source } from '../manifest/load.ts';
+import type { Asset, Manifest, Source } from '../manifest/load.ts';
 import { createHttpClient } from '../net/client.ts';
 import type { HttpClient } from '../net/client.ts';
 import { downloadFile } from '../net/download-file.ts';
@@ -50,25 +50,25 @@ export class Downloader {
   }
 
   /** Throws MirrorFault where the mirror cannot give the files; what came so far stays for the next run. */
-  async download(name: string, artefact: Artefact, source: Source, locked?: LockEntry): Promise<Downloaded> {
+  async download(name: string, asset: Asset, source: Source, locked?: LockEntry): Promise<Downloaded> {
     const { provider } = this.#mirror(source.mirror);
-    const path = join(this.#options.dataRoot, downloadPath(artefact, source));
-    const shape = sourceShape(artefact, source);
+    const path = join(this.#options.dataRoot, downloadPath(asset, source));
+    const shape = sourceShape(asset, source);
     if (source.get === 'parts-member') {
       const { locateParts } = provider;
       if (locateParts === undefined) throw new MirrorFault('unsupported', 'this kind of mirror has no parts');
       const remotes = await this.#retry(() => locateParts(source.parts, shape));
       const paths: string[] = [];
-      for (const remote of remotes) {
-        const part = join(path, basename(remote.place));
+      for (const { name: partName, remote } of remotes) {
+        const part = join(path, basename(partName));
         await this.#obtain(name, source.mirror, remote, part);
         paths.push(part);
       }
       return { paths, digest: undefined };
     }
-    const { path: place, id, link } = source;
-    const found = await this.#retry(() => provider.locate({ place: { path: place, id, link }, shape }));
-    const remote = withKnownFacts(found, artefact, source, locked);
+    const { path: file, id, link } = source;
+    const found = await this.#retry(() => provider.locate({ location: { path: file, id, link }, shape }));
+    const remote = withKnownFacts(found, asset, source, locked);
     return { paths: [path], digest: await this.#obtain(name, source.mirror, remote, path) };
   }
 
@@ -90,7 +90,7 @@ export class Downloader {
     }
     await mkdir(join(path, '..'), { recursive: true });
     await access(join(path, '..'));
-    context.emit({ event: 'note', message: `${name}: from ${mirror}, ${remote.place}` });
+    context.emit({ event: 'note', message: `${name}: from ${mirror}, ${remote.description}` });
     const { limit } = this.#mirror(mirror);
     return downloadFile(remote, {
       path,
@@ -137,6 +137,7 @@ export class Downloader {
       client: this.#client,
       environment,
       signal: context.signal,
+      givenBase: manifest.given_bases?.[name],
     });
     const made = { provider, limit: pLimit(mirror.max_connections ?? 8) };
     this.#mirrors.set(name, made);
@@ -145,18 +146,13 @@ export class Downloader {
 }
 
 /** What manifest and lock know of the file as it is downloaded; both hold, so the download is refused at once where it differs. */
-function withKnownFacts(
-  remote: RemoteFile,
-  artefact: Artefact,
-  source: Source,
-  locked?: LockEntry,
-): RemoteFile {
-  const isArtefact = source.get === 'file';
-  const own = isArtefact && artefact.kind !== 'features' ? artefact : undefined;
+function withKnownFacts(remote: RemoteFile, asset: Asset, source: Source, locked?: LockEntry): RemoteFile {
+  const isAsset = source.get === 'file';
+  const own = isAsset && asset.kind !== 'features' ? asset : undefined;
   const facts = [
     { size: source.size, sha256: source.sha256 },
     { size: own?.size, sha256: own?.sha256 },
-    ...(isArtefact ? [{ size: locked?.size, sha256: locked?.sha256 }] : []),
+    ...(isAsset ? [{ size: locked?.size, sha256: locked?.sha256 }] : []),
   ];
   const size = facts.find(fact => fact.size !== undefined)?.size;
   const sha256 = facts.find(fact => fact.sha256 !== undefined)?.sha256;

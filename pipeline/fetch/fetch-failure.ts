@@ -1,6 +1,6 @@
 import type { Manifest, Source } from '../manifest/load.ts';
 
-export interface FailedArtefact {
+export interface FailedAsset {
   readonly name: string;
   /** One a mirror that was tried. */
   readonly reasons: readonly { readonly mirror: string; readonly place: string; readonly reason: string }[];
@@ -9,7 +9,7 @@ export interface FailedArtefact {
 }
 
 /** Lines for people: every mirror with its reason, then what is left to do by hand. */
-export function describeFailed({ name, reasons, manual }: FailedArtefact): string[] {
+export function describeFailed({ name, reasons, manual }: FailedAsset): string[] {
   return [
     `${name} could not be had`,
     ...reasons.map(({ mirror, place, reason }) => `  ${mirror} (${place}): ${reason}`),

@@ -1,18 +1,18 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Artefact, Manifest } from '../manifest/load.ts';
+import type { Asset, Manifest } from '../manifest/load.ts';
 import { downloadPath } from './asset-files.ts';
 
 const SUFFIXES = ['', '.partial', '.partial-journal'] as const;
 
-/** Below the data root, the downloads that artefacts could come from. */
-export function listDownloads(artefact: Artefact): string[] {
-  return artefact.sources.map(source => downloadPath(artefact, source));
+/** Below the data root, the downloads that assets could come from. */
+export function listDownloads(asset: Asset): string[] {
+  return asset.sources.map(source => downloadPath(asset, source));
 }
 
 /**
- * Removes what lies in `.downloads` for artefacts that are in place: partial files of mirrors that were left, zips kept
- * for others, and the same files of mirrors that no manifest names any more. What another artefact may want stays.
+ * Removes what lies in `.downloads` for assets that are in place: partial files of mirrors that were left, zips kept
+ * for others, and the same files of mirrors that no manifest names any more. What another asset may want stays.
  */
 export async function removeLeftovers(
   manifest: Manifest,
@@ -20,13 +20,13 @@ export async function removeLeftovers(
   inPlace: readonly string[],
 ): Promise<void> {
   const done = new Set(inPlace);
-  const others = Object.entries(manifest.artefacts).filter(([name]) => !done.has(name));
-  const wanted = others.flatMap(([, artefact]) => listDownloads(artefact));
+  const others = Object.entries(manifest.assets).filter(([name]) => !done.has(name));
+  const wanted = others.flatMap(([, asset]) => listDownloads(asset));
   const ours = inPlace.flatMap(name => {
-    const artefact = manifest.artefacts[name]!;
+    const asset = manifest.assets[name]!;
     // Parts lie in a folder that they may share with others' parts.
-    return artefact.sources.flatMap(source =>
-      source.get === 'parts-member' ? [] : [downloadPath(artefact, source)],
+    return asset.sources.flatMap(source =>
+      source.get === 'parts-member' ? [] : [downloadPath(asset, source)],
     );
   });
   for (const path of ours.filter(path => !wanted.includes(path))) await removeDownload(join(dataRoot, path));

@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import type { Artefact, Manifest, Source } from '../manifest/load.ts';
+import type { Asset, Manifest, Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { downloadPath, describeSourcePlace, targetPath } from './asset-files.ts';
 import { checkContent, digestFile } from './check-content.ts';
@@ -10,16 +10,16 @@ import { addToLock } from './data-lock.ts';
 import type { LockEntries } from './data-lock.ts';
 import type { Downloader } from './download-source.ts';
 import { listManualWays } from './fetch-failure.ts';
-import type { FailedArtefact } from './fetch-failure.ts';
+import type { FailedAsset } from './fetch-failure.ts';
 import { listDownloads } from './leftovers.ts';
-import { keepDownload, placeArtefact } from './place-asset.ts';
+import { keepDownload, placeAsset } from './place-asset.ts';
 import type { PlaceOptions, StoreSteps } from './place-asset.ts';
 import { orderedSources } from './plan-fetch.ts';
-import type { PlannedArtefact } from './plan-fetch.ts';
+import type { PlannedAsset } from './plan-fetch.ts';
 import type { Recognised } from './recognise-folder.ts';
 import { readStoreSource } from './target-states.ts';
 
-export type Outcome = 'fetched' | 'present' | FailedArtefact;
+export type Outcome = 'fetched' | 'present' | FailedAsset;
 
 /** Runs tasks one after the other. */
 export type Slot = <T>(task: () => Promise<T>) => Promise<T>;
@@ -40,10 +40,10 @@ export interface ObtainOptions {
   readonly placing: Slot;
 }
 
-/** Brings one artefact into place, from the first mirror that has it, and locks it. Throws only what is not a mirror's fault. */
-export async function obtainArtefact(
-  planned: PlannedArtefact,
-  later: readonly PlannedArtefact[],
+/** Brings one asset into place, from the first mirror that has it, and locks it. Throws only what is not a mirror's fault. */
+export async function obtainAsset(
+  planned: PlannedAsset,
+  later: readonly PlannedAsset[],
   options: ObtainOptions,
 ): Promise<Outcome> {
   const { name, file, action } = planned;
@@ -65,19 +65,19 @@ export async function obtainArtefact(
 /** A file that the user put in place is checked like a download and locked. */
 async function adopt(name: string, path: string, options: ObtainOptions): Promise<Outcome> {
   const { manifest, steps, context } = options;
-  const artefact = manifest.artefacts[name]!;
+  const asset = manifest.assets[name]!;
   try {
-    if (artefact.kind === 'features') {
+    if (asset.kind === 'features') {
       const verified = await steps.verifyStore(path, context);
       const store = await readStoreSource(path);
       if (!verified.ok) throw new MirrorFault('wrong-content', 'the store is damaged');
-      if (artefact.rows !== undefined && store.rows !== artefact.rows) {
-        throw new MirrorFault('wrong-content', `${store.rows} rows, expected ${artefact.rows}`);
+      if (asset.rows !== undefined && store.rows !== asset.rows) {
+        throw new MirrorFault('wrong-content', `${store.rows} rows, expected ${asset.rows}`);
       }
       await record(name, { sizeBytes: store.size, sha256: store.sha256 }, 'in place', path, options);
     } else {
       const digest = await digestFile(path, context.signal);
-      await checkContent(path, artefact, digest);
+      await checkContent(path, asset, digest);
       await record(name, digest, 'in place', path, options);
     }
     return 'present';
@@ -90,12 +90,12 @@ async function adopt(name: string, path: string, options: ObtainOptions): Promis
 
 async function tryMirrors(
   name: string,
-  later: readonly PlannedArtefact[],
+  later: readonly PlannedAsset[],
   options: ObtainOptions,
 ): Promise<Outcome> {
   const { manifest, context } = options;
-  const reasons: FailedArtefact['reasons'][number][] = [];
-  const sources = orderedSources(manifest, manifest.artefacts[name]!, options);
+  const reasons: FailedAsset['reasons'][number][] = [];
+  const sources = orderedSources(manifest, manifest.assets[name]!, options);
   for (const source of sources) {
     try {
       await takeFrom(name, source, later, options);
@@ -116,12 +116,12 @@ async function tryMirrors(
 async function takeFrom(
   name: string,
   source: Source,
-  later: readonly PlannedArtefact[],
+  later: readonly PlannedAsset[],
   options: ObtainOptions,
 ): Promise<void> {
   const { manifest, dataRoot, lock, keep, downloader } = options;
-  const artefact = manifest.artefacts[name]!;
-  const downloaded = await options.downloading(() => downloader.download(name, artefact, source, lock[name]));
+  const asset = manifest.assets[name]!;
+  const downloaded = await options.downloading(() => downloader.download(name, asset, source, lock[name]));
   const { paths, digest } = downloaded;
   await options.placing(async () => {
     try {
@@ -138,9 +138,9 @@ async function takeFrom(
       if (error instanceof MirrorFault) await downloader.discard(downloaded);
       throw error;
     }
-    if (isNeeded(downloadPath(artefact, source), later, manifest)) return;
-    if (artefact.kind === 'features' && keep === 'zip' && source.get !== 'file') {
-      await keepDownload(paths, join(dataRoot, dirname(artefact.target)));
+    if (isNeeded(downloadPath(asset, source), later, manifest)) return;
+    if (asset.kind === 'features' && keep === 'zip' && source.get !== 'file') {
+      await keepDownload(paths, join(dataRoot, dirname(asset.target)));
     } else await downloader.discard(downloaded);
   });
 }
@@ -152,7 +152,7 @@ async function takeOwn(
   options: ObtainOptions,
 ): Promise<Outcome> {
   const { manifest } = options;
-  const manual = listManualWays(manifest, orderedSources(manifest, manifest.artefacts[name]!, {}));
+  const manual = listManualWays(manifest, orderedSources(manifest, manifest.assets[name]!, {}));
   if (found === undefined) {
     return { name, reasons: [{ mirror: folder, place: '', reason: 'no file there holds it' }], manual };
   }
@@ -169,7 +169,7 @@ async function takeOwn(
 
 type HowToPlace = Pick<PlaceOptions, 'get' | 'member' | 'split' | 'paths' | 'digest' | 'areForeign'>;
 
-/** Puts the artefact in place, locks it, and writes the TSV where it is wanted. */
+/** Puts the asset in place, locks it, and writes the TSV where it is wanted. */
 async function place(
   name: string,
   mirror: string,
@@ -178,12 +178,12 @@ async function place(
   how: HowToPlace,
 ): Promise<void> {
   const { manifest, dataRoot, lock, steps, context, keep } = options;
-  const artefact: Artefact = manifest.artefacts[name]!;
+  const asset: Asset = manifest.assets[name]!;
   const locked = lock[name];
-  const digest = await placeArtefact({ ...how, dataRoot, name, artefact, locked, steps, context });
+  const digest = await placeAsset({ ...how, dataRoot, name, asset, locked, steps, context });
   await record(name, digest, mirror, from, options);
-  if (artefact.kind !== 'features' || keep !== 'tsv') return;
-  const target = join(dataRoot, artefact.target);
+  if (asset.kind !== 'features' || keep !== 'tsv') return;
+  const target = join(dataRoot, asset.target);
   await steps.exportTsv({ store: `${target}.safetensors`, out: `${target}.tsv`, force: true }, context);
 }
 
@@ -195,13 +195,13 @@ async function record(
   { lock, manifest, dataRoot }: ObtainOptions,
 ): Promise<void> {
   if (lock[name] !== undefined) return;
-  const file = targetPath(manifest.artefacts[name]!);
+  const file = targetPath(manifest.assets[name]!);
   const date = new Date().toISOString().slice(0, 10);
   await addToLock(dataRoot, name, { file, size: sizeBytes, sha256, mirror, place, date });
 }
 
-function isNeeded(path: string, later: readonly PlannedArtefact[], manifest: Manifest): boolean {
+function isNeeded(path: string, later: readonly PlannedAsset[], manifest: Manifest): boolean {
   return later.some(
-    ({ name, action }) => action === 'fetch' && listDownloads(manifest.artefacts[name]!).includes(path),
+    ({ name, action }) => action === 'fetch' && listDownloads(manifest.assets[name]!).includes(path),
   );
 }

@@ -1,15 +1,14 @@
-import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { constants } from 'node:fs';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { partialPath, publish, removeStalePartials } from '../files/atomic.ts';
+import { copyAtomically, moveAtomically } from '../files/atomic.ts';
 import { readNlvr2 } from '../annotations/raw-files.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
-import type { Artefact, Source } from '../manifest/load.ts';
+import type { Asset, Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { targetPath } from './asset-files.ts';
-import { checkContent, digestFile } from './check-content.ts';
+import { checkContent, digestFile, digestHandle } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
 import { describeLockMismatch } from './data-lock.ts';
 import type { LockEntry } from './data-lock.ts';
@@ -35,8 +34,8 @@ export interface StoreSteps {
 export interface PlaceOptions {
   readonly dataRoot: string;
   readonly name: string;
-  readonly artefact: Artefact;
-  /** How the files hold the artefact. */
+  readonly asset: Asset;
+  /** How the files hold the asset. */
   readonly get: Source['get'];
   readonly member?: string | undefined;
   readonly split?: 'train' | 'valid' | 'test' | undefined;
@@ -52,50 +51,47 @@ export interface PlaceOptions {
 }
 
 /**
- * Checks files that hold an artefact, and puts it in place. Throws MirrorFault where they are not the artefact; nothing
+ * Checks files that hold an asset, and puts it in place. Throws MirrorFault where they are not the asset; nothing
  * stands under the final name before all checks have passed.
  */
-export async function placeArtefact(options: PlaceOptions): Promise<FileDigest> {
-  const { artefact, get, dataRoot } = options;
-  const target = join(dataRoot, targetPath(artefact));
+export async function placeAsset(options: PlaceOptions): Promise<FileDigest> {
+  const { asset, get, dataRoot } = options;
+  const target = join(dataRoot, targetPath(asset));
   await mkdir(dirname(target), { recursive: true });
-  if (artefact.kind === 'features') return placeStore(options, target);
-  if (get === 'raw') return placeMade(options, artefact, target);
-  if (get !== 'file') throw new MirrorFault('unsupported', `${artefact.kind} inside a zip`);
+  if (asset.kind === 'features') return placeStore(options, target);
+  if (get === 'raw') return placeMade(options, asset, target);
+  if (get !== 'file') throw new MirrorFault('unsupported', `${asset.kind} inside a zip`);
   const path = options.paths[0]!;
   const digest = options.digest ?? (await digestFile(path, options.context.signal));
-  await checkContent(path, artefact, digest);
+  await checkContent(path, asset, digest);
   checkLock(options, digest);
   if (options.areForeign) await copyIn(path, target, digest);
-  else await publish(path, target);
+  else await moveAtomically(path, target);
   return digest;
 }
 
 async function placeMade(
   { paths, split, context, ...options }: PlaceOptions,
-  artefact: Exclude<Artefact, { kind: 'features' }>,
+  asset: Exclude<Asset, { kind: 'features' }>,
   target: string,
 ): Promise<FileDigest> {
-  const made = `${target}.made`;
+  const records = readNlvr2(paths[0]!, split ?? 'train', context.signal);
+  const check = async (made: FileDigest, partialPath: string): Promise<void> => {
+    await checkContent(partialPath, asset, made);
+    checkLock(options, made);
+  };
   try {
-    const digest = await writePythonList(made, readNlvr2(paths[0]!, split ?? 'train', context.signal)).catch(
-      (error: unknown) => {
-        if (error instanceof LxmertDataError && error.code === 'ERR_INPUT') throw wrongContent(error);
-        throw error;
-      },
-    );
-    await checkContent(made, artefact, digest);
-    checkLock(options, digest);
-    await publish(made, target);
-    return { sizeBytes: digest.sizeBytes, sha256: digest.sha256 };
-  } finally {
-    await rm(made, { force: true });
+    const { sizeBytes, sha256 } = await writePythonList(target, records, { check });
+    return { sizeBytes, sha256 };
+  } catch (error) {
+    if (error instanceof LxmertDataError && error.code === 'ERR_INPUT') throw wrongContent(error);
+    throw error;
   }
 }
 
 /** Made under another name, read again from the disk, and only then renamed. */
 async function placeStore(options: PlaceOptions, target: string): Promise<FileDigest> {
-  const { artefact, paths, steps, context } = options;
+  const { asset, paths, steps, context } = options;
   const member = options.get === 'file' ? undefined : options.member;
   const staged = join(options.dataRoot, '.downloads', 'stores', basename(target));
   await mkdir(dirname(staged), { recursive: true });
@@ -110,7 +106,7 @@ async function placeStore(options: PlaceOptions, target: string): Promise<FileDi
   try {
     if (!result.ok)
       throw new MirrorFault('wrong-content', `${result.errors} problems in its rows; they are listed above`);
-    const expected = artefact.kind === 'features' ? artefact.rows : undefined;
+    const expected = asset.kind === 'features' ? asset.rows : undefined;
     if (expected !== undefined && result.rows !== expected) {
       throw new MirrorFault('wrong-content', `${result.rows} rows, expected ${expected}`);
     }
@@ -125,7 +121,7 @@ async function placeStore(options: PlaceOptions, target: string): Promise<FileDi
         hint: 'the disk or the memory of this machine is at fault; check them before going on',
       });
     }
-    await publish(staged, target);
+    await moveAtomically(staged, target);
     return digest;
   } finally {
     await rm(staged, { force: true });
@@ -142,21 +138,16 @@ function checkLock({ locked }: Pick<PlaceOptions, 'locked'>, digest: FileDigest)
 }
 
 async function copyIn(path: string, target: string, digest: FileDigest): Promise<void> {
-  await removeStalePartials(target);
-  const partial = partialPath(target, 'copy');
-  try {
-    await copyFile(path, partial, constants.COPYFILE_FICLONE);
-    const copied = await digestFile(partial);
-    if (copied.sha256 !== digest.sha256) {
+  await copyAtomically(path, target, {
+    check: async copy => {
+      const copied = await digestHandle(copy);
+      if (copied.sha256 === digest.sha256) return;
       throw new LxmertDataError('ERR_IO', { what: 'the copy differs from the file copied', where: path });
-    }
-    await publish(partial, target);
-  } finally {
-    await rm(partial, { force: true });
-  }
+    },
+  });
 }
 
 /** Moves a download that the user wants to keep beside the store. */
 export async function keepDownload(paths: readonly string[], folder: string): Promise<void> {
-  for (const path of paths) await rename(path, join(folder, basename(path)));
+  for (const path of paths) await moveAtomically(path, join(folder, basename(path)), { force: true });
 }

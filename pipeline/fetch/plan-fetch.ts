@@ -1,4 +1,4 @@
-import type { Artefact, Manifest, Source } from '../manifest/load.ts';
+import type { Asset, Manifest, Source } from '../manifest/load.ts';
 import { orderSources } from '../manifest/load.ts';
 import { downloadPath, describePlace, targetPath } from './asset-files.ts';
 import type { LockEntry } from './data-lock.ts';
@@ -24,9 +24,9 @@ export interface PlannedSource {
   readonly experimental: boolean;
 }
 
-export interface PlannedArtefact {
+export interface PlannedAsset {
   readonly name: string;
-  readonly kind: Artefact['kind'];
+  readonly kind: Asset['kind'];
   readonly file: string;
   readonly action: FetchAction;
   /** Estimated where nobody published a size; absent where there is not even an estimate. */
@@ -36,7 +36,7 @@ export interface PlannedArtefact {
 }
 
 export interface FetchPlan {
-  readonly artefacts: readonly PlannedArtefact[];
+  readonly assets: readonly PlannedAsset[];
   readonly files: number;
   readonly downloadBytes: number;
   /** Beyond what lies on the disk now, one file after the other. */
@@ -57,26 +57,26 @@ export interface PlanOptions {
 
 /** What a fetch will do, from what the manifest says and what is there. Pure. */
 export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
-  const artefacts = options.names.map(name => planArtefact(manifest, name, options));
-  const toFetch = artefacts.filter(({ action }) => action === 'fetch');
+  const assets = options.names.map(name => planAsset(manifest, name, options));
+  const toFetch = assets.filter(({ action }) => action === 'fetch');
   const downloads = new Map<string, number>();
   const steps: DiskStep[] = [];
   for (const planned of toFetch) {
-    const artefact = manifest.artefacts[planned.name]!;
-    const source = orderedSources(manifest, artefact, options)[0];
+    const asset = manifest.assets[planned.name]!;
+    const source = orderedSources(manifest, asset, options)[0];
     const size = planned.downloadBytes ?? 0;
-    const path = source === undefined ? undefined : downloadPath(artefact, source);
+    const path = source === undefined ? undefined : downloadPath(asset, source);
     if (path !== undefined) downloads.set(path, size);
-    const isMoved = artefact.kind !== 'features';
+    const isMoved = asset.kind !== 'features';
     const final = planned.finalBytes ?? 0;
     const missing = Math.max(size - options.states[planned.name]!.partialBytes, 0);
     let kept = isMoved ? missing : final;
     if (!isMoved && options.keep === 'zip') kept += missing;
-    if (!isMoved && options.keep === 'tsv') kept += artefact.estimate?.tsv_bytes ?? 0;
+    if (!isMoved && options.keep === 'tsv') kept += asset.estimate?.tsv_bytes ?? 0;
     steps.push({ path, missing, made: isMoved ? 0 : final, kept });
   }
   return {
-    artefacts,
+    assets,
     files: toFetch.length,
     downloadBytes: [...downloads.values()].reduce((sum, bytes) => sum + bytes, 0),
     diskPeakBytes: sumPeak(steps, false),
@@ -109,23 +109,23 @@ function sumPeak(steps: readonly DiskStep[], overlaps: boolean): number {
 
 export function orderedSources(
   manifest: Manifest,
-  artefact: Artefact,
+  asset: Asset,
   { mirrors }: Pick<PlanOptions, 'mirrors'>,
 ): readonly Source[] {
-  return orderSources(manifest, artefact, mirrors);
+  return orderSources(manifest, asset, mirrors);
 }
 
-function planArtefact(manifest: Manifest, name: string, options: PlanOptions): PlannedArtefact {
-  const artefact = manifest.artefacts[name]!;
-  const sources = orderedSources(manifest, artefact, options);
+function planAsset(manifest: Manifest, name: string, options: PlanOptions): PlannedAsset {
+  const asset = manifest.assets[name]!;
+  const sources = orderedSources(manifest, asset, options);
   const action = decideAction(options.states[name]!, options.lock[name]);
   return {
     name,
-    kind: artefact.kind,
-    file: targetPath(artefact),
+    kind: asset.kind,
+    file: targetPath(asset),
     action,
-    downloadBytes: sources[0] === undefined ? undefined : estimateDownload(artefact, sources[0]),
-    finalBytes: estimateFinal(artefact),
+    downloadBytes: sources[0] === undefined ? undefined : estimateDownload(asset, sources[0]),
+    finalBytes: estimateFinal(asset),
     sources: sources.map(source => ({
       mirror: source.mirror,
       place: describePlace(source),
@@ -143,16 +143,16 @@ export function decideAction(state: TargetState, entry: LockEntry | undefined): 
   return state.sizeBytes === entry.size ? 'keep' : 'conflict';
 }
 
-function estimateDownload(artefact: Artefact, source: Source): number | undefined {
+function estimateDownload(asset: Asset, source: Source): number | undefined {
   if (source.size !== undefined) return source.size;
-  const { estimate } = artefact;
+  const { estimate } = asset;
   if (source.get === 'zip-member' || source.get === 'parts-member') return estimate?.zip_bytes;
-  if (artefact.kind === 'features') return estimate?.tsv_bytes;
-  return artefact.size ?? estimate?.bytes;
+  if (asset.kind === 'features') return estimate?.tsv_bytes;
+  return asset.size ?? estimate?.bytes;
 }
 
-function estimateFinal(artefact: Artefact): number | undefined {
-  if (artefact.kind !== 'features') return artefact.size ?? artefact.estimate?.bytes;
-  const rows = artefact.rows ?? artefact.estimate?.rows;
+function estimateFinal(asset: Asset): number | undefined {
+  if (asset.kind !== 'features') return asset.size ?? asset.estimate?.bytes;
+  const rows = asset.rows ?? asset.estimate?.rows;
   return rows === undefined ? undefined : rows * STORE_ROW_BYTES;
 }

@@ -1,14 +1,15 @@
+import { errorText } from '../errors.ts';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { StageContext } from '../events.ts';
-import type { Artefact, Manifest, Source } from '../manifest/load.ts';
+import type { Asset, Manifest, Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { comparePartNames, wholeNameOf } from '../files/part-names.ts';
 import { openRandomAccess } from '../inputs/random-access.ts';
 import { readZipDirectory } from '../inputs/zip-directory.ts';
 import { checkContent, digestFile } from './check-content.ts';
 
-/** Files of the user that hold an artefact, and how. */
+/** Files of the user that hold an asset, and how. */
 export interface Recognised {
   readonly get: Source['get'];
   readonly member?: string | undefined;
@@ -20,7 +21,7 @@ export interface Recognised {
 const MAX_DEPTH = 6;
 
 /**
- * Finds out which artefacts the files of a folder hold: feature rows and zips by base name of the TSV (parts of a zip
+ * Finds out which assets the files of a folder hold: feature rows and zips by base name of the TSV (parts of a zip
  * joined without a copy), JSON by folder name or, where that does not tell, by its content. Nothing is changed.
  */
 export async function recogniseFolder(
@@ -40,9 +41,9 @@ export async function recogniseFolder(
       });
   };
   const features = new Map(
-    Object.entries(manifest.artefacts)
-      .filter(([, artefact]) => artefact.kind === 'features')
-      .map(([name, artefact]) => [`${basename(artefact.target)}.tsv`, name]),
+    Object.entries(manifest.assets)
+      .filter(([, asset]) => asset.kind === 'features')
+      .map(([name, asset]) => [`${basename(asset.target)}.tsv`, name]),
   );
   for (const path of paths.filter(isTsv)) {
     const name = features.get(basename(path));
@@ -113,16 +114,16 @@ async function listMembers(archive: readonly string[], context: StageContext): P
     const names =
       archive.length === 1 ? archive[0]! : `${archive[0]!} and its ${archive.length - 1} other parts`;
     const hint = archive.length === 1 ? '' : ' (are all parts there and complete?)';
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     context.emit({ event: 'warning', message: `${names} cannot be read as a zip${hint}: ${reason}` });
     return [];
   }
 }
 
-type Plain = Exclude<Artefact, { kind: 'features' }>;
+type Plain = Exclude<Asset, { kind: 'features' }>;
 
 async function recognisePlain(path: string, manifest: Manifest): Promise<string | undefined> {
-  const candidates = Object.entries(manifest.artefacts).filter(
+  const candidates = Object.entries(manifest.assets).filter(
     (entry): entry is [string, Plain] =>
       entry[1].kind !== 'features' && basename(entry[1].target) === basename(path),
   );
@@ -134,10 +135,10 @@ async function recognisePlain(path: string, manifest: Manifest): Promise<string 
   if (candidates.length === 0) return undefined;
   const digest = await digestFile(path);
   const fitting: string[] = [];
-  for (const [name, artefact] of candidates) {
-    if (artefact.kind === 'weights') continue;
+  for (const [name, asset] of candidates) {
+    if (asset.kind === 'weights') continue;
     try {
-      await checkContent(path, artefact, digest);
+      await checkContent(path, asset, digest);
       fitting.push(name);
     } catch (error) {
       if (!(error instanceof MirrorFault)) throw error;

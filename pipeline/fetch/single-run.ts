@@ -1,8 +1,9 @@
-import { open, readFile, rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno, LxmertDataError } from '../errors.ts';
+import { readRegular } from '../files/open-checked.ts';
 import { isRunning } from '../files/processes.ts';
 
 const NAME = '.fetch-running';
@@ -51,7 +52,8 @@ async function claimFile(path: string, dataRoot: string): Promise<() => Promise<
 
 /** Who claimed it; empty where the claim was written by a process that was killed at it. */
 async function readHolder(path: string): Promise<string> {
-  const read = async (): Promise<string> => (await readFile(path, 'utf8').catch(() => '')).trim();
+  const read = async (): Promise<string> =>
+    (await readRegular(path, { maxBytes: 4096 }).catch(() => '')).toString().trim();
   const holder = await read();
   if (holder !== '') return holder;
   // Another one may have just made the file and not yet written.

@@ -14,7 +14,7 @@ export interface StateOptions {
   readonly mirrors?: readonly string[] | undefined;
 }
 
-/** What stands and lies at the places of artefacts; reads headers of stores and nothing else. */
+/** What stands and lies at the places of assets; reads headers of stores and nothing else. */
 export async function readTargetStates(
   options: StateOptions,
   names: readonly string[],
@@ -22,14 +22,14 @@ export async function readTargetStates(
   const { manifest, dataRoot } = options;
   const states: Record<string, TargetState> = {};
   for (const name of names) {
-    const artefact = manifest.artefacts[name]!;
-    const path = join(dataRoot, targetPath(artefact));
+    const asset = manifest.assets[name]!;
+    const path = join(dataRoot, targetPath(asset));
     const sizeBytes = await sizeOf(path);
-    const isStore = artefact.kind === 'features' && sizeBytes !== undefined;
+    const isStore = asset.kind === 'features' && sizeBytes !== undefined;
     const contentSha256 = isStore ? (await readStoreSource(path).catch(() => undefined))?.sha256 : undefined;
     let partialBytes = 0;
-    for (const source of orderedSources(manifest, artefact, options)) {
-      const download = join(dataRoot, downloadPath(artefact, source));
+    for (const source of orderedSources(manifest, asset, options)) {
+      const download = join(dataRoot, downloadPath(asset, source));
       partialBytes += (await sizeOf(partialDownloadPath(download))) ?? (await sizeOf(download)) ?? 0;
     }
     states[name] = {

@@ -2,6 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
 import { formatBytes } from './format-bytes.ts';
+import { identityOf, isSameFile } from './identity.ts';
 
 /** Fails where `path` exists already and `force` is not set, or where its folder does not exist. */
 export async function checkOutput(path: string, force: boolean): Promise<void> {
@@ -22,8 +23,11 @@ export async function checkOutput(path: string, force: boolean): Promise<void> {
       expected: 'a file name',
     });
   }
-  if (force) return;
-  throw new LxmertDataError('ERR_OUTPUT_EXISTS', {
+  if (!force) throw outputExists(path);
+}
+
+export function outputExists(path: string): LxmertDataError {
+  return new LxmertDataError('ERR_OUTPUT_EXISTS', {
     what: 'the output exists already',
     where: path,
     hint: 'give another name with --out, or replace it with --force',
@@ -32,11 +36,9 @@ export async function checkOutput(path: string, force: boolean): Promise<void> {
 
 /** Fails where `path` is one of the files that will be read, by whatever name. */
 export async function checkNotInput(path: string, inputs: readonly string[]): Promise<void> {
-  const output = await stat(path).catch(() => undefined);
-  if (output === undefined) return;
+  const output = await identityOf(path);
   for (const input of inputs) {
-    const found = await stat(input).catch(() => undefined);
-    if (found?.ino !== output.ino || found.dev !== output.dev) continue;
+    if (!isSameFile(await identityOf(input), output)) continue;
     throw new LxmertDataError('ERR_USAGE', {
       what: 'the output is one of the inputs',
       where: path,
@@ -47,9 +49,14 @@ export async function checkNotInput(path: string, inputs: readonly string[]): Pr
 
 /** Fails where the file system of `path` has less than `needed` bytes left. */
 export async function checkFreeSpace(path: string, needed: number): Promise<void> {
-  const { bavail, bsize } = await statfs(dirname(path));
-  const free = bavail * bsize;
-  if (free < needed) throw noSpace(path, needed, free);
+  const free = await readFreeBytes(dirname(path));
+  if (free !== undefined && free < needed) throw noSpace(path, needed, free);
+}
+
+/** Bytes free for this user on the disk of a folder; undefined where the file system does not say, as some network ones. */
+export async function readFreeBytes(folder: string): Promise<number | undefined> {
+  const { blocks, bavail, bsize } = await statfs(folder);
+  return blocks === 0 ? undefined : bavail * bsize;
 }
 
 function noSpace(path: string, needed: number, free: number, cause?: unknown): LxmertDataError {
@@ -70,7 +77,8 @@ export async function describeWriteFailure(
   error: unknown,
 ): Promise<unknown> {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
-    if (remaining === 0) {
+    const free = remaining === 0 ? undefined : await readFreeBytes(dirname(path));
+    if (free === undefined) {
       return new LxmertDataError('ERR_NO_SPACE', {
         what: 'not enough disk space',
         where: dirname(path),
@@ -78,8 +86,7 @@ export async function describeWriteFailure(
         cause: error,
       });
     }
-    const { bavail, bsize } = await statfs(dirname(path));
-    return noSpace(path, remaining, Math.min(bavail * bsize, remaining), error);
+    return noSpace(path, remaining, Math.min(free, remaining), error);
   }
   if (
     error instanceof LxmertDataError ||

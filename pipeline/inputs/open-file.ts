@@ -1,6 +1,6 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { isErrno, LxmertDataError } from '../errors.ts';
+import { errorText, isErrno, LxmertDataError } from '../errors.ts';
 
 /** A pipe without a writer would make a plain open wait for ever. Not there on Windows, whatever its type declaration says. */
 const NO_WAIT = (constants.O_NONBLOCK as number | undefined) ?? 0;
@@ -25,6 +25,6 @@ export function describeOpenFailure(path: string, cause: unknown): LxmertDataErr
     ? 'there is no such file'
     : isErrno(cause, 'EACCES', 'EPERM')
       ? 'the file may not be read'
-      : `the file cannot be opened (${cause instanceof Error ? cause.message : String(cause)})`;
+      : `the file cannot be opened (${errorText(cause)})`;
   return new LxmertDataError('ERR_INPUT', { what, where: path, cause });
 }

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import yauzl from 'yauzl';
-import { isErrno, LxmertDataError } from '../errors.ts';
+import { errorText, isErrno, LxmertDataError } from '../errors.ts';
 import type { RandomAccess } from './random-access.ts';
 
 /** Bounds what a hostile directory can make us keep. */
@@ -61,7 +61,7 @@ export async function readZipDirectory(access: RandomAccess): Promise<readonly Z
       what: 'the directory of this zip archive cannot be read',
       where: access.label,
       expected: 'a central directory at the end',
-      got: `${error instanceof Error ? error.message : String(error)} (${access.size} bytes)`,
+      got: `${errorText(error)} (${access.size} bytes)`,
       hint: 'the download is not complete, or this is no zip archive; download it again',
       cause: error,
     });

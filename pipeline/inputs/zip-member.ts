@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { openRandomAccess, type RandomAccess, readChunks } from './random-access.ts';
 import { pickMember, readZipDirectory, type ZipEntry } from './zip-directory.ts';
@@ -134,7 +134,7 @@ function damaged(where: string, what: string, expected: string, got?: string): L
 }
 
 function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }
 
 function hex(crc: number): string {

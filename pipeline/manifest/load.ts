@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkSource } from '../mirrors/registry.ts';
 import { v } from '../schema.ts';
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
+import { isJson, type Json, withCurrentKeys } from './former-keys.ts';
 import { manifestSchema } from './schema.ts';
-import type { Artefact, Manifest, Mirror, Source } from './schema.ts';
+import type { Asset, Manifest, Mirror, Source } from './schema.ts';
 
-export type { Artefact, ArtefactKind, Dataset, Manifest, Mirror, Source } from './schema.ts';
+export type { Asset, AssetKind, Dataset, Manifest, Mirror, Source } from './schema.ts';
 export { isSafePath } from './schema.ts';
 
 export interface LoadManifestOptions {
@@ -22,13 +24,11 @@ const MANIFEST_DIRECTORY = fileURLToPath(new URL('../../manifests/', import.meta
 // mirrors.json decides the order in which mirrors are tried.
 const BUILT_IN = ['mirrors.json', 'datasets.json', 'features.json', 'annotations.json', 'weights.json'];
 
-type Json = Record<string, unknown>;
-
 /** Reads and merges all manifests and checks the whole. Throws ERR_MANIFEST with the JSON path of what is wrong. */
 export async function loadManifest(options: LoadManifestOptions = {}): Promise<Manifest> {
   const directory = options.directory ?? MANIFEST_DIRECTORY;
   const paths = [...BUILT_IN.map(name => join(directory, name)), ...(options.files ?? [])];
-  let merged: Json = { manifest_version: 1, mirrors: {}, datasets: {}, artefacts: {} };
+  let merged: Json = { manifest_version: 1, mirrors: {}, datasets: {}, assets: {} };
   for (const path of paths) {
     const extra = await readManifestFile(path);
     merged = mergeManifest(merged, extra, path);
@@ -40,14 +40,14 @@ export async function loadManifest(options: LoadManifestOptions = {}): Promise<M
 }
 
 /** Mirrors are tried in manifest order, but those known to be dead come last. */
-export function orderSources(manifest: Manifest, artefact: Artefact, only?: readonly string[]): Source[] {
+export function orderSources(manifest: Manifest, asset: Asset, only?: readonly string[]): Source[] {
   const names = Object.keys(manifest.mirrors);
   const rank = (source: Source): number =>
     only === undefined
       ? names.indexOf(source.mirror) +
         (manifest.mirrors[source.mirror]?.dead === undefined ? 0 : names.length)
       : only.indexOf(source.mirror);
-  return artefact.sources.filter(source => rank(source) >= 0).sort((a, b) => rank(a) - rank(b));
+  return asset.sources.filter(source => rank(source) >= 0).sort((a, b) => rank(a) - rank(b));
 }
 
 export function getMirror(manifest: Manifest, name: string): Mirror {
@@ -69,15 +69,11 @@ async function readManifestFile(path: string): Promise<Json> {
   try {
     const value: unknown = JSON.parse(text);
     if (!isJson(value)) throw new TypeError('the manifest is not a JSON object');
-    return value;
+    return withCurrentKeys(value);
   } catch (cause) {
-    const got = cause instanceof Error ? cause.message : String(cause);
+    const got = errorText(cause);
     throw new LxmertDataError('ERR_MANIFEST', { what: 'not a JSON object', where: path, got, cause });
   }
-}
-
-function isJson(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function mergeManifest(base: Json, extra: Json, path: string): Json {
@@ -95,7 +91,7 @@ function mergeManifest(base: Json, extra: Json, path: string): Json {
     if (key === 'manifest_version') continue;
     if (!(key in base) || !isJson(value)) {
       const got = isJson(value) ? `"${key}"` : `"${key}" with something else`;
-      const expected = 'the objects "mirrors", "datasets" and "artefacts"';
+      const expected = 'the objects "mirrors", "datasets" and "assets"';
       throw new LxmertDataError('ERR_MANIFEST', {
         what: 'unexpected content',
         where: `${path}: $.${key}`,
@@ -157,33 +153,31 @@ function checkReferences(manifest: Manifest, where: string): void {
     throw new LxmertDataError('ERR_MANIFEST', { what, where: `${where}: ${path}` });
   };
   const targets = new Map<string, string>();
-  for (const [name, artefact] of Object.entries(manifest.artefacts)) {
-    const path = `$.artefacts[${JSON.stringify(name)}]`;
-    for (const [index, source] of artefact.sources.entries()) {
+  for (const [name, asset] of Object.entries(manifest.assets)) {
+    const path = `$.assets[${JSON.stringify(name)}]`;
+    for (const [index, source] of asset.sources.entries()) {
       const mirror = Object.hasOwn(manifest.mirrors, source.mirror)
         ? manifest.mirrors[source.mirror]
         : undefined;
       if (mirror === undefined) {
         fail(`${path}.sources[${index}].mirror`, `there is no mirror "${source.mirror}"`);
-      } else if ('path' in source && mirror.provider === 'google-drive' && mirror.folder === undefined) {
-        fail(
-          `${path}.sources[${index}].path`,
-          `mirror "${source.mirror}" has no folder, so an "id" is needed`,
-        );
+      } else if (source.get !== 'parts-member') {
+        const wrong = checkSource(source.mirror, mirror, source);
+        if (wrong !== undefined) fail(`${path}.sources[${index}].${wrong.field}`, wrong.problem);
       }
-      if (source.get === 'raw' && artefact.kind !== 'json') {
-        fail(`${path}.sources[${index}].get`, 'only JSON artefacts can be made from "raw"');
+      if (source.get === 'raw' && asset.kind !== 'json') {
+        fail(`${path}.sources[${index}].get`, 'only JSON assets can be made from "raw"');
       }
     }
-    const other = targets.get(artefact.target);
+    const other = targets.get(asset.target);
     if (other !== undefined) fail(`${path}.target`, `"${other}" has the same target`);
-    targets.set(artefact.target, name);
+    targets.set(asset.target, name);
   }
   for (const [name, dataset] of Object.entries(manifest.datasets)) {
     const path = `$.datasets[${JSON.stringify(name)}]`;
     const names = [...dataset.common, ...Object.values(dataset.splits).flat()];
-    for (const artefact of [...names, ...(dataset.totals ?? []).flatMap(total => total.artefacts)]) {
-      if (!Object.hasOwn(manifest.artefacts, artefact)) fail(path, `there is no artefact "${artefact}"`);
+    for (const asset of [...names, ...(dataset.totals ?? []).flatMap(total => total.assets)]) {
+      if (!Object.hasOwn(manifest.assets, asset)) fail(path, `there is no asset "${asset}"`);
     }
     for (const split of dataset.default_splits) {
       if (!Object.hasOwn(dataset.splits, split))
@@ -204,8 +198,7 @@ function applyBaseUrls(manifest: Manifest, baseUrls: Readonly<Record<string, str
       });
     }
     const allowHttp = new URL(base).protocol === 'http:' ? { allow_http: true } : {};
-    const api = mirror.provider === 'google-drive' ? { api_base: base } : {};
-    mirrors[name] = { ...mirror, base, ...allowHttp, ...api, dead: undefined };
+    mirrors[name] = { ...mirror, base, ...allowHttp, dead: undefined };
   }
-  return { ...manifest, mirrors };
+  return { ...manifest, mirrors, given_bases: baseUrls };
 }

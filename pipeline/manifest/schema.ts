@@ -1,15 +1,11 @@
+import { count, type MirrorEntry, url } from '../mirrors/fields.ts';
+import { mirrorSchema } from '../mirrors/registry.ts';
 import { v } from '../schema.ts';
 
 /** The shape of a manifest file; manifests/README.md explains every field. */
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits'));
 const name = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]*$/, 'must be lower-case words joined by "-"'));
-const url = v.pipe(
-  v.string(),
-  v.check(text => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'must be an http(s) URL'),
-);
-
 /** A path below some root: relative, forward slashes, nothing that could climb out of the root. */
 export function isSafePath(path: string): boolean {
   const parts = path.split('/');
@@ -22,45 +18,14 @@ const baseName = v.pipe(
   v.check(text => isSafePath(text) && !text.includes('/'), 'must be a file name'),
 );
 
-const mirrorFields = {
-  title: v.string(),
-  base: v.optional(url),
-  allow_http: v.optional(v.boolean()),
-  max_connections: v.optional(v.pipe(count, v.maxValue(8))),
-  experimental: v.optional(v.boolean()),
-  dead: v.optional(v.strictObject({ since: v.string(), evidence: v.string() })),
-  manual: v.optional(v.string()),
-  note: v.optional(v.string()),
-};
-
-export const mirrorSchema = v.variant('provider', [
-  v.strictObject({ provider: v.literal('https'), ...mirrorFields, base: url }),
-  v.strictObject({
-    provider: v.literal('google-drive'),
-    ...mirrorFields,
-    folder: v.optional(v.string()),
-    resource_key: v.optional(v.string()),
-    api_base: v.optional(url),
-  }),
-  v.strictObject({ provider: v.literal('baidu'), ...mirrorFields, share: v.string(), code: v.string() }),
-  v.strictObject({ provider: v.literal('dropbox'), ...mirrorFields }),
-  v.strictObject({ provider: v.literal('gcs'), ...mirrorFields, bucket: v.string() }),
-  v.strictObject({
-    provider: v.literal('huggingface'),
-    ...mirrorFields,
-    repository: v.string(),
-    revision: v.optional(v.string()),
-  }),
-]);
-
 const sourceFields = {
   mirror: name,
   size: v.optional(count),
   sha256: v.optional(sha256),
 };
 
-/** Where a file lies on its mirror: a path below the mirror's root, a Drive id, or a whole link. */
-const placeFields = {
+/** Where a file is on its mirror: a path below the mirror's root, a Drive id, or a whole link. */
+const locationFields = {
   path: v.optional(safePath),
   id: v.optional(v.pipe(v.string(), v.regex(/^[-\w]{10,}$/, 'must be a Drive id'))),
   link: v.optional(url),
@@ -68,13 +33,13 @@ const placeFields = {
 
 export const sourceSchema = v.pipe(
   v.variant('get', [
-    v.strictObject({ get: v.literal('file'), ...sourceFields, ...placeFields }),
-    v.strictObject({ get: v.literal('zip-member'), ...sourceFields, ...placeFields, member: baseName }),
+    v.strictObject({ get: v.literal('file'), ...sourceFields, ...locationFields }),
+    v.strictObject({ get: v.literal('zip-member'), ...sourceFields, ...locationFields, member: baseName }),
     v.strictObject({ get: v.literal('parts-member'), ...sourceFields, parts: safePath, member: baseName }),
     v.strictObject({
       get: v.literal('raw'),
       ...sourceFields,
-      ...placeFields,
+      ...locationFields,
       make: v.literal('nlvr2'),
       split: v.picklist(['train', 'valid', 'test']),
     }),
@@ -82,7 +47,7 @@ export const sourceSchema = v.pipe(
   v.check(
     source =>
       source.get === 'parts-member' ||
-      [source.path, source.id, source.link].filter(place => place !== undefined).length === 1,
+      [source.path, source.id, source.link].filter(location => location !== undefined).length === 1,
     'must have exactly one of "path", "id" and "link"',
   ),
 );
@@ -95,18 +60,18 @@ const estimate = v.strictObject({
   zip_bytes: v.optional(count),
 });
 
-const artefactFields = {
+const assetFields = {
   target: safePath,
   estimate: v.optional(estimate),
   note: v.optional(v.string()),
   sources: v.pipe(v.array(sourceSchema), v.minLength(1)),
 };
 
-export const artefactSchema = v.variant('kind', [
-  v.strictObject({ kind: v.literal('features'), ...artefactFields, rows: v.optional(count) }),
+export const assetSchema = v.variant('kind', [
+  v.strictObject({ kind: v.literal('features'), ...assetFields, rows: v.optional(count) }),
   v.strictObject({
     kind: v.literal('json'),
-    ...artefactFields,
+    ...assetFields,
     schema: v.picklist(['vqa', 'vqa-test', 'gqa', 'gqa-test', 'nlvr2', 'pretrain']),
     first_rows: v.optional(count),
     records: v.optional(count),
@@ -115,7 +80,7 @@ export const artefactSchema = v.variant('kind', [
   }),
   v.strictObject({
     kind: v.literal('table'),
-    ...artefactFields,
+    ...assetFields,
     schema: v.picklist(['ans2label', 'label2ans', 'all-ans', 'lines']),
     records: v.optional(count),
     size: v.optional(count),
@@ -123,7 +88,7 @@ export const artefactSchema = v.variant('kind', [
   }),
   v.strictObject({
     kind: v.literal('weights'),
-    ...artefactFields,
+    ...assetFields,
     format: v.picklist(['torch', 'caffe']),
     size: v.optional(count),
     sha256: v.optional(sha256),
@@ -135,19 +100,22 @@ export const datasetSchema = v.strictObject({
   common: v.array(v.string()),
   default_splits: v.pipe(v.array(v.string()), v.minLength(1)),
   splits: v.record(v.string(), v.array(v.string())),
-  totals: v.optional(v.array(v.strictObject({ artefacts: v.array(v.string()), records: count }))),
+  totals: v.optional(v.array(v.strictObject({ assets: v.array(v.string()), records: count }))),
 });
 
 export const manifestSchema = v.strictObject({
   manifest_version: v.literal(1),
   mirrors: v.record(name, mirrorSchema),
   datasets: v.record(name, datasetSchema),
-  artefacts: v.record(safePath, artefactSchema),
+  assets: v.record(safePath, assetSchema),
 });
 
-export type Manifest = v.InferOutput<typeof manifestSchema>;
-export type Mirror = v.InferOutput<typeof mirrorSchema>;
+export type Manifest = v.InferOutput<typeof manifestSchema> & {
+  /** Addresses of mirrors that the user gave on the command line. */
+  readonly given_bases?: Readonly<Record<string, string>>;
+};
+export type Mirror = MirrorEntry;
 export type Source = v.InferOutput<typeof sourceSchema>;
-export type Artefact = v.InferOutput<typeof artefactSchema>;
-export type ArtefactKind = Artefact['kind'];
+export type Asset = v.InferOutput<typeof assetSchema>;
+export type AssetKind = Asset['kind'];
 export type Dataset = v.InferOutput<typeof datasetSchema>;

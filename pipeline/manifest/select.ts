@@ -1,15 +1,15 @@
 import { LxmertDataError } from '../errors.ts';
-import type { ArtefactKind, Manifest } from './load.ts';
+import type { AssetKind, Manifest } from './load.ts';
 
 export interface Selection {
   readonly datasets: readonly string[];
   /** Absent: each data set's own default; `all`: every split. */
   readonly splits?: readonly string[] | undefined;
-  readonly kinds?: readonly ArtefactKind[] | undefined;
+  readonly kinds?: readonly AssetKind[] | undefined;
 }
 
-/** Names of the artefacts that data sets and splits need, each once, small ones first. Throws ERR_USAGE for unknown names. */
-export function selectArtefacts(manifest: Manifest, selection: Selection): readonly string[] {
+/** Names of the assets that data sets and splits need, each once, small ones first. Throws ERR_USAGE for unknown names. */
+export function selectAssets(manifest: Manifest, selection: Selection): readonly string[] {
   const names = new Set<string>();
   const known = new Set<string>();
   for (const name of selection.datasets) {
@@ -26,8 +26,8 @@ export function selectArtefacts(manifest: Manifest, selection: Selection): reado
     const splits = Object.entries(dataset.splits).filter(
       ([split]) => wanted.includes('all') || wanted.includes(split),
     );
-    for (const artefact of splits.length === 0 ? [] : dataset.common) names.add(artefact);
-    for (const [, artefacts] of splits) for (const artefact of artefacts) names.add(artefact);
+    for (const asset of splits.length === 0 ? [] : dataset.common) names.add(asset);
+    for (const [, assets] of splits) for (const asset of assets) names.add(asset);
   }
   const unknown = selection.splits?.find(split => split !== 'all' && !known.has(split));
   if (unknown !== undefined) {
@@ -43,14 +43,14 @@ export function selectArtefacts(manifest: Manifest, selection: Selection): reado
 }
 
 /** Answer tables and vocabularies are JSON and text: they count as `json` for --kind. */
-function kindFor(manifest: Manifest, name: string): ArtefactKind {
-  const { kind } = manifest.artefacts[name]!;
+function kindFor(manifest: Manifest, name: string): AssetKind {
+  const { kind } = manifest.assets[name]!;
   return kind === 'table' ? 'json' : kind;
 }
 
 /** What fails shall fail early: an hour's download comes after the files of seconds. */
 function sizeRank(manifest: Manifest, name: string): number {
-  const artefact = manifest.artefacts[name]!;
-  const rank = ['table', 'json', 'weights', 'features'].indexOf(artefact.kind) * 1e12;
-  return rank + (artefact.estimate?.zip_bytes ?? 0);
+  const asset = manifest.assets[name]!;
+  const rank = ['table', 'json', 'weights', 'features'].indexOf(asset.kind) * 1e12;
+  return rank + (asset.estimate?.zip_bytes ?? 0);
 }

@@ -10,6 +10,8 @@ export interface BaiduShare {
   readonly share: string;
   readonly code: string;
   readonly cookie: string;
+  /** Whether the session may be sent to an address. */
+  readonly maySeeCookie: (url: string) => boolean;
   readonly client: HttpClient;
   readonly allowHttp?: boolean | undefined;
   readonly signal: AbortSignal;

@@ -4,7 +4,8 @@ import type { HttpClient, HttpResponse } from '../net/client.ts';
 import { faultOfStatus } from '../net/check-response.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import type { OpenRequest } from '../net/remote-file.ts';
-import type { FilePlace } from './mirror.ts';
+import { ambiguousName, type DriveId } from './drive-site.ts';
+import type { FileLocation } from './mirror.ts';
 
 export interface DriveApi {
   readonly base: string;
@@ -38,32 +39,27 @@ const fileSchema = v.object({
 const listSchema = v.object({ files: v.array(fileSchema), nextPageToken: v.optional(v.string()) });
 type ApiFile = v.InferOutput<typeof fileSchema>;
 
-/** Finds a file by path below `folder`, or by id, with size and md5 as Drive knows them. Throws MirrorFault. */
+/** Finds a file by path below `root`, or by id, with size and md5 as Drive knows them. Throws MirrorFault. */
 export async function findWithKey(
   api: DriveApi,
-  folder: string | undefined,
-  resourceKey: string | undefined,
-  place: FilePlace,
+  root: DriveId | undefined,
+  { id, path = '' }: FileLocation,
 ): Promise<DriveApiFile> {
-  if (place.id !== undefined) return describe(await getFile(api, place.id, undefined));
-  if (folder === undefined) throw new MirrorFault('unsupported', 'the mirror has no folder');
-  let found: ApiFile = { id: folder, mimeType: FOLDER, resourceKey };
-  const names = (place.path ?? '').split('/');
+  if (id !== undefined) return describe(await getFile(api, id, undefined));
+  if (root === undefined) throw new MirrorFault('unsupported', 'the mirror has no folder');
+  let found: ApiFile = { ...root, mimeType: FOLDER };
+  const names = path.split('/');
   for (const [index, name] of names.entries()) {
     const isLast = index === names.length - 1;
     const children = await listChildren(api, found, name);
     // The service compares names without regard to case.
-    const matches = children.filter(child => child.name === name && (child.mimeType === FOLDER) !== isLast);
-    if (matches.length === 0) {
-      throw new MirrorFault('gone', `no "${names.slice(0, index + 1).join('/')}" in the Drive folder`);
-    }
-    if (matches.length > 1) {
-      throw new MirrorFault(
-        'unsupported',
-        `"${name}" is there ${matches.length} times; give its id in a manifest`,
-      );
-    }
-    found = matches[0]!;
+    const [match, second] = children.filter(
+      child => child.name === name && (child.mimeType === FOLDER) !== isLast,
+    );
+    const soFar = names.slice(0, index + 1).join('/');
+    if (match === undefined) throw new MirrorFault('gone', `no "${soFar}" in the Drive folder`);
+    if (second !== undefined) throw ambiguousName(soFar);
+    found = match;
   }
   return describe(found);
 }
@@ -183,12 +179,12 @@ function explainApiError(
   } catch {
     return faultOfStatus(response.status, response.headers);
   }
-  const told = `the Drive API answers ${response.status}: ${message}`;
-  if (QUOTA.includes(reason)) return new MirrorFault('quota', told);
+  const answer = `the Drive API answers ${response.status}: ${message}`;
+  if (QUOTA.includes(reason)) return new MirrorFault('quota', answer);
   if (BUSY.includes(reason) || response.status === 429 || response.status >= 500) {
-    return new MirrorFault('busy', told, {
+    return new MirrorFault('busy', answer, {
       retryAfterMs: faultOfStatus(response.status, response.headers).retryAfterMs,
     });
   }
-  return new MirrorFault(response.status === 404 ? 'gone' : 'forbidden', told);
+  return new MirrorFault(response.status === 404 ? 'gone' : 'forbidden', answer);
 }

@@ -1,5 +1,4 @@
-import { parse } from 'node-html-parser';
-import type { HTMLElement } from 'node-html-parser';
+import { type HtmlElement, parsePage } from '../html-document.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 
 export interface DriveEntry {
@@ -17,11 +16,11 @@ const KINDS: readonly (readonly [DriveEntry['kind'], RegExp])[] = [
 
 /** The children of a folder in Drive's embedded view, or undefined where the page is no folder view. */
 export function parseFolderView(html: string): readonly DriveEntry[] | undefined {
-  const page = parse(html);
+  const page = parsePage(html);
   if (page.querySelector('.flip-entries, #flip-contents, .flip-contents') === null) return undefined;
-  return page.querySelectorAll('.flip-entry').flatMap((entry): DriveEntry[] => {
+  return [...page.querySelectorAll('.flip-entry')].flatMap((entry): DriveEntry[] => {
     const href = entry.querySelector('a[href]')?.getAttribute('href') ?? '';
-    const name = entry.querySelector('.flip-entry-title')?.text.trim() ?? '';
+    const name = textOf(entry, '.flip-entry-title');
     for (const [kind, pattern] of KINDS) {
       const id = pattern.exec(href)?.[1];
       if (id === undefined) continue;
@@ -34,7 +33,7 @@ export function parseFolderView(html: string): readonly DriveEntry[] | undefined
 
 /** True where the view says that it does not show everything. */
 export function isPartialFolderView(html: string): boolean {
-  return parse(html).querySelector('[rel=next], .flip-next-page') !== null;
+  return parsePage(html).querySelector('[rel=next], .flip-next-page') !== null;
 }
 
 /**
@@ -42,29 +41,29 @@ export function isPartialFolderView(html: string): boolean {
  * they are. Undefined where the page has no such form.
  */
 export function parseConfirmForm(html: string, pageUrl: string): string | undefined {
-  const page = parse(html);
+  const page = parsePage(html);
   const form = page.querySelector('#download-form');
-  const action = form?.getAttribute('action');
-  if (form !== null && action !== undefined && URL.canParse(action, pageUrl)) {
+  const action = form?.getAttribute('action') ?? '';
+  if (form !== null && action !== '' && URL.canParse(action, pageUrl)) {
     const url = new URL(action, pageUrl);
     for (const input of form.querySelectorAll('input[type=hidden]')) {
       const name = input.getAttribute('name');
-      if (name !== undefined) url.searchParams.set(name, input.getAttribute('value') ?? '');
+      if (name !== null) url.searchParams.set(name, input.getAttribute('value') ?? '');
     }
     return url.href;
   }
-  const link = page.querySelector('a[href*="confirm="]')?.getAttribute('href');
-  return link !== undefined && URL.canParse(link, pageUrl) ? new URL(link, pageUrl).href : undefined;
+  const link = page.querySelector('a[href*="confirm="]')?.getAttribute('href') ?? '';
+  return link !== '' && URL.canParse(link, pageUrl) ? new URL(link, pageUrl).href : undefined;
 }
 
 /** Why Drive sends a page instead of a file; undefined for the virus-scan page, which is no refusal. */
 export function explainDrivePage(html: string, status: number, url: string): MirrorFault | undefined {
-  const page = parse(html);
-  const title = page.querySelector('title')?.text.trim() ?? '';
+  const page = parsePage(html);
+  const title = textOf(page, 'title');
   const reason = readReason(page);
-  const told = reason === '' ? title : reason;
+  const quoted = reason === '' ? title : reason;
   if (/quota exceeded/i.test(title) || /too many users|exceeded.*quota|download quota/i.test(reason)) {
-    return new MirrorFault('quota', `over Google Drive's download quota, for about 24 hours ("${told}")`);
+    return new MirrorFault('quota', `over Google Drive's download quota, for about 24 hours ("${quoted}")`);
   }
   if (page.querySelector('#download-form, .uc-warning-caption, #uc-download-link') !== null) return undefined;
   if (/accounts\.google\.com|ServiceLogin/.test(url) || /ServiceLogin/.test(html.slice(0, 100_000))) {
@@ -76,14 +75,18 @@ export function explainDrivePage(html: string, status: number, url: string): Mir
       'Google takes this network for a robot; try later or from another network',
     );
   }
-  if (status === 404) return new MirrorFault('gone', `Google Drive does not have the file ("${told}")`);
+  if (status === 404) return new MirrorFault('gone', `Google Drive does not have the file ("${quoted}")`);
   if (reason !== '') return new MirrorFault('forbidden', `Google Drive: ${reason}`);
   return undefined;
 }
 
-function readReason(page: HTMLElement): string {
+function textOf(element: HtmlElement, selector: string): string {
+  return element.querySelector(selector)?.textContent?.trim() ?? '';
+}
+
+function readReason(page: HtmlElement): string {
   return ['.uc-error-caption', '.uc-error-subcaption']
-    .map(selector => page.querySelector(selector)?.text.replace(/\s+/g, ' ').trim() ?? '')
+    .map(selector => textOf(page, selector).replace(/\s+/g, ' '))
     .filter(text => text !== '')
     .join(' ');
 }

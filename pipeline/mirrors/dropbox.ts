@@ -1,40 +1,36 @@
+import { v } from '../schema.ts';
 import { CookieJar } from '../net/client.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { redactUrl } from '../net/redact-url.ts';
-import type { RemoteFile } from '../net/remote-file.ts';
-import type { LocateContext, LocateRequest, MirrorProvider } from './mirror.ts';
+import { mirrorFields } from './fields.ts';
+import { defineMirrorKind } from './mirror.ts';
 
-export interface DropboxOptions {
-  readonly name: string;
-  readonly base?: string | undefined;
-  readonly allowHttp?: boolean | undefined;
-}
-
-/**
- * Shared links of Dropbox. Each request goes through the link again: the address it leads to lives for a short time only.
- */
-export function createDropbox(options: DropboxOptions, context: LocateContext): MirrorProvider {
-  const locate = ({ place, shape }: LocateRequest): RemoteFile => {
-    if (place.link === undefined) throw new MirrorFault('unsupported', 'Dropbox needs a link');
-    const url = directLink(place.link, options.base);
-    return {
-      identity: `${options.name} ${place.link}`,
-      place: redactUrl(place.link),
-      shape,
-      maxConnections: 1,
-      open: ({ headers, signal }) =>
-        context.client.request({
-          url,
-          headers,
-          signal,
-          allowHttp: options.allowHttp,
-          cookies: new CookieJar(),
-        }),
-      explainPage: explainDropboxPage,
-    };
-  };
-  return { locate: request => Promise.resolve().then(() => locate(request)) };
-}
+/** Shared links of Dropbox. Each request follows the link again: the address it leads to is short-lived. */
+export const dropbox = defineMirrorKind({
+  provider: 'dropbox',
+  schema: v.strictObject({ provider: v.literal('dropbox'), ...mirrorFields }),
+  create: (name, entry, context) => ({
+    locate: async ({ location: { link }, shape }) => {
+      if (link === undefined) throw new MirrorFault('unsupported', 'Dropbox needs a link');
+      const url = directLink(link, entry.base);
+      return await Promise.resolve({
+        identity: `${name} ${link}`,
+        description: redactUrl(link),
+        shape,
+        maxConnections: 1,
+        open: ({ headers, signal }) =>
+          context.client.request({
+            url,
+            headers,
+            signal,
+            allowHttp: entry.allow_http,
+            cookies: new CookieJar(),
+          }),
+        explainPage: explainDropboxPage,
+      });
+    },
+  }),
+});
 
 /** The same link asking for the file (dl=1) and not for the page around it; `rlkey` and the like stay. */
 export function directLink(link: string, base?: string): string {
@@ -49,7 +45,7 @@ export function explainDropboxPage(text: string, status: number): MirrorFault | 
     return new MirrorFault('quota', 'the Dropbox link is over its daily limit, for about 24 hours');
   }
   if (status === 404 || /item was deleted|couldn.t find|can.t find/i.test(text)) {
-    return new MirrorFault('gone', 'Dropbox does not have the file any more');
+    return new MirrorFault('gone', 'Dropbox no longer has the file');
   }
   if (status === 460 || status === 403) return new MirrorFault('forbidden', 'the Dropbox link is restricted');
   if (status === 200)

@@ -1,29 +1,26 @@
+import { v } from '../schema.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
-import type { RemoteFile } from '../net/remote-file.ts';
 import { redactUrl } from '../net/redact-url.ts';
-import { joinUrl } from './mirror.ts';
-import type { LocateContext, LocateRequest, MirrorProvider } from './mirror.ts';
+import { mirrorFields, url } from './fields.ts';
+import { defineMirrorKind, joinUrl } from './mirror.ts';
 
-export interface PlainHttpsOptions {
-  readonly name: string;
-  readonly base: string;
-  readonly allowHttp?: boolean | undefined;
-  readonly maxConnections?: number | undefined;
-}
-
-/** A server with one address a file. */
-export function createPlainHttps(options: PlainHttpsOptions, context: LocateContext): MirrorProvider {
-  const locate = ({ place, shape }: LocateRequest): RemoteFile => {
-    const url = place.link ?? (place.path === undefined ? undefined : joinUrl(options.base, place.path));
-    if (url === undefined) throw new MirrorFault('unsupported', 'a plain server needs a path or a link');
-    return {
-      identity: `${options.name} ${place.link ?? place.path ?? ''}`,
-      place: redactUrl(url),
-      shape,
-      maxConnections: options.maxConnections ?? 1,
-      open: ({ headers, signal }) =>
-        context.client.request({ url, headers, signal, allowHttp: options.allowHttp }),
-    };
-  };
-  return { locate: request => Promise.resolve().then(() => locate(request)) };
-}
+/** A server with one address for each file. */
+export const https = defineMirrorKind({
+  provider: 'https',
+  schema: v.strictObject({ provider: v.literal('https'), ...mirrorFields, base: url }),
+  create: (name, entry, context) => ({
+    locate: async ({ location: { path, link }, shape }) => {
+      const address = link ?? (path === undefined ? undefined : joinUrl(entry.base, path));
+      if (address === undefined)
+        throw new MirrorFault('unsupported', 'a plain server needs a path or a link');
+      return await Promise.resolve({
+        identity: `${name} ${link ?? path ?? ''}`,
+        description: redactUrl(address),
+        shape,
+        maxConnections: entry.max_connections ?? 1,
+        open: ({ headers, signal }) =>
+          context.client.request({ url: address, headers, signal, allowHttp: entry.allow_http }),
+      });
+    },
+  }),
+});

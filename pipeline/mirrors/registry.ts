@@ -1,37 +1,44 @@
-import type { Mirror } from '../manifest/load.ts';
-import { createBaidu } from './baidu.ts';
-import { createCloudStorage } from './gcs.ts';
-import { createDropbox } from './dropbox.ts';
-import { createGoogleDrive } from './google-drive.ts';
-import { createHuggingFace } from './huggingface.ts';
-import type { LocateContext, MirrorProvider } from './mirror.ts';
-import { createPlainHttps } from './https.ts';
+import { v } from '../schema.ts';
+import { baidu } from './baidu.ts';
+import { dropbox } from './dropbox.ts';
+import { type MirrorEntry, mirrorFields } from './fields.ts';
+import { gcs } from './gcs.ts';
+import { googleDrive } from './google-drive.ts';
+import { https } from './https.ts';
+import { huggingFace } from './huggingface.ts';
+import type { FileLocation, MirrorContext, MirrorKind, MirrorProvider, SourceProblem } from './mirror.ts';
+
+/** All kinds of mirrors. Another one is a file like these, and a line here. */
+const KINDS: readonly MirrorKind[] = [https, googleDrive, baidu, dropbox, gcs, huggingFace];
+
+const unknownKind = v.object({ ...mirrorFields, provider: v.picklist(KINDS.map(kind => kind.provider)) });
+
+/** A mirror's entry in a manifest, by the fields of its kind. */
+export const mirrorSchema = v.lazy(
+  (entry): v.GenericSchema<unknown, MirrorEntry> => findKind(entry)?.schema ?? unknownKind,
+);
 
 /** The provider behind a mirror of the manifest. */
-export function createMirror(name: string, mirror: Mirror, context: LocateContext): MirrorProvider {
-  const common = {
-    name,
-    base: mirror.base,
-    allowHttp: mirror.allow_http,
-    maxConnections: mirror.max_connections,
-  };
-  switch (mirror.provider) {
-    case 'https':
-      return createPlainHttps({ ...common, base: mirror.base }, context);
-    case 'google-drive': {
-      const { folder, resource_key, api_base } = mirror;
-      return createGoogleDrive({ ...common, folder, resourceKey: resource_key, apiBase: api_base }, context);
-    }
-    case 'baidu':
-      return createBaidu({ ...common, share: mirror.share, code: mirror.code }, context);
-    case 'dropbox':
-      return createDropbox(common, context);
-    case 'gcs':
-      return createCloudStorage({ ...common, bucket: mirror.bucket }, context);
-    case 'huggingface':
-      return createHuggingFace(
-        { ...common, repository: mirror.repository, revision: mirror.revision },
-        context,
-      );
-  }
+export function createMirror(name: string, entry: MirrorEntry, context: MirrorContext): MirrorProvider {
+  return kindOf(entry).create(name, entry, context);
+}
+
+/** What keeps a mirror from having the file of a source; undefined where nothing does. */
+export function checkSource(
+  name: string,
+  entry: MirrorEntry,
+  source: FileLocation,
+): SourceProblem | undefined {
+  return kindOf(entry).checkSource(name, entry, source);
+}
+
+function findKind(entry: unknown): MirrorKind | undefined {
+  if (typeof entry !== 'object' || entry === null || !('provider' in entry)) return undefined;
+  return KINDS.find(({ provider }) => provider === entry.provider);
+}
+
+function kindOf(entry: MirrorEntry): MirrorKind {
+  const kind = findKind(entry);
+  if (kind === undefined) throw new TypeError(`unknown kind of mirror "${entry.provider}"`);
+  return kind;
 }

@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
 import got from 'got';
 import type { Request as GotStream } from 'got';
 import { CookieJar } from 'tough-cookie';
-import { isErrno } from '../errors.ts';
+import { errorText, isErrno, LxmertDataError } from '../errors.ts';
 import { StreamBody } from './http-body.ts';
 import type { HttpBody } from './http-body.ts';
 import { MirrorFault } from './mirror-fault.ts';
@@ -62,6 +62,7 @@ const SECRET_HEADERS = ['cookie', 'authorization', 'x-goog-api-key', 'x-goog-dri
 /** The one place that speaks HTTP: redirects, proxies, cookies, deadlines. No retries; those are the caller's. */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const proxyEnv = options.environment ?? process.env;
+  checkProxies(proxyEnv);
   const agents = {
     http: new TappedAgent({ keepAlive: true, proxyEnv }),
     https: new TappedTlsAgent({ keepAlive: true, proxyEnv }),
@@ -87,7 +88,8 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
           (next, previous) => {
             const url = String(next.url);
             checkProtocol(url, asked.allowHttp, redactUrl(previous.url));
-            if (new URL(url).host === new URL(previous.url).host) return;
+            const [from, to] = [new URL(previous.url), new URL(url)];
+            if (from.host === to.host && from.protocol === to.protocol) return;
             for (const name of SECRET_HEADERS) next.headers[name] = undefined;
           },
         ],
@@ -138,6 +140,21 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   };
 }
 
+const PROXY_VARIABLES = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'];
+
+/** Node names the address in full, password included, or ignores it and connects directly. */
+function checkProxies(environment: NodeJS.ProcessEnv): void {
+  for (const name of PROXY_VARIABLES) {
+    const address = environment[name] ?? '';
+    if (address === '') continue;
+    if (URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) continue;
+    throw new LxmertDataError('ERR_USAGE', {
+      what: `the environment variable ${name} is not the address of a proxy`,
+      expected: 'http://HOST:PORT or https://HOST:PORT, with special characters of a password as %XX',
+    });
+  }
+}
+
 /** The body as text, cut at the limit; for pages, never for files. */
 export async function readBody(
   response: HttpResponse,
@@ -168,7 +185,7 @@ export function describeFailure(error: unknown, url: string, signal?: AbortSigna
   if (signal?.aborted === true) return signal.reason instanceof Error ? signal.reason : new Error('aborted');
   if (error instanceof MirrorFault) return error;
   if (error instanceof Error && error.cause instanceof MirrorFault) return error.cause;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorText(error);
   // The library's own error carries the request with its secret headers; the system's error below it does not.
   const cause = error instanceof Error ? error.cause : undefined;
   if (/certificate|self-signed|CERT_|ERR_TLS/i.test(`${message} ${isErrno(error) ? '' : readCode(error)}`)) {

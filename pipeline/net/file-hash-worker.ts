@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import type { FileHashReply, FileHashRequest } from './file-hasher.ts';
 
@@ -10,19 +10,14 @@ let sha256 = createHash('sha256');
 let md5: Hash | undefined;
 let position = 0;
 
-function hashUpTo({ path, end, wantsMd5 }: FileHashRequest): void {
+function hashUpTo({ fd, end, wantsMd5 }: FileHashRequest): void {
   if (wantsMd5) md5 ??= createHash('md5');
-  const file = openSync(path, 'r');
-  try {
-    while (position < end) {
-      const read = readSync(file, buffer, 0, Math.min(READ_BYTES, end - position), position);
-      if (read === 0) throw new Error(`${path} ends at ${position} of ${end} bytes`);
-      sha256.update(buffer.subarray(0, read));
-      md5?.update(buffer.subarray(0, read));
-      position += read;
-    }
-  } finally {
-    closeSync(file);
+  while (position < end) {
+    const read = readSync(fd, buffer, 0, Math.min(READ_BYTES, end - position), position);
+    if (read === 0) throw new Error(`the partial file ends at ${position} of ${end} bytes`);
+    sha256.update(buffer.subarray(0, read));
+    md5?.update(buffer.subarray(0, read));
+    position += read;
   }
 }
 

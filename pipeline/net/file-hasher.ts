@@ -1,7 +1,8 @@
 import { WorkerPool } from '../workers/pool.ts';
 
 export interface FileHashRequest {
-  readonly path: string;
+  /** Descriptor of the file: threads share those of their process. */
+  readonly fd: number;
   /** Hash on, up to this byte. */
   readonly end: number;
   readonly wantsMd5: boolean;
@@ -21,7 +22,7 @@ export type FileHashReply = FileDigests | undefined;
 
 /** Hashes a growing file in a thread of its own, as far as it is there, so that little is left to do when its end comes. */
 export class FileHasher {
-  readonly #path: string;
+  readonly #fd: number;
   readonly #wantsMd5: boolean;
   readonly #worker = new WorkerPool<FileHashRequest, FileHashReply>(import.meta.url, './file-hash-worker', 1);
   #wanted = 0;
@@ -29,8 +30,8 @@ export class FileHasher {
   #work: Promise<unknown> = Promise.resolve();
   #isBusy = false;
 
-  constructor(path: string, wantsMd5: boolean) {
-    this.#path = path;
+  constructor(fd: number, wantsMd5: boolean) {
+    this.#fd = fd;
     this.#wantsMd5 = wantsMd5;
   }
 
@@ -60,6 +61,6 @@ export class FileHasher {
   }
 
   async #ask(end: number, isLast: boolean): Promise<FileHashReply> {
-    return await this.#worker.run({ path: this.#path, end, wantsMd5: this.#wantsMd5, isLast });
+    return await this.#worker.run({ fd: this.#fd, end, wantsMd5: this.#wantsMd5, isLast });
   }
 }

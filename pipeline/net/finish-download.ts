@@ -1,4 +1,4 @@
-import { publish } from '../files/atomic.ts';
+import { moveAtomically } from '../files/atomic.ts';
 import { describeWriteFailure } from '../files/checks.ts';
 import { MirrorFault } from './mirror-fault.ts';
 import { removeJournal } from './part-journal.ts';
@@ -50,7 +50,7 @@ export async function finishDownload(
     await removeJournal(journalPath);
     throw await describeWriteFailure(data.path, 0, error);
   }
-  await publish(data.path, path);
+  await moveAtomically(data.path, path, { handle: data.handle, force: true });
   await removeJournal(journalPath);
   return { sizeBytes: total, sha256 };
 }

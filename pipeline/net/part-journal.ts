@@ -1,8 +1,9 @@
 import { readFileSync, writeSync } from 'node:fs';
-import { open, readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { isErrno } from '../errors.ts';
-import { publish } from '../files/atomic.ts';
+import { writeAtomically } from '../files/atomic.ts';
+import { openOwn } from '../files/open-checked.ts';
 
 /** A stretch of the file that one connection fetches; `done` is the next byte to fetch. */
 export interface Segment {
@@ -21,6 +22,8 @@ export interface JournalHead {
 const HEAD_BYTES = 4096;
 const SLOT_BYTES = 32;
 const VERSION = 1;
+/** Of the largest file's journal, and far more. */
+const MAX_BYTES = 1 << 20;
 
 /**
  * Which bytes of a partial file are there. Each segment has a slot of four u64: start, end, bytes handed to the system,
@@ -50,20 +53,16 @@ export class PartJournal {
         bytes.writeBigUInt64LE(BigInt(value), HEAD_BYTES + index * SLOT_BYTES + field * 8);
       });
     }
-    const partial = `${path}.new`;
-    const fresh = await open(partial, 'w');
-    await fresh.writeFile(bytes);
-    await fresh.sync();
-    await fresh.close();
-    await publish(partial, path);
-    return new PartJournal(head, segments, await open(path, 'r+'));
+    await writeAtomically(path, 'journal', file => file.writeFile(bytes), { force: true });
+    return new PartJournal(head, segments, await openOwn(path, { write: true }));
   }
 
   /** The journal of an earlier run, or undefined where there is none that can be used. */
   static async load(path: string): Promise<{ head: JournalHead; segments: Segment[] } | undefined> {
     let bytes: Buffer;
     try {
-      bytes = await readFile(path);
+      const file = await openOwn(path, { maxBytes: MAX_BYTES });
+      bytes = await file.readFile().finally(() => file.close());
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return undefined;
       throw error;

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { writev } from 'node:fs';
-import { open, rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { describeWriteFailure } from '../files/checks.ts';
+import { openOrCreateOwn } from '../files/open-checked.ts';
 import { type FileDigests, FileHasher } from './file-hasher.ts';
 
 const READ_BYTES = 4 << 20;
@@ -26,8 +27,7 @@ export class PartialFile {
   }
 
   static async open(path: string, wantsMd5: boolean): Promise<PartialFile> {
-    const exists = (await stat(path).catch(() => undefined)) !== undefined;
-    return new PartialFile(path, await open(path, exists ? 'r+' : 'w+'), wantsMd5);
+    return new PartialFile(path, await openOrCreateOwn(path), wantsMd5);
   }
 
   get handle(): FileHandle {
@@ -56,7 +56,7 @@ export class PartialFile {
   /** Tells that all bytes before `end` are written and will stay. */
   advanceTo(end: number): void {
     if (this.#hasher === undefined && end < THREAD_BYTES) return;
-    this.#hasher ??= new FileHasher(this.path, this.#wantsMd5);
+    this.#hasher ??= new FileHasher(this.#file.fd, this.#wantsMd5);
     this.#hasher.advanceTo(end);
   }
 

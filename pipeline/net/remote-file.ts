@@ -14,8 +14,8 @@ export interface OpenRequest {
 export interface RemoteFile {
   /** Stable over runs, without secrets: a partial file is only continued from the same one. */
   readonly identity: string;
-  /** For messages. */
-  readonly place: string;
+  /** Where it is, for messages; without secrets. */
+  readonly description: string;
   readonly shape: FileShape;
   readonly sizeBytes?: number | undefined;
   readonly sha256?: string | undefined;

@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import { parseHTML } from 'linkedom';
+import { makeDocument } from '../html-document.ts';
 import { type Html, html, drawnSvg } from './html.ts';
 import { formatCount } from '../show-text.ts';
 
@@ -125,8 +125,8 @@ interface Described {
 }
 
 function drawFigure(plot: Described, options: Plot.PlotOptions): Html {
-  // Plot draws into a document, and its types are those of a browser's.
-  const { document } = parseHTML('<body></body>') as unknown as { readonly document: never };
+  // Plot's types want a browser's document.
+  const document = makeDocument() as never;
   const drawing = Plot.plot({ ...options, document }) as unknown as Drawing;
   // The page has its own style, and its policy lets no other in.
   for (const style of drawing.querySelectorAll('style')) style.remove();

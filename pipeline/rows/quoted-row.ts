@@ -1,3 +1,4 @@
+import { errorText } from '../errors.ts';
 import { parse } from 'csv-parse/sync';
 import { type RowProblem, showText } from '../problem.ts';
 import type { RowShape } from './row-shape.ts';
@@ -28,7 +29,7 @@ export function parseOddRow(text: string, shape: RowShape): OddFields {
       skip_empty_lines: false,
     });
   } catch (error) {
-    const got = error instanceof Error ? error.message : String(error);
+    const got = errorText(error);
     return { ok: false, problem: structure('a row on one line whose quotes match', showText(got, 200)) };
   }
   const fields = records[0] ?? [];

@@ -1,7 +1,7 @@
-import { open, rm } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { partialPath, publish, removeStalePartials } from '../files/atomic.ts';
+import { createPartial } from '../files/atomic.ts';
+import { removeStalePartials } from '../files/partial-names.ts';
 import { checkFreeSpace, checkNotInput, checkOutput, describeWriteFailure } from '../files/checks.ts';
 import { storedFeatureBytes, widenFeatures } from '../rows/feature-dtype.ts';
 import { imageIdOf, recordColumn, rowCrc, rowCrcOf, type RowRecord } from '../rows/row-record.ts';
@@ -37,10 +37,10 @@ export async function exportTsv(options: ExportTsvOptions, context: StageContext
     await checkOutput(options.out, options.force === true);
     await checkNotInput(options.out, [options.store]);
     await removeStalePartials(options.out);
-    const index = options.lineIndex === true ? await LineIndex.plan(options.out) : undefined;
+    const index = options.lineIndex === true ? LineIndex.plan(options.out) : undefined;
     await checkFreeSpace(options.out, store.rows * ROW_BYTES);
     warnOfUntrained(store, context);
-    const bytes = await writeRows(store, options.out, index, context);
+    const bytes = await writeRows(store, options, index, context);
     return { ok: true, out: options.out, rows: store.rows, bytes, lossless: store.dtype === 'f32' };
   } finally {
     await store.close();
@@ -55,13 +55,12 @@ function warnOfUntrained(store: StoreFile, context: StageContext): void {
 
 async function writeRows(
   store: StoreFile,
-  out: string,
+  { out, force }: ExportTsvOptions,
   index: LineIndex | undefined,
   context: StageContext,
 ): Promise<number> {
   const form = new RowForm(await store.readSourceForm(), store.rows);
-  const partial = partialPath(out, 'tsv');
-  const file = await open(partial, 'w').catch(async (error: unknown) => {
+  const partial = await createPartial(out, 'tsv', { force }).catch(async (error: unknown) => {
     throw await describeWriteFailure(out, store.rows * ROW_BYTES, error);
   });
   let written = 0;
@@ -71,7 +70,7 @@ async function writeRows(
       const lines = formatRows(store, rows, form).map(line => Buffer.from(line, 'utf8'));
       const text = Buffer.concat(lines);
       index?.add(lines);
-      await file.writeFile(text).catch(async (error: unknown) => {
+      await partial.handle.writeFile(text).catch(async (error: unknown) => {
         const remaining = (store.rows - rows.begin) * ROW_BYTES;
         throw await describeWriteFailure(out, remaining, error);
       });
@@ -86,16 +85,12 @@ async function writeRows(
         unit: 'images',
       });
     }
-    await file.sync();
     // The index first: without its TSV it is a leftover, the TSV without its index would be taken for whole.
     await index?.publish();
-  } catch (error) {
-    await file.close();
-    await rm(partial, { force: true });
-    throw error;
+    await partial.publish();
+  } finally {
+    await partial.discard();
   }
-  await file.close();
-  await publish(partial, out);
   return written;
 }
 

@@ -8,16 +8,16 @@ import { decideOverlap, readFreeBytes } from '../fetch/disk-space.ts';
 import { Downloader } from '../fetch/download-source.ts';
 import type { DownloaderOptions } from '../fetch/download-source.ts';
 import { describeFailed } from '../fetch/fetch-failure.ts';
-import type { FailedArtefact } from '../fetch/fetch-failure.ts';
+import type { FailedAsset } from '../fetch/fetch-failure.ts';
 import { listDownloads, removeEmptyFolders, removeLeftovers } from '../fetch/leftovers.ts';
-import { obtainArtefact } from '../fetch/obtain-asset.ts';
+import { obtainAsset } from '../fetch/obtain-asset.ts';
 import type { ObtainOptions, Outcome, Slot } from '../fetch/obtain-asset.ts';
 import type { StoreSteps } from '../fetch/place-asset.ts';
 import { planFetch } from '../fetch/plan-fetch.ts';
-import type { FetchPlan, PlannedArtefact } from '../fetch/plan-fetch.ts';
+import type { FetchPlan, PlannedAsset } from '../fetch/plan-fetch.ts';
 import { recogniseFolder } from '../fetch/recognise-folder.ts';
 import { runInLanes } from '../fetch/run-in-lanes.ts';
-import { selectArtefacts } from '../manifest/select.ts';
+import { selectAssets } from '../manifest/select.ts';
 import type { Selection } from '../manifest/select.ts';
 import { claimDataRoot } from '../fetch/single-run.ts';
 import { readTargetStates } from '../fetch/target-states.ts';
@@ -43,7 +43,7 @@ export interface FetchResult {
   readonly fetched: readonly string[];
   /** In place before, and as locked. */
   readonly present: readonly string[];
-  readonly failed: readonly FailedArtefact[];
+  readonly failed: readonly FailedAsset[];
 }
 
 export interface FetchPreview extends FetchPlan {
@@ -77,7 +77,7 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
     const outcomes = await obtainAll(plan, overlaps ? 2 : 1, { ...options, lock, own }, context);
     const failed = outcomes.filter(outcome => typeof outcome === 'object');
     const namesOf = (wanted: Outcome): string[] =>
-      plan.artefacts.filter((_planned, index) => outcomes[index] === wanted).map(({ name }) => name);
+      plan.assets.filter((_planned, index) => outcomes[index] === wanted).map(({ name }) => name);
     const [fetched, present] = [namesOf('fetched'), namesOf('present')];
     await removeLeftovers(manifest, dataRoot, [...fetched, ...present]);
     return { ok: failed.length === 0, fetched, present, failed };
@@ -108,16 +108,16 @@ async function obtainAll(
     transfer,
   });
   const slots = { downloading: makeSlot(), placing: makeSlot() };
-  const conflicts = (a: PlannedArtefact, b: PlannedArtefact): boolean => {
-    const downloads = listDownloads(manifest.artefacts[a.name]!);
-    return listDownloads(manifest.artefacts[b.name]!).some(path => downloads.includes(path));
+  const conflicts = (a: PlannedAsset, b: PlannedAsset): boolean => {
+    const downloads = listDownloads(manifest.assets[a.name]!);
+    return listDownloads(manifest.assets[b.name]!).some(path => downloads.includes(path));
   };
   try {
     return await runInLanes(
-      plan.artefacts,
+      plan.assets,
       { lanes, conflicts, onFailure: error => abort.abort(error) },
       async (planned, later) => {
-        const outcome = await obtainArtefact(planned, later, {
+        const outcome = await obtainAsset(planned, later, {
           ...options,
           ...slots,
           downloader,
@@ -154,7 +154,7 @@ async function makePlan(
 }
 
 function selectNames(options: FetchOptions): readonly string[] {
-  if (options.datasets.length > 0) return selectArtefacts(options.manifest, options);
+  if (options.datasets.length > 0) return selectAssets(options.manifest, options);
   throw new LxmertDataError('ERR_USAGE', {
     what: 'no data set is named',
     expected: Object.keys(options.manifest.datasets).join(', '),

@@ -84,7 +84,7 @@ export async function makeJson(options: MakeJsonOptions): Promise<readonly MadeF
   for (const recipe of recipes) {
     const path = join(options.outDirectory, recipe.output);
     const raw = join(options.rawDirectory, recipe.raw);
-    const file = { path, raw, ...(await writePythonList(path, recipe.read(raw, options.signal))) };
+    const file = { path, raw, ...(await writePythonList(path, recipe.read(raw, options.signal), options)) };
     made.push(file);
     options.onFile?.(file);
   }

@@ -3,12 +3,12 @@ import { statfs } from 'node:fs/promises';
 import { downloadPath, targetPath } from '../fetch/asset-files.ts';
 import { sizeOf } from '../fetch/check-content.ts';
 import { readLock } from '../fetch/data-lock.ts';
-import { selectArtefacts } from '../manifest/select.ts';
+import { selectAssets } from '../manifest/select.ts';
 import { readTargetStates } from '../fetch/target-states.ts';
 import type { Manifest } from '../manifest/load.ts';
 import { partialDownloadPath } from '../net/download-file.ts';
 
-export interface ArtefactStatus {
+export interface AssetStatus {
   readonly name: string;
   readonly file: string;
   readonly state: 'present' | 'unlocked' | 'differs' | 'partial' | 'missing';
@@ -18,7 +18,7 @@ export interface ArtefactStatus {
 
 export interface DatasetStatus {
   readonly dataset: string;
-  readonly artefacts: readonly ArtefactStatus[];
+  readonly assets: readonly AssetStatus[];
 }
 
 export interface DataStatus {
@@ -31,17 +31,17 @@ export interface DataStatus {
 /** What is there, begun and missing: sizes and headers only, so that it takes no time. */
 export async function readStatus(manifest: Manifest, dataRoot: string): Promise<DataStatus> {
   const lock = await readLock(dataRoot);
-  const names = selectArtefacts(manifest, { datasets: Object.keys(manifest.datasets), splits: ['all'] });
+  const names = selectAssets(manifest, { datasets: Object.keys(manifest.datasets), splits: ['all'] });
   const states = await readTargetStates({ manifest, dataRoot }, names);
-  const known = new Map<string, ArtefactStatus>();
+  const known = new Map<string, AssetStatus>();
   for (const name of names) {
-    const artefact = manifest.artefacts[name]!;
+    const asset = manifest.assets[name]!;
     const { sizeBytes, contentSha256 } = states[name]!;
     const entry = lock[name];
     let bytes = sizeBytes ?? 0;
     let begun = 0;
-    for (const source of artefact.sources) {
-      const path = join(dataRoot, downloadPath(artefact, source));
+    for (const source of asset.sources) {
+      const path = join(dataRoot, downloadPath(asset, source));
       begun += (await sizeOf(partialDownloadPath(path))) ?? (await sizeOf(path)) ?? 0;
     }
     bytes += begun;
@@ -49,13 +49,11 @@ export async function readStatus(manifest: Manifest, dataRoot: string): Promise<
     const agrees = isLocked && (contentSha256 !== undefined || sizeBytes === entry.size);
     const there = entry === undefined ? 'unlocked' : agrees ? 'present' : 'differs';
     const state = sizeBytes !== undefined ? there : begun > 0 ? 'partial' : 'missing';
-    known.set(name, { name, file: targetPath(artefact), state, bytes });
+    known.set(name, { name, file: targetPath(asset), state, bytes });
   }
   const datasets = Object.keys(manifest.datasets).map(dataset => ({
     dataset,
-    artefacts: selectArtefacts(manifest, { datasets: [dataset], splits: ['all'] }).map(name =>
-      known.get(name)!,
-    ),
+    assets: selectAssets(manifest, { datasets: [dataset], splits: ['all'] }).map(name => known.get(name)!),
   }));
   const disk = await statOfDisk(dataRoot);
   return {

@@ -6,12 +6,12 @@ import { targetPath } from '../fetch/asset-files.ts';
 import { checkContent, digestFile, sizeOf } from '../fetch/check-content.ts';
 import { describeLockMismatch, readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
-import { selectArtefacts } from '../manifest/select.ts';
+import { selectAssets } from '../manifest/select.ts';
 import { readStoreIds } from '../fetch/store-ids.ts';
 import { readStoreSource } from '../fetch/target-states.ts';
 import { readAnswers, verifyRecords } from '../annotations/verify-records.ts';
 import type { RecordFindings } from '../annotations/verify-records.ts';
-import type { Artefact, Dataset, Manifest } from '../manifest/load.ts';
+import type { Asset, Dataset, Manifest } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 
 export interface VerifyDatasetOptions {
@@ -25,7 +25,7 @@ export interface VerifyDatasetOptions {
 }
 
 export interface DatasetProblem {
-  readonly artefact: string;
+  readonly asset: string;
   readonly what: string;
   readonly hint: string;
 }
@@ -33,7 +33,7 @@ export interface DatasetProblem {
 export interface DatasetReport {
   readonly dataset: string;
   readonly ok: boolean;
-  readonly artefacts: readonly { readonly name: string; readonly file: string; readonly ok: boolean }[];
+  readonly assets: readonly { readonly name: string; readonly file: string; readonly ok: boolean }[];
   readonly problems: readonly DatasetProblem[];
 }
 
@@ -53,7 +53,7 @@ class Verification {
   readonly #options: VerifyDatasetOptions;
   readonly #lock: LockEntries;
   readonly #context: StageContext;
-  /** Artefacts are shared by data sets and looked at once. */
+  /** Assets are shared by data sets and looked at once. */
   readonly #checked = new Map<string, Promise<readonly DatasetProblem[]>>();
   readonly #records = new Map<string, number>();
   readonly #ids = new Map<string, Promise<readonly string[] | undefined>>();
@@ -66,37 +66,37 @@ class Verification {
 
   async verify(name: string): Promise<DatasetReport> {
     const { manifest, splits } = this.#options;
-    const names = selectArtefacts(manifest, { datasets: [name], splits });
+    const names = selectAssets(manifest, { datasets: [name], splits });
     const dataset = manifest.datasets[name]!;
     const problems: DatasetProblem[] = [];
-    const artefacts: DatasetReport['artefacts'][number][] = [];
-    for (const artefact of names) {
+    const assets: DatasetReport['assets'][number][] = [];
+    for (const asset of names) {
       this.#context.signal.throwIfAborted();
-      this.#context.emit({ event: 'note', message: `checking ${artefact}` });
-      const found = [...(await this.#checkOnce(artefact))];
+      this.#context.emit({ event: 'note', message: `checking ${asset}` });
+      const found = [...(await this.#checkOnce(asset))];
       if (found.length === 0 && this.#options.quick !== true) {
-        found.push(...(await this.#checkTogether(artefact, dataset)));
+        found.push(...(await this.#checkTogether(asset, dataset)));
       }
       problems.push(...found);
-      artefacts.push({
-        name: artefact,
-        file: targetPath(manifest.artefacts[artefact]!),
+      assets.push({
+        name: asset,
+        file: targetPath(manifest.assets[asset]!),
         ok: found.length === 0,
       });
     }
     for (const total of dataset.totals ?? []) {
-      const counts = total.artefacts.map(artefact => this.#records.get(artefact));
+      const counts = total.assets.map(asset => this.#records.get(asset));
       if (counts.includes(undefined)) continue;
       const sum = counts.reduce<number>((a, b) => a + (b ?? 0), 0);
       if (sum === total.records) continue;
       const what = `${sum} records together, expected ${total.records}`;
       problems.push({
-        artefact: total.artefacts.join(' + '),
+        asset: total.assets.join(' + '),
         what,
         hint: 'delete them and fetch them again',
       });
     }
-    return { dataset: name, ok: problems.length === 0, artefacts, problems };
+    return { dataset: name, ok: problems.length === 0, assets, problems };
   }
 
   #checkOnce(name: string): Promise<readonly DatasetProblem[]> {
@@ -108,16 +108,16 @@ class Verification {
   /** The file by itself: there, as locked, as the manifest says. */
   async #checkAlone(name: string): Promise<DatasetProblem[]> {
     const { manifest, dataRoot, quick } = this.#options;
-    const artefact = manifest.artefacts[name]!;
-    const path = join(dataRoot, targetPath(artefact));
+    const asset = manifest.assets[name]!;
+    const path = join(dataRoot, targetPath(asset));
     const problem = (what: string, hint = `move ${path} away and fetch it again`): DatasetProblem[] => [
-      { artefact: name, what, hint },
+      { asset: name, what, hint },
     ];
     const sizeBytes = await sizeOf(path);
     if (sizeBytes === undefined)
       return problem('missing', `fetch it: lxmert-data fetch ${this.#datasetOf(name)}`);
     try {
-      if (artefact.kind === 'features') return await this.#checkStore(path, artefact, problem, name);
+      if (asset.kind === 'features') return await this.#checkStore(path, asset, problem, name);
       const entry = this.#lock[name];
       if (quick === true) {
         return entry !== undefined && entry.size !== sizeBytes
@@ -127,7 +127,7 @@ class Verification {
       const digest = await digestFile(path, this.#context.signal);
       const mismatch = describeLockMismatch(entry, digest);
       if (mismatch !== undefined) return problem(`not the locked copy: ${mismatch}`);
-      await checkContent(path, artefact, digest);
+      await checkContent(path, asset, digest);
       return [];
     } catch (error) {
       if (error instanceof MirrorFault || error instanceof LxmertDataError) return problem(error.message);
@@ -137,13 +137,13 @@ class Verification {
 
   async #checkStore(
     path: string,
-    artefact: Extract<Artefact, { kind: 'features' }>,
+    asset: Extract<Asset, { kind: 'features' }>,
     problem: (what: string, hint?: string) => DatasetProblem[],
     name: string,
   ): Promise<DatasetProblem[]> {
     const store = await readStoreSource(path);
-    if (artefact.rows !== undefined && store.rows !== artefact.rows) {
-      return problem(`${store.rows} images, expected ${artefact.rows}`);
+    if (asset.rows !== undefined && store.rows !== asset.rows) {
+      return problem(`${store.rows} images, expected ${asset.rows}`);
     }
     const entry = this.#lock[name];
     if (entry !== undefined && entry.sha256 !== store.sha256) {
@@ -159,23 +159,23 @@ class Verification {
   /** The records against the answer table and the features that the data set uses with them. */
   async #checkTogether(name: string, dataset: Dataset): Promise<DatasetProblem[]> {
     const { manifest, dataRoot } = this.#options;
-    const artefact = manifest.artefacts[name]!;
-    if (artefact.kind !== 'json') return [];
+    const asset = manifest.assets[name]!;
+    if (asset.kind !== 'json') return [];
     const features = Object.values(dataset.splits)
       .filter(names => names.includes(name))
       .flat()
-      .filter(other => manifest.artefacts[other]!.kind === 'features');
+      .filter(other => manifest.assets[other]!.kind === 'features');
     const rows = features[0] === undefined ? undefined : await this.#idsOf(features[0]);
     const answers = await this.#answersOf(dataset);
-    const findings = await verifyRecords(join(dataRoot, targetPath(artefact)), {
-      schema: artefact.schema,
+    const findings = await verifyRecords(join(dataRoot, targetPath(asset)), {
+      schema: asset.schema,
       answers,
       images: rows === undefined ? undefined : new Set(rows),
       signal: this.#context.signal,
     });
     this.#records.set(name, findings.records);
     const problems = describeFindings(name, findings, features[0]);
-    const { first_rows } = artefact;
+    const { first_rows } = asset;
     if (first_rows !== undefined && rows !== undefined) {
       problems.push(...checkFirstRows(name, findings, rows.slice(0, first_rows), features[0]!));
     }
@@ -183,7 +183,7 @@ class Verification {
   }
 
   #idsOf(features: string): Promise<readonly string[] | undefined> {
-    const path = join(this.#options.dataRoot, targetPath(this.#options.manifest.artefacts[features]!));
+    const path = join(this.#options.dataRoot, targetPath(this.#options.manifest.assets[features]!));
     const ids = this.#ids.get(features) ?? readStoreIds(path).catch(() => undefined);
     this.#ids.set(features, ids);
     return ids;
@@ -192,9 +192,9 @@ class Verification {
   async #answersOf(dataset: Dataset): Promise<ReadonlySet<string> | undefined> {
     const { manifest, dataRoot } = this.#options;
     for (const name of dataset.common) {
-      const artefact = manifest.artefacts[name]!;
-      if (artefact.kind !== 'table' || artefact.schema === 'lines') continue;
-      const path = join(dataRoot, artefact.target);
+      const asset = manifest.assets[name]!;
+      if (asset.kind !== 'table' || asset.schema === 'lines') continue;
+      const path = join(dataRoot, asset.target);
       const text = await readFile(path, 'utf8').catch(() => undefined);
       if (text !== undefined) return readAnswers(text, path);
     }
@@ -204,7 +204,7 @@ class Verification {
   #datasetOf(name: string): string {
     const { manifest } = this.#options;
     const has = (dataset: string): boolean =>
-      selectArtefacts(manifest, { datasets: [dataset], splits: ['all'] }).includes(name);
+      selectAssets(manifest, { datasets: [dataset], splits: ['all'] }).includes(name);
     return Object.keys(manifest.datasets).find(has) ?? 'DATASET';
   }
 }
@@ -215,7 +215,7 @@ function describeFindings(
   features: string | undefined,
 ): DatasetProblem[] {
   return [...findings.problems].map(([kind, { count, examples }]) => ({
-    artefact: name,
+    asset: name,
     what: `${kind}: ${count} of ${findings.records} records; ${examples.join('; ')}`,
     hint:
       kind === 'image without features'
@@ -236,5 +236,5 @@ function checkFirstRows(
   if (outside.length === 0) return [];
   const shown = outside.slice(0, 3).join(', ');
   const what = `${outside.length} of its ${findings.images.size} images are not among the first ${rows.length} rows of ${features} (${shown})`;
-  return [{ artefact: name, what, hint: `convert ${features} again with --first and this JSON` }];
+  return [{ asset: name, what, hint: `convert ${features} again with --first and this JSON` }];
 }

@@ -1,5 +1,5 @@
 import type { StageContext } from '../events.ts';
-import { removeStalePartials } from '../files/atomic.ts';
+import { removeStalePartials } from '../files/partial-names.ts';
 import { checkFreeSpace, checkOutput } from '../files/checks.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
 import type { PinnedIds } from '../inputs/pinned-ids.ts';
@@ -100,13 +100,13 @@ class StoreBuilder {
     plan: BuildPlan,
     context: StageContext,
   ): Promise<StoreBuilder> {
-    const { out, dtype } = plan;
+    const { out, dtype, force } = plan;
     const bytes = sources.reduce((sum, source) => sum + source.size, 0);
     const expectedRows = Math.ceil(bytes / typicalRowBytes(OBJ36));
     // Records are on the disk twice for a while: in a file of their own and in the store.
     await checkFreeSpace(out, storeBytesFor(expectedRows, dtype) + expectedRows * RECORD_BYTES);
     const dataStart = planDataStart(sources.reduce((sum, source) => sum + 512 + 8 * source.name.length, 0));
-    const writer = await StoreWriter.create(out, { dtype, dataStart, expectedRows });
+    const writer = await StoreWriter.create(out, { dtype, dataStart, expectedRows, force });
     return new StoreBuilder(writer, plan, context);
   }
 

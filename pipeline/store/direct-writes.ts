@@ -1,6 +1,7 @@
 import { constants, writeSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { isErrno } from '../errors.ts';
+import { reopen } from '../files/open-checked.ts';
 
 /** Alignment of memory, position and length that direct writes need at most. */
 export const DIRECT_ALIGNMENT = 4096;
@@ -11,12 +12,15 @@ const STEP = 16;
  * Opens an existing file for writes that go past the page cache. A store is synced before it is published, so its bytes reach the disk anyhow; without the detour through the
  * cache they cost a tenth of the processor time, and the cache keeps what other programs need. Undefined where the system or file system has no such writes.
  */
-export async function openForDirectWrites(path: string): Promise<FileHandle | undefined> {
+export async function openForDirectWrites(file: {
+  readonly path: string;
+  readonly handle: FileHandle;
+}): Promise<FileHandle | undefined> {
   // Not there on macOS and Windows, whatever its type declaration says.
   const flag = constants.O_DIRECT as number | undefined;
   if (flag === undefined) return undefined;
   try {
-    return await open(path, constants.O_WRONLY | flag);
+    return await reopen(file.path, constants.O_WRONLY | flag, file.handle);
   } catch (error) {
     if (isErrno(error, 'EINVAL', 'ENOTSUP', 'EPERM')) return undefined;
     throw error;

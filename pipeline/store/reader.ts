@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { LxmertDataError } from '../errors.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
 import { openFile } from '../inputs/open-file.ts';
 import { type FeatureDtype, storedFeatureBytes } from '../rows/feature-dtype.ts';
 import {
@@ -152,7 +152,7 @@ export class StoreFile {
 
 function describeReadFailure(path: string, position: number, cause: unknown): LxmertDataError {
   return new LxmertDataError('ERR_IO', {
-    what: `reading failed at byte ${position} (${cause instanceof Error ? cause.message : String(cause)})`,
+    what: `reading failed at byte ${position} (${errorText(cause)})`,
     where: path,
     cause,
   });

@@ -1,7 +1,7 @@
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { isErrno } from '../errors.ts';
-import { partialPath, publish } from '../files/atomic.ts';
+import { createPartial, type PartialOutput, type PublishOptions } from '../files/atomic.ts';
 import { describeWriteFailure } from '../files/checks.ts';
 import { type FeatureDtype, storedFeatureBytes } from '../rows/feature-dtype.ts';
 import { imageIdBytes, RECORD_BYTES, recordColumn, type RowRecord, rowRecordAt } from '../rows/row-record.ts';
@@ -32,6 +32,8 @@ export class StoreWriter {
   readonly #dtype: FeatureDtype;
   readonly #dataStart: number;
   readonly #expectedRows: number;
+  readonly #partial: PartialOutput;
+  readonly #partialRecords: PartialOutput;
   readonly #store: FileHandle;
   readonly #records: FileHandle;
   readonly #direct: FileHandle | undefined;
@@ -43,32 +45,37 @@ export class StoreWriter {
     dtype: FeatureDtype,
     dataStart: number,
     expectedRows: number,
-    files: readonly [FileHandle, FileHandle, FileHandle | undefined],
+    files: readonly [PartialOutput, PartialOutput, FileHandle | undefined],
   ) {
     this.path = path;
     this.#dtype = dtype;
     this.#dataStart = dataStart;
     this.#expectedRows = expectedRows;
-    [this.#store, this.#records, this.#direct] = files;
+    [this.#partial, this.#partialRecords, this.#direct] = files;
+    this.#store = this.#partial.handle;
+    this.#records = this.#partialRecords.handle;
   }
 
   /** `expectedRows` only serves the message about a full disk. */
   static async create(
     path: string,
-    options: { readonly dtype: FeatureDtype; readonly dataStart: number; readonly expectedRows: number },
+    options: PublishOptions & {
+      readonly dtype: FeatureDtype;
+      readonly dataStart: number;
+      readonly expectedRows: number;
+    },
   ): Promise<StoreWriter> {
-    const files: FileHandle[] = [];
+    const partials: PartialOutput[] = [];
     try {
-      const store = await open(partialPath(path, 'store'), 'w+');
-      files.push(store);
-      const records = await open(partialPath(path, 'records'), 'w+');
-      files.push(records);
-      const direct = await openForDirectWrites(partialPath(path, 'store'));
+      const store = await createPartial(path, 'store', options);
+      partials.push(store);
+      const records = await createPartial(path, 'records');
+      partials.push(records);
+      const direct = await openForDirectWrites(store);
       const { dtype, dataStart, expectedRows } = options;
       return new StoreWriter(path, dtype, dataStart, expectedRows, [store, records, direct]);
     } catch (error) {
-      await Promise.all(files.map(async file => await file.close()));
-      for (const kind of ['store', 'records']) await rm(partialPath(path, kind), { force: true });
+      for (const partial of partials) await partial.discard();
       throw await describeWriteFailure(path, storeBytesFor(options.expectedRows, options.dtype), error);
     }
   }
@@ -159,19 +166,19 @@ export class StoreWriter {
       await this.#store.sync();
     });
     await this.#direct?.close();
-    await this.#store.close();
-    await this.#records.close();
     // Before the store gets its name: a run killed in between leaves nothing that the next one would not remove.
-    await rm(partialPath(this.path, 'records'), { force: true });
-    await publish(partialPath(this.path, 'store'), this.path);
+    await this.#partialRecords.discard();
+    await this.#partial.publish();
     return size;
   }
 
   /** Removes everything written; the final name was never touched. */
   async abort(): Promise<void> {
-    await Promise.allSettled([this.#direct?.close(), this.#store.close(), this.#records.close()]);
-    await rm(partialPath(this.path, 'store'), { force: true });
-    await rm(partialPath(this.path, 'records'), { force: true });
+    await Promise.allSettled([
+      this.#direct?.close(),
+      this.#partial.discard(),
+      this.#partialRecords.discard(),
+    ]);
   }
 
   /** Turns records into columns; returns the CRC-32 of the `crc32` tensor. */

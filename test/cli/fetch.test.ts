@@ -25,7 +25,7 @@ const FILES: Readonly<Record<string, Buffer>> = {
 };
 const OVERRIDES = {
   manifest_version: 1,
-  artefacts: { 'vqa/train.json': { records: 2 }, 'nlvr2_imgfeat/valid_obj36': { rows: ROWS } },
+  assets: { 'vqa/train.json': { records: 2 }, 'nlvr2_imgfeat/valid_obj36': { rows: ROWS } },
   datasets: {
     small: {
       title: 'Small',

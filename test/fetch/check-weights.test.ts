@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { checkContent, digestFile } from '../../pipeline/fetch/check-content.ts';
-import type { Artefact } from '../../pipeline/manifest/load.ts';
+import type { Asset } from '../../pipeline/manifest/load.ts';
 import { MirrorFault } from '../../pipeline/net/mirror-fault.ts';
 import { encodeLayer, writeCaffemodel } from '../helpers/write-caffemodel.ts';
 import { makeTemporaryFolder } from '../helpers/downloads.ts';
@@ -12,8 +12,8 @@ import { makeZip } from '../helpers/small-zip.ts';
 type Format = 'torch' | 'caffe';
 
 async function check(path: string, format: Format): Promise<void> {
-  const artefact = { kind: 'weights', format, target: 'w', sources: [] } as const satisfies Artefact;
-  await checkContent(path, artefact, await digestFile(path));
+  const asset = { kind: 'weights', format, target: 'w', sources: [] } as const satisfies Asset;
+  await checkContent(path, asset, await digestFile(path));
 }
 
 async function testRight(t: ExecutionContext, format: Format, bytes: Uint8Array) {

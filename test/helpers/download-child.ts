@@ -7,7 +7,7 @@ const client = createHttpClient({ environment: {} });
 await downloadFile(
   {
     identity: `test ${new URL(url).pathname}`,
-    place: url,
+    description: url,
     shape: 'zip',
     maxConnections: 8,
     open: ({ headers, signal }) => client.request({ url, headers, signal, allowHttp: true }),

@@ -45,7 +45,7 @@ export function makePlainRemote(
   t.teardown(() => client.close());
   return {
     identity: `test ${new URL(url).pathname}`,
-    place: url,
+    description: url,
     shape: 'zip',
     maxConnections: 8,
     open: ({ headers, signal }) => client.request({ url, headers, signal, allowHttp: true }),

@@ -30,30 +30,30 @@ test('every data set of the built-in manifest names its parts', async t => {
     Object.values(manifest.datasets).flatMap(set => [...set.common, ...Object.values(set.splits).flat()]),
   );
   t.deepEqual(
-    Object.keys(manifest.artefacts).filter(name => !used.has(name)),
+    Object.keys(manifest.assets).filter(name => !used.has(name)),
     [],
   );
 });
 
 test('counts that sources state are those of the manifest', async t => {
-  const { artefacts } = await loadManifest();
+  const { assets } = await loadManifest();
   const records = (name: string) => {
-    const artefact = artefacts[name];
-    return artefact !== undefined && 'records' in artefact ? artefact.records : undefined;
+    const asset = assets[name];
+    return asset !== undefined && 'records' in asset ? asset.records : undefined;
   };
   t.is((records('vqa/train.json') ?? 0) + (records('vqa/nominival.json') ?? 0), 632_117);
   t.is(records('nlvr2/train.json'), 86_373);
-  const train = artefacts['mscoco_imgfeat/train2014_obj36'];
+  const train = assets['mscoco_imgfeat/train2014_obj36'];
   t.is(train?.kind === 'features' ? train.rows : 0, 82_783);
 });
 
 test('dead mirrors come last, and a list of mirrors picks and orders', async t => {
   const manifest = await loadManifest();
-  const artefact = manifest.artefacts['mscoco_imgfeat/train2014_obj36']!;
-  const names = orderSources(manifest, artefact).map(source => source.mirror);
+  const asset = manifest.assets['mscoco_imgfeat/train2014_obj36']!;
+  const names = orderSources(manifest, asset).map(source => source.mirror);
   t.deepEqual(names, ['unc', 'drive', 'drive', 'baidu', 'drive-files', 'unc-nlp1']);
   t.deepEqual(
-    orderSources(manifest, artefact, ['baidu', 'unc']).map(source => source.mirror),
+    orderSources(manifest, asset, ['baidu', 'unc']).map(source => source.mirror),
     ['baidu', 'unc'],
   );
 });
@@ -62,14 +62,29 @@ test("the user's mirror and sources come first", async t => {
   const manifest = await loadWith(t, {
     manifest_version: 1,
     mirrors: { lab: { provider: 'https', title: 'Lab', base: 'https://files.example.org/' } },
-    artefacts: { 'vqa/train.json': { sources: [{ mirror: 'lab', get: 'file', path: 'x/train.json' }] } },
+    assets: { 'vqa/train.json': { sources: [{ mirror: 'lab', get: 'file', path: 'x/train.json' }] } },
   });
-  const artefact = manifest.artefacts['vqa/train.json']!;
+  const asset = manifest.assets['vqa/train.json']!;
   t.deepEqual(
-    orderSources(manifest, artefact).map(source => source.mirror),
+    orderSources(manifest, asset).map(source => source.mirror),
     ['lab', 'unc', 'drive', 'baidu', 'unc-nlp1'],
   );
-  t.is(artefact.kind === 'json' ? artefact.records : 0, 443_757);
+  t.is(asset.kind === 'json' ? asset.records : 0, 443_757);
+});
+
+test('a manifest of former releases, with "artefacts", is still read', async t => {
+  const source = { mirror: 'unc', get: 'file', path: 'x.json' };
+  const totals = [{ artefacts: ['vqa/train.json'], records: 5 }];
+  const manifest = await loadWith(t, {
+    manifest_version: 1,
+    artefacts: { 'vqa/train.json': { sources: [source] } },
+    datasets: { vqa: { totals } },
+  });
+  t.like(manifest.assets['vqa/train.json']?.sources[0], source);
+  t.deepEqual(manifest.datasets['vqa']?.totals, [{ assets: ['vqa/train.json'], records: 5 }]);
+  await t.throwsAsync(loadWith(t, { manifest_version: 1, artefacts: {}, assets: {} }), {
+    message: /\$\.artefacts/,
+  });
 });
 
 test('--base-url moves a mirror and takes it for alive', async t => {
@@ -90,7 +105,7 @@ async function testRefused(t: ExecutionContext, content: unknown, message: RegEx
 
 const oneSource = (source: object) => ({
   manifest_version: 1,
-  artefacts: { 'vqa/train.json': { sources: [source] } },
+  assets: { 'vqa/train.json': { sources: [source] } },
 });
 
 test('not JSON', testRefused, '{', /user-0\.json: not a JSON object/);
@@ -106,7 +121,7 @@ test(
   'a path that climbs',
   testRefused,
   oneSource({ mirror: 'unc', get: 'file', path: '../x' }),
-  /\$\["artefacts"\]\["vqa\/train\.json"\]\["sources"\]\[0\]\["path"\]: must be a relative path/,
+  /\$\["assets"\]\["vqa\/train\.json"\]\["sources"\]\[0\]\["path"\]: must be a relative path/,
 );
 test(
   'an absolute path',
@@ -139,14 +154,14 @@ test(
   /must be a file name/,
 );
 test(
-  'two artefacts with one target',
+  'two assets with one target',
   testRefused,
-  { manifest_version: 1, artefacts: { 'vqa/train.json': { target: 'vqa/test.json' } } },
+  { manifest_version: 1, assets: { 'vqa/train.json': { target: 'vqa/test.json' } } },
   /has the same target/,
 );
 test(
-  'a data set with an unknown artefact',
+  'a data set with an unknown asset',
   testRefused,
   { manifest_version: 1, datasets: { vqa: { common: ['vqa/nothing.json'] } } },
-  /\$\.datasets\["vqa"\]: there is no artefact "vqa\/nothing\.json"/,
+  /\$\.datasets\["vqa"\]: there is no asset "vqa\/nothing\.json"/,
 );

@@ -6,7 +6,7 @@ import { createHttpClient } from '../../pipeline/net/client.ts';
 import { downloadFile } from '../../pipeline/net/download-file.ts';
 import { MirrorFault } from '../../pipeline/net/mirror-fault.ts';
 import type { FaultKind } from '../../pipeline/net/mirror-fault.ts';
-import { createBaidu } from '../../pipeline/mirrors/baidu.ts';
+import { baidu } from '../../pipeline/mirrors/baidu.ts';
 import { startBaiduServer } from '../helpers/baidu-server.ts';
 import type { BaiduTrouble } from '../helpers/baidu-server.ts';
 import { fastOptions, makeTemporaryFolder, makeZipLike } from '../helpers/downloads.ts';
@@ -32,12 +32,15 @@ async function setUp(
     client.close();
     await server.close();
   });
-  const provider = createBaidu(
-    { name: 'baidu', share: '1abc', code: more.code ?? 'wwma', base: server.url, allowHttp: true },
+  const entry = { provider: 'baidu', title: '', share: '1abc', code: more.code ?? 'wwma' };
+  const provider = baidu.create(
+    'baidu',
+    { ...entry, base: server.url, allow_http: true },
     {
       client,
       signal: new AbortController().signal,
       environment: { BAIDU_COOKIE: more.cookie ?? server.session },
+      givenBase: server.url,
     },
   );
   return { provider, server, folder: await makeTemporaryFolder(t) };
@@ -45,7 +48,7 @@ async function setUp(
 
 async function testRight(t: ExecutionContext, trouble: BaiduTrouble) {
   const { provider, folder } = await setUp(t, trouble);
-  const remote = await provider.locate({ place: { path: 'mscoco/a.zip' }, shape: 'zip' });
+  const remote = await provider.locate({ location: { path: 'mscoco/a.zip' }, shape: 'zip' });
   t.is(remote.sizeBytes, BYTES.length);
   await downloadFile(remote, fastOptions(join(folder, 'a.zip')));
   t.true((await readFile(join(folder, 'a.zip'))).equals(BYTES));
@@ -57,11 +60,11 @@ test('the parts of a cut archive come in order', async t => {
   const { provider, folder } = await setUp(t);
   const remotes = await provider.locateParts!('nlvr2/b.zip.*', 'zip');
   t.deepEqual(
-    remotes.map(remote => remote.shape),
+    remotes.map(({ remote }) => remote.shape),
     ['zip', 'part'],
   );
   const parts: Buffer[] = [];
-  for (const [index, remote] of remotes.entries()) {
+  for (const [index, { remote }] of remotes.entries()) {
     await downloadFile(remote, fastOptions(join(folder, String(index))));
     parts.push(await readFile(join(folder, String(index))));
   }
@@ -72,7 +75,7 @@ test('an archive that was not cut is its own part', async t => {
   const { provider } = await setUp(t);
   const remotes = await provider.locateParts!('mscoco/a.zip.*', 'zip');
   t.deepEqual(
-    remotes.map(remote => [remote.shape, remote.sizeBytes]),
+    remotes.map(({ remote }) => [remote.shape, remote.sizeBytes]),
     [['zip', BYTES.length]],
   );
 });
@@ -88,7 +91,10 @@ async function testFault(
   const { provider, folder } = await setUp(t, trouble, more);
   const fault = await t.throwsAsync(
     async () =>
-      downloadFile(await provider.locate({ place: { path }, shape: 'zip' }), fastOptions(join(folder, 'x'))),
+      downloadFile(
+        await provider.locate({ location: { path }, shape: 'zip' }),
+        fastOptions(join(folder, 'x')),
+      ),
     { instanceOf: MirrorFault, message },
   );
   t.is(fault.kind, kind);

@@ -9,7 +9,7 @@ import { createHttpClient } from '../../pipeline/net/client.ts';
 import { downloadFile } from '../../pipeline/net/download-file.ts';
 import { MirrorFault } from '../../pipeline/net/mirror-fault.ts';
 import type { FaultKind } from '../../pipeline/net/mirror-fault.ts';
-import { createGoogleDrive } from '../../pipeline/mirrors/google-drive.ts';
+import { googleDrive } from '../../pipeline/mirrors/google-drive.ts';
 import { fastOptions, makeTemporaryFolder, makeZipLike } from '../helpers/downloads.ts';
 import { startDriveServer } from '../helpers/drive-server.ts';
 import type { DriveFile, DriveFolder, DriveServerOptions } from '../helpers/drive-server.ts';
@@ -67,12 +67,14 @@ async function setUp(
     client.close();
     await server.close();
   });
-  const provider = createGoogleDrive(
-    { name: 'drive', folder: id('root'), base: server.drive, apiBase: server.drive, allowHttp: true },
+  const provider = googleDrive.create(
+    'drive',
+    { provider: 'google-drive', title: '', folder: id('root'), base: server.drive, allow_http: true },
     {
       client,
       signal: new AbortController().signal,
       environment: key === undefined ? {} : { GOOGLE_API_KEY: key },
+      givenBase: server.drive,
     },
   );
   return { server, provider, folder: await makeTemporaryFolder(t) };
@@ -81,7 +83,7 @@ async function setUp(
 async function testRight(t: ExecutionContext, path: string, file: Partial<DriveFile> = {}, key?: string) {
   const { provider, folder, server } = await setUp(t, file, key, key === undefined ? {} : { key });
   const notes: string[] = [];
-  const remote = await provider.locate({ place: { path }, shape: 'zip' });
+  const remote = await provider.locate({ location: { path }, shape: 'zip' });
   await downloadFile(remote, fastOptions(join(folder, 'x.zip'), { onNote: note => notes.push(note) }));
   t.true((await readFile(join(folder, 'x.zip'))).equals(BYTES));
   if (key !== undefined)
@@ -103,7 +105,7 @@ async function testFault(
   const { provider, folder } = await setUp(t, file, key, { key: 'right' });
   const fault = await t.throwsAsync(
     async () => {
-      const remote = await provider.locate({ place: { path }, shape: 'zip' });
+      const remote = await provider.locate({ location: { path }, shape: 'zip' });
       await downloadFile(remote, fastOptions(join(folder, 'x.zip')));
     },
     { instanceOf: MirrorFault, message },
@@ -130,7 +132,7 @@ test('no such folder', testFault, 'nothing/other.zip', {}, 'gone', /no folder "n
 test('a document is no file', testFault, 'README', {}, 'gone', /no file "README"/);
 test('an empty folder', testFault, 'empty/a.zip', {}, 'gone', /the folder is empty/);
 test('a private folder', testFault, 'hidden/a.zip', {}, 'sign-in', /not shared/);
-test('two files of one name', testFault, `twice/${FILE.name}`, {}, 'unsupported', /is there 2 times/);
+test('two files of one name', testFault, `twice/${FILE.name}`, {}, 'unsupported', /several files named/);
 test(
   'over quota, with a key',
   testFault,
@@ -148,14 +150,14 @@ test(
   `twice/${FILE.name}`,
   {},
   'unsupported',
-  /2 times/,
+  /several files named/,
   'right',
 );
 
 test('names that differ in case only are told apart over pages of the list', async t => {
   const { provider, server } = await setUp(t, {}, 'k', { key: 'k', pageSize: 1 });
-  const remote = await provider.locate({ place: { path: 'case/A.zip' }, shape: 'zip' });
-  t.is(remote.place, `Google Drive file ${id('third')}`);
+  const remote = await provider.locate({ location: { path: 'case/A.zip' }, shape: 'zip' });
+  t.is(remote.description, `Google Drive file ${id('third')}`);
   t.is(remote.sizeBytes, BYTES.length);
   t.is(server.requests.filter(request => request.includes('pageToken')).length, 2);
 });
@@ -163,11 +165,12 @@ test('names that differ in case only are told apart over pages of the list', asy
 test('a folder of another id', async t => {
   const { server } = await setUp(t);
   const client = createHttpClient({ environment: {} });
-  const provider = createGoogleDrive(
-    { name: 'drive', folder: id('unknown'), base: server.drive, allowHttp: true },
+  const provider = googleDrive.create(
+    'drive',
+    { provider: 'google-drive', title: '', folder: id('unknown'), base: server.drive, allow_http: true },
     { client, signal: new AbortController().signal, environment: {} },
   );
-  await t.throwsAsync(provider.locate({ place: { path: 'a' }, shape: 'zip' }), {
+  await t.throwsAsync(provider.locate({ location: { path: 'a' }, shape: 'zip' }), {
     message: /has no folder unknown/,
   });
 });

@@ -8,10 +8,10 @@ import { createHttpClient } from '../../pipeline/net/client.ts';
 import { downloadFile } from '../../pipeline/net/download-file.ts';
 import { MirrorFault } from '../../pipeline/net/mirror-fault.ts';
 import type { FaultKind } from '../../pipeline/net/mirror-fault.ts';
-import { createCloudStorage } from '../../pipeline/mirrors/gcs.ts';
-import { createDropbox, directLink } from '../../pipeline/mirrors/dropbox.ts';
-import { createHuggingFace } from '../../pipeline/mirrors/huggingface.ts';
-import type { LocateContext, MirrorProvider } from '../../pipeline/mirrors/mirror.ts';
+import { gcs as cloudStorage } from '../../pipeline/mirrors/gcs.ts';
+import { directLink, dropbox } from '../../pipeline/mirrors/dropbox.ts';
+import { huggingFace } from '../../pipeline/mirrors/huggingface.ts';
+import type { MirrorContext, MirrorProvider } from '../../pipeline/mirrors/mirror.ts';
 import { joinUrl } from '../../pipeline/mirrors/mirror.ts';
 import { comparePartNames } from '../../pipeline/files/part-names.ts';
 import { fastOptions, makeTemporaryFolder, makeZipLike } from '../helpers/downloads.ts';
@@ -25,7 +25,7 @@ async function serve(t: ExecutionContext, listener: RequestListener): Promise<st
   return server.url;
 }
 
-function makeLocateContext(t: ExecutionContext, environment: NodeJS.ProcessEnv = {}): LocateContext {
+function makeLocateContext(t: ExecutionContext, environment: NodeJS.ProcessEnv = {}): MirrorContext {
   const client = createHttpClient({ environment: {} });
   t.teardown(() => client.close());
   return { client, environment, signal: new AbortController().signal };
@@ -49,24 +49,24 @@ function sendBytes(
 async function fetchFrom(
   t: ExecutionContext,
   provider: MirrorProvider,
-  place: { path?: string; link?: string },
+  location: { path?: string; link?: string },
 ) {
   const path = join(await makeTemporaryFolder(t), 'x.zip');
-  const result = await downloadFile(await provider.locate({ place, shape: 'zip' }), fastOptions(path));
+  const result = await downloadFile(await provider.locate({ location, shape: 'zip' }), fastOptions(path));
   t.true((await readFile(path)).equals(BYTES));
   return result;
 }
 
 async function testFault(
   t: ExecutionContext,
-  make: (base: string, context: LocateContext) => MirrorProvider,
-  place: { path?: string; link?: string },
+  make: (base: string, context: MirrorContext) => MirrorProvider,
+  location: { path?: string; link?: string },
   listener: RequestListener,
   kind: FaultKind,
   message: RegExp,
 ) {
   const provider = make(await serve(t, listener), makeLocateContext(t));
-  const fault = await t.throwsAsync(fetchFrom(t, provider, place), { instanceOf: MirrorFault, message });
+  const fault = await t.throwsAsync(fetchFrom(t, provider, location), { instanceOf: MirrorFault, message });
   t.is(fault.kind, kind);
 }
 
@@ -79,8 +79,8 @@ const send =
 // Dropbox
 
 const LINK = { link: 'https://www.dropbox.com/s/abc/x.zip?rlkey=k&dl=0' };
-const makeDropbox = (base: string, context: LocateContext): MirrorProvider =>
-  createDropbox({ name: 'dropbox', base, allowHttp: true }, context);
+const makeDropbox = (base: string, context: MirrorContext): MirrorProvider =>
+  dropbox.create('dropbox', { provider: 'dropbox', title: '', base, allow_http: true }, context);
 
 test('a Dropbox link asks for the file and keeps its key', t => {
   t.is(directLink(LINK.link), 'https://www.dropbox.com/s/abc/x.zip?rlkey=k&dl=1');
@@ -121,7 +121,7 @@ test(
   LINK,
   send(404, 'text/html', '<title>404</title>'),
   'gone',
-  /any more/,
+  /no longer has the file/,
 );
 test(
   'Dropbox: a preview page',
@@ -137,8 +137,8 @@ test('Dropbox: restricted', testFault, makeDropbox, LINK, send(460, 'text/html',
 // Google Cloud Storage
 
 const PLACE = { path: 'dir/x y.zip' };
-const makeGcs = (base: string, context: LocateContext): MirrorProvider =>
-  createCloudStorage({ name: 'gcs', bucket: 'b', base, allowHttp: true }, context);
+const makeGcs = (base: string, context: MirrorContext): MirrorProvider =>
+  cloudStorage.create('gcs', { provider: 'gcs', title: '', bucket: 'b', base, allow_http: true }, context);
 const md5 = (bytes: Buffer): string => createHash('md5').update(bytes).digest('base64');
 const gcs =
   (object: object, requests: string[] = []): RequestListener =>
@@ -208,8 +208,12 @@ test(
 
 // Hugging Face
 
-const makeHub = (base: string, context: LocateContext): MirrorProvider =>
-  createHuggingFace({ name: 'hub', repository: 'datasets/o/r', base, allowHttp: true }, context);
+const makeHub = (base: string, context: MirrorContext): MirrorProvider =>
+  huggingFace.create(
+    'hub',
+    { provider: 'huggingface', title: '', repository: 'datasets/o/r', base, allow_http: true },
+    { ...context, givenBase: base },
+  );
 const RESOLVED = '/datasets/o/r/resolve/main/dir/x%20y.zip';
 
 async function serveHub(t: ExecutionContext, sha256: string, expired = 0) {

@@ -10,7 +10,7 @@ import type { ExecutionContext } from 'ava';
 import { LxmertDataError } from '../../pipeline/errors.ts';
 import { decideOverlap } from '../../pipeline/fetch/disk-space.ts';
 import { planFetch } from '../../pipeline/fetch/plan-fetch.ts';
-import type { Artefact, Manifest, Mirror, Source } from '../../pipeline/manifest/load.ts';
+import type { Asset, Manifest, Mirror, Source } from '../../pipeline/manifest/load.ts';
 import { convert } from '../../pipeline/stages/convert.ts';
 import { exportTsv } from '../../pipeline/stages/export-tsv.ts';
 import { fetchData, previewFetch } from '../../pipeline/stages/fetch.ts';
@@ -40,11 +40,17 @@ interface Case {
   readonly sources?: { json?: Source[]; a?: Source[]; b?: Source[] };
 }
 
-const plain = (base: string, more: Partial<Mirror> = {}): Mirror =>
-  ({ provider: 'https', title: 'Plain', base, allow_http: true, manual: 'ask a friend', ...more }) as Mirror;
+const plain = (base: string, more: Partial<Mirror> = {}): Mirror => ({
+  provider: 'https',
+  title: 'Plain',
+  base,
+  allow_http: true,
+  manual: 'ask a friend',
+  ...more,
+});
 
 function makeManifest(mirrors: Record<string, Mirror>, { json, a, b }: Case['sources'] = {}): Manifest {
-  const features = (name: string, rows: number, sources: Source[]): Artefact => ({
+  const features = (name: string, rows: number, sources: Source[]): Asset => ({
     kind: 'features',
     target: `feat/${name}_obj36`,
     rows,
@@ -66,7 +72,7 @@ function makeManifest(mirrors: Record<string, Mirror>, { json, a, b }: Case['sou
         splits: { train: ['vqa/train.json', 'feat/a_obj36'], test: ['feat/b_obj36'] },
       },
     },
-    artefacts: {
+    assets: {
       'table.json': {
         kind: 'table',
         target: 'table.json',
@@ -121,9 +127,9 @@ async function setUp(t: ExecutionContext, value: Case = {}) {
   const lock = async () =>
     (
       JSON.parse(await readFile(join(dataRoot, 'lxmert-data.lock.json'), 'utf8')) as {
-        artefacts: Record<string, { sha256: string; mirror: string }>;
+        assets: Record<string, { sha256: string; mirror: string }>;
       }
-    ).artefacts;
+    ).assets;
   return { server, dataRoot, options, context, lock };
 }
 
@@ -379,7 +385,7 @@ test('the plan names files, mirrors, bytes and disk, and changes nothing', async
   const { options, dataRoot, server } = await setUp(t);
   const plan = await previewFetch(options);
   t.deepEqual(
-    plan.artefacts.map(({ file, action, sources }) => [file, action, sources.map(source => source.mirror)]),
+    plan.assets.map(({ file, action, sources }) => [file, action, sources.map(source => source.mirror)]),
     [
       ['table.json', 'fetch', ['first']],
       ['vqa/train.json', 'fetch', ['first', 'second']],
@@ -402,7 +408,7 @@ const THREE: Case = {
 async function setUpThree(t: ExecutionContext, gate: (server: TestServer) => Promise<void>) {
   const made = await setUp(t, THREE);
   const { manifest } = made.options;
-  const c: Artefact = {
+  const c: Asset = {
     kind: 'features',
     target: 'feat/c_obj36',
     rows: 1,
@@ -415,7 +421,7 @@ async function setUpThree(t: ExecutionContext, gate: (server: TestServer) => Pro
     manifest: {
       ...manifest,
       datasets: { set: { title: 'Set', common: [], default_splits: ['train'], splits } },
-      artefacts: { ...manifest.artefacts, 'feat/c_obj36': c },
+      assets: { ...manifest.assets, 'feat/c_obj36': c },
     },
     steps: {
       ...STEPS,
@@ -480,8 +486,8 @@ test('the disk plan counts the file ahead', t => {
   t.is(plan.overlappedPeakBytes, a + 6000 + b);
   const keeping = planFetch(manifest, { names, keep: 'zip', lock: {}, states });
   t.is(keeping.overlappedPeakBytes, 10_000 + a + 6000 + b);
-  const json = { ...manifest.artefacts['vqa/train.json']!, size: 5_000_000 } as Artefact;
-  const withJson = { ...manifest, artefacts: { ...manifest.artefacts, 'vqa/train.json': json } };
+  const json = { ...manifest.assets['vqa/train.json']!, size: 5_000_000 } as Asset;
+  const withJson = { ...manifest, assets: { ...manifest.assets, 'vqa/train.json': json } };
   const mixed = planFetch(withJson, {
     names: ['feat/a_obj36', 'vqa/train.json'],
     keep: 'none',
@@ -672,14 +678,14 @@ test(
 );
 
 const DEV_JSON = fileURLToPath(new URL('../../../shared/samples/nlvr2/dev.json', import.meta.url));
-(existsSync(DEV_JSON) ? test : test.skip)('an artefact is made from the official raw file', async t => {
+(existsSync(DEV_JSON) ? test : test.skip)('an asset is made from the official raw file', async t => {
   const { options, context, dataRoot, lock } = await setUp(t, {
     files: { ...ALL, '/1/dev.json': await readFile(DEV_JSON) },
   });
   const manifest: Manifest = {
     ...options.manifest,
     datasets: { set: { title: 's', common: [], default_splits: ['v'], splits: { v: ['nlvr2/valid.json'] } } },
-    artefacts: {
+    assets: {
       'nlvr2/valid.json': {
         kind: 'json',
         target: 'nlvr2/valid.json',

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
-import { partialPath } from '../../pipeline/files/atomic.ts';
+import { claimPartialPath } from '../../pipeline/files/partial-names.ts';
 import { BOXES, FEATURE_DIM } from '../../pipeline/rows/row-shape.ts';
 import { StoreFile } from '../../pipeline/store/reader.ts';
 import { rankImages } from '../../pipeline/inspection/rank-images.ts';
@@ -333,9 +333,9 @@ openTest(
 
 test('a page that was being written when its process was killed leaves nothing that lasts', async t => {
   const { folder, store } = await makeStore(t, [{}, {}]);
-  const own = basename(partialPath(join(folder, 'x.html'), 'page'));
+  const own = basename(claimPartialPath(join(folder, 'x.html'), 'page'));
   // The name that a process of this machine which is no more would have left.
-  const stale = own.replace(`-${process.pid}.`, '-999999999.');
+  const stale = own.replace(`-${process.pid}-`, '-999999999-');
   await writeFile(join(folder, stale), 'half a page');
   t.is((await runCli(['inspect', store], { cwd: folder })).code, 0);
   t.deepEqual((await readdir(folder)).sort(), ['x.html', 'x.safetensors', 'x.tsv']);

@@ -2,7 +2,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
-import { partialPath } from '../../pipeline/files/atomic.ts';
+import { claimPartialPath } from '../../pipeline/files/partial-names.ts';
 import { convert } from '../../pipeline/stages/convert.ts';
 import { verifyStore } from '../../pipeline/stages/verify-store.ts';
 import { seededRandom } from '../../pipeline/rows/synthetic-row.ts';
@@ -138,15 +138,16 @@ test.serial('what a killed run left is removed by the next one, that of a runnin
   await result;
   await rm(join(folder, OUT));
   const name = (pid: number): string =>
-    basename(partialPath(join(folder, OUT), 'store')).replace(`-${process.pid}.`, `-${pid}.`);
+    basename(claimPartialPath(join(folder, OUT), 'store')).replace(`-${process.pid}-`, `-${pid}-`);
   await writeFile(join(folder, name(child.pid!)), 'left');
-  await writeFile(join(folder, name(process.ppid)), 'in use');
+  const running = name(process.ppid);
+  await writeFile(join(folder, running), 'in use');
   await writeFile(join(folder, `${OUT}.elsewhere-1.store.partial`), 'of another machine');
   const notes = makeContext();
   await convert({ files: [input], threads: 1 }, notes);
   t.deepEqual(
     (await readdir(folder)).sort(),
-    [OUT, `${OUT}.elsewhere-1.store.partial`, name(process.ppid), 'rows.tsv'].sort(),
+    [OUT, `${OUT}.elsewhere-1.store.partial`, running, 'rows.tsv'].sort(),
   );
   t.deepEqual(notes.events.filter(({ event }) => event === 'note').length, 1);
 });

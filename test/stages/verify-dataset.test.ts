@@ -37,7 +37,7 @@ async function setUp(t: ExecutionContext, change: (records: Json[]) => unknown =
   const own = join(data, 'own.json');
   await writeFile(
     own,
-    JSON.stringify({ manifest_version: 1, artefacts: { 'nlvr2/valid.json': { records: 2 } } }),
+    JSON.stringify({ manifest_version: 1, assets: { 'nlvr2/valid.json': { records: 2 } } }),
   );
   return { data, path, store, own, manifest: await loadManifest({ files: [own] }) };
 }
@@ -54,7 +54,7 @@ test('a sound data set', async t => {
   t.deepEqual(report.problems, []);
   t.true(report.ok);
   t.deepEqual(
-    report.artefacts.map(({ file, ok }) => [file, ok]),
+    report.assets.map(({ file, ok }) => [file, ok]),
     [
       ['nlvr2/valid.json', true],
       ['nlvr2_imgfeat/valid_obj36.safetensors', true],
@@ -110,7 +110,7 @@ test('a damaged store, and the difference to the lock', async t => {
   t.deepEqual(quick.problems, [], 'sizes and headers are as they were');
   const report = await verify(manifest, data);
   t.deepEqual(
-    report.problems.map(({ artefact, what }) => [artefact, what.replace(/:.*/s, '')]),
+    report.problems.map(({ asset, what }) => [asset, what.replace(/:.*/s, '')]),
     [
       ['nlvr2/valid.json', 'not the locked copy'],
       ['nlvr2_imgfeat/valid_obj36', 'the store is damaged'],
@@ -130,7 +130,7 @@ test('minival must be the first rows of val2014', async t => {
         splits: { m: ['vqa/minival.json', 'feat/val'] },
       },
     },
-    artefacts: {
+    assets: {
       't.json': { kind: 'table', target: 't.json', schema: 'ans2label', sources: [] },
       'feat/val': { kind: 'features', target: 'feat/val', sources: [] },
       'vqa/minival.json': {

@@ -1,7 +1,7 @@
 import { LxmertDataError } from '../../errors.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
 import { loadManifest } from '../../manifest/load.ts';
-import type { ArtefactKind, Manifest } from '../../manifest/load.ts';
+import type { AssetKind, Manifest } from '../../manifest/load.ts';
 import { convert } from '../../stages/convert.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
 import { fetchData, previewFetch } from '../../stages/fetch.ts';
@@ -10,7 +10,7 @@ import { verifyStore } from '../../stages/verify-store.ts';
 import { type CommandContext, type CommandSpec, integerOption, textOption } from '../spec.ts';
 import type { OptionValues } from '../spec.ts';
 
-const KINDS: readonly ArtefactKind[] = ['json', 'features', 'weights'];
+const KINDS: readonly AssetKind[] = ['json', 'features', 'weights'];
 const KEEPS = ['zip', 'tsv', 'none'] as const;
 const NAME_LIST = /^[a-z0-9_-]+(,[a-z0-9_-]+)*$/;
 
@@ -144,9 +144,9 @@ function parseBaseUrls(text: string | undefined): Record<string, string> {
 function printList(manifest: Manifest, { print, emit }: CommandContext): void {
   for (const [name, dataset] of Object.entries(manifest.datasets)) {
     print(`${name}: ${dataset.title}`);
-    for (const [split, artefacts] of Object.entries(dataset.splits)) {
+    for (const [split, assets] of Object.entries(dataset.splits)) {
       const mark = dataset.default_splits.includes(split) ? '*' : ' ';
-      print(`  ${mark} ${split}: ${artefacts.join(', ')}`);
+      print(`  ${mark} ${split}: ${assets.join(', ')}`);
     }
   }
   print('* fetched without --split');
@@ -166,7 +166,7 @@ function printPlan(plan: FetchPreview, { print }: CommandContext): void {
     fetch: 'to fetch',
     conflict: 'NOT AS LOCKED',
   } as const;
-  for (const { file, action, downloadBytes, sources } of plan.artefacts) {
+  for (const { file, action, downloadBytes, sources } of plan.assets) {
     const size = downloadBytes === undefined ? 'size unknown' : `about ${formatBytes(downloadBytes)}`;
     const mirrors = [...new Set(sources.map(({ mirror, dead }) => (dead ? `${mirror} (gone)` : mirror)))];
     print(

@@ -38,13 +38,11 @@ export const statusCommand: CommandSpec = {
     const status = await readStatus(manifest, context.data);
     context.emit({ event: 'result', stage: 'status', ok: true, ...status });
     await writeReport(page, status, async () => await describeStatus(status, manifest, context.data));
-    for (const { dataset, artefacts } of status.datasets) {
-      const there = artefacts.filter(({ state }) => state === 'present' || state === 'unlocked').length;
-      context.print(`${dataset}: ${there} of ${artefacts.length} files`);
+    for (const { dataset, assets } of status.datasets) {
+      const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
+      context.print(`${dataset}: ${there} of ${assets.length} files`);
       // A data set of which nothing is there needs one line only.
-      for (const { file, state, bytes } of artefacts.every(({ state }) => state === 'missing')
-        ? []
-        : artefacts) {
+      for (const { file, state, bytes } of assets.every(({ state }) => state === 'missing') ? [] : assets) {
         context.print(`  ${WORDS[state].padEnd(19)}  ${file}${bytes === 0 ? '' : `, ${formatBytes(bytes)}`}`);
       }
     }

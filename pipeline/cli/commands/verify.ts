@@ -116,7 +116,7 @@ async function verifyData(
 /** Data sets of which at least one file of their own is there. */
 async function findPresentDatasets(manifest: Manifest, data: string): Promise<readonly string[]> {
   const { datasets } = await readStatus(manifest, data);
-  const present = datasets.filter(({ artefacts }) => artefacts.some(({ state }) => state !== 'missing'));
+  const present = datasets.filter(({ assets }) => assets.some(({ state }) => state !== 'missing'));
   if (present.length > 0) return present.map(({ dataset }) => dataset);
   throw new LxmertDataError('ERR_USAGE', {
     what: 'there is no data set here to verify',

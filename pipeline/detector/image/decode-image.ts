@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { sharp, type Sharp } from './sharp.ts';
-import { LxmertDataError } from '../../errors.ts';
+import { errorText, LxmertDataError } from '../../errors.ts';
 import { decodeBmp, isBmp } from './decode-bmp.ts';
 import { convertInvertedCmyk, hasAdobeMarker, invert, swapRedAndBlue } from './pixel-order.ts';
 import type { Bitmap } from './network-input.ts';
@@ -29,7 +29,7 @@ export async function decodeImage(path: string): Promise<Bitmap> {
 
 function explain(error: unknown, path: string): LxmertDataError {
   if (error instanceof LxmertDataError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorText(error);
   // Images that fail at the same time add to the same words.
   const lines = new Set(message.replace(`${path}: `, '').split('\n'));
   const got = [...lines].join(' ').trim().replaceAll(/\s+/g, ' ');

@@ -1,9 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { isErrno } from '../../errors.ts';
+import { isErrno, LxmertDataError } from '../../errors.ts';
+import { createPartialFolder, type PartialFolder } from '../../files/atomic.ts';
+import { removeStalePartials } from '../../files/partial-names.ts';
 import { foldConvolution, orderByTap } from './fold-weights.ts';
 import { buildBackboneGraph, buildHeadGraph } from './graphs.ts';
 import { BIASED_LAYERS, EMBEDDING_SHAPE, listConvolutions, listStemConvolutions } from './network.ts';
@@ -15,8 +16,6 @@ const CONVERTER_VERSION = 1;
 const WEIGHTS_FILE = 'weights.bin';
 /** onnxruntime maps external data only where it begins on a page. */
 const ALIGNMENT = 4096;
-/** A conversion takes seconds: what is older was left by a process that was killed. */
-const STALE_MS = 3_600_000;
 const ATTEMPTS = 3;
 
 /** Files of a converted detector. */
@@ -46,15 +45,14 @@ export async function convertModel(weights: Weights, cacheDirectory: string): Pr
   if (cached !== undefined) return cached;
   // Another process that mends the same damaged folder may take ours away before it has put its own there.
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const partial = `${folder}.${randomBytes(6).toString('hex')}.partial`;
+    await mkdir(dirname(folder), { recursive: true });
+    await removeStalePartials(folder);
+    const partial = await createPartialFolder(folder, 'model');
     try {
-      await mkdir(partial, { recursive: true });
-      await writeModel(weights, partial);
-      await removeStale(folder);
+      await writeModel(weights, partial.path);
       await putInPlace(partial, folder, weights.id);
-      await syncFolder(dirname(folder));
     } finally {
-      await rm(partial, { recursive: true, force: true });
+      await partial.discard();
     }
     const made = await openConverted(folder, weights.id);
     if (made !== undefined) return made;
@@ -63,31 +61,20 @@ export async function convertModel(weights: Weights, cacheDirectory: string): Pr
 }
 
 /** Gives the folder its final name, unless another process has put its own, equal one there first. What is damaged makes way. */
-async function putInPlace(partial: string, folder: string, weightsId: string): Promise<void> {
-  if (await renameUnlessTaken(partial, folder)) return;
+async function putInPlace(partial: PartialFolder, folder: string, weightsId: string): Promise<void> {
+  if (await publishUnlessTaken(partial)) return;
   if ((await openConverted(folder, weightsId)) !== undefined) return;
   await rm(folder, { recursive: true, force: true });
-  await renameUnlessTaken(partial, folder);
+  await publishUnlessTaken(partial);
 }
 
-async function renameUnlessTaken(from: string, to: string): Promise<boolean> {
+async function publishUnlessTaken(partial: PartialFolder): Promise<boolean> {
   try {
-    await rename(from, to);
+    await partial.publish();
     return true;
   } catch (error) {
-    // EPERM is what Windows says.
-    if (isErrno(error, 'ENOTEMPTY', 'EEXIST', 'EPERM')) return false;
+    if (error instanceof LxmertDataError && error.code === 'ERR_OUTPUT_EXISTS') return false;
     throw error;
-  }
-}
-
-async function removeStale(folder: string): Promise<void> {
-  for (const name of await readdir(dirname(folder))) {
-    if (!name.startsWith(`${basename(folder)}.`) || !name.endsWith('.partial')) continue;
-    const path = join(dirname(folder), name);
-    const entry = await stat(path).catch(() => undefined);
-    if (entry === undefined || Date.now() - entry.mtimeMs < STALE_MS) continue;
-    await rm(path, { recursive: true, force: true });
   }
 }
 
@@ -95,10 +82,9 @@ async function writeModel(weights: Weights, folder: string): Promise<void> {
   const file = await open(join(folder, WEIGHTS_FILE), 'wx');
   const record = await writeWeights(weights, file).finally(() => file.close());
   const table: WeightTable = new Map(record.tensors);
-  await writeSynced(join(folder, 'backbone.onnx'), buildBackboneGraph(table));
-  await writeSynced(join(folder, 'head.onnx'), buildHeadGraph(table));
-  await writeSynced(join(folder, 'model.json'), `${JSON.stringify(record)}\n`);
-  await syncFolder(folder);
+  await writeNew(join(folder, 'backbone.onnx'), buildBackboneGraph(table));
+  await writeNew(join(folder, 'head.onnx'), buildHeadGraph(table));
+  await writeNew(join(folder, 'model.json'), `${JSON.stringify(record)}\n`);
 }
 
 async function writeWeights(weights: Weights, file: FileHandle): Promise<ModelRecord> {
@@ -117,7 +103,6 @@ async function writeWeights(weights: Weights, file: FileHandle): Promise<ModelRe
     tensors.push([name, { type, shape, location: WEIGHTS_FILE, offset, length: bytes.length }]);
     await append(bytes);
   }
-  await file.sync();
   return { version: CONVERTER_VERSION, weights: weights.id, bytes: offset, crc32: checksum, tensors };
 }
 
@@ -185,11 +170,6 @@ async function hasChecksum(file: FileHandle, { bytes, crc32: expected }: ModelRe
   return checksum === expected;
 }
 
-async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
-  await writeFile(path, content, { flag: 'wx', flush: true });
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path);
-  await folder.sync().finally(() => folder.close());
+async function writeNew(path: string, content: string | Uint8Array): Promise<void> {
+  await writeFile(path, content, { flag: 'wx' });
 }

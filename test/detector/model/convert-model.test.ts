@@ -1,18 +1,10 @@
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
 import { convertModel } from '../../../pipeline/detector/model/convert-model.ts';
 import { FORMULA_WEIGHTS } from '../../../pipeline/detector/model/formula-weights.ts';
+import { claimPartialPath } from '../../../pipeline/files/partial-names.ts';
 import type { Weights } from '../../../pipeline/detector/model/weights.ts';
 
 const test = anyTest as TestFn<{ folder: string }>;
@@ -59,11 +51,10 @@ test.serial('a converted detector whose bytes have changed is made anew', async 
 
 test.serial('a conversion that was killed and one at the same time do no harm', async t => {
   const { folder } = t.context;
-  const left = join(folder, 'detector-untrained-v1.0123456789ab.partial');
+  const own = claimPartialPath(join(folder, 'detector-untrained-v1'), 'model');
+  const left = own.replace(`-${process.pid}-`, '-999999999-');
   mkdirSync(left);
   writeFileSync(join(left, 'weights.bin'), 'half');
-  const yesterday = Date.now() / 1000 - 86_400;
-  utimesSync(left, yesterday, yesterday);
   const models = await Promise.all([
     convertModel(FORMULA_WEIGHTS, folder),
     convertModel(FORMULA_WEIGHTS, folder),

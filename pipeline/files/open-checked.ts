@@ -1,0 +1,130 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { isErrno, LxmertDataError } from '../errors.ts';
+import { formatBytes } from './format-bytes.ts';
+import { type FileIdentity, isSameFile } from './identity.ts';
+
+export interface OpenOptions {
+  /** Open for reading and writing; default: for reading. */
+  readonly write?: boolean | undefined;
+  /** More than this is refused. */
+  readonly maxBytes?: number | undefined;
+}
+
+// Missing on Windows, whatever the type declarations say.
+export const NO_FOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
+// A FIFO without a writer would otherwise hold `open` for ever.
+const NO_WAIT = (constants.O_NONBLOCK as number | undefined) ?? 0;
+
+/**
+ * Opens a file that this tool, or an extractor that it started, wrote at a path that others can foresee: a download to be
+ * resumed, its journal, rows of an extraction. Refuses (ERR_IO) whatever somebody else could have put there to have
+ * other files read or overwritten: links, files with a second hard link, special files, and files of other users.
+ *
+ * A file may belong to the user who runs this, to root, or to the owner of its folder, who can replace anything in it
+ * anyhow. So root can go on with what a user began in a folder of that user's, and nobody is served a file by a third.
+ */
+export async function openOwn(path: string, options: OpenOptions = {}): Promise<FileHandle> {
+  const access = options.write === true ? constants.O_RDWR : constants.O_RDONLY;
+  let file: FileHandle;
+  try {
+    file = await open(path, access | NO_FOLLOW | NO_WAIT);
+  } catch (error) {
+    // ELOOP and EMLINK: a link; ENXIO: a socket, or a FIFO without a reader.
+    if (isErrno(error, 'ELOOP', 'EMLINK')) throw refusal(path, 'a symbolic link');
+    if (isErrno(error, 'ENXIO', 'EISDIR')) throw refusal(path, 'something else');
+    throw error;
+  }
+  return await keepOrClose(file, async () => {
+    const found = await checkRegular(path, file, options);
+    if (found.nlink > 1n) throw refusal(path, `a file with ${found.nlink} hard links`);
+    const uid = process.getuid?.();
+    if (uid === undefined || [BigInt(uid), 0n].includes(found.uid)) return;
+    if (found.uid !== (await stat(dirname(path), { bigint: true })).uid) {
+      throw refusal(path, `a file of user ${found.uid}`);
+    }
+  });
+}
+
+/** Opens a file as `openOwn` does, for reading and writing; where it is missing, a new one is created. */
+export async function openOrCreateOwn(path: string): Promise<FileHandle> {
+  try {
+    return await openOwn(path, { write: true });
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+    return await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW);
+  }
+}
+
+/**
+ * Opens a file for reading that the user named, by whatever links and whoever owns it. Refuses (ERR_INPUT) what is not a
+ * regular file: a FIFO would hang, a device may never end.
+ */
+export async function openRegular(
+  path: string,
+  options: Pick<OpenOptions, 'maxBytes'> = {},
+): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | NO_WAIT);
+  return await keepOrClose(file, async () => {
+    await checkRegular(path, file, options);
+  });
+}
+
+/** The content of a file opened by `openRegular`. */
+export async function readRegular(
+  path: string,
+  options: Pick<OpenOptions, 'maxBytes'> = {},
+): Promise<Buffer> {
+  const file = await openRegular(path, options);
+  return await file.readFile().finally(() => file.close());
+}
+
+/** Opens once more, with other flags, the file that `handle` has open. Fails (ERR_IO) where its name leads elsewhere by now. */
+export async function reopen(path: string, flags: number, handle: FileHandle): Promise<FileHandle> {
+  const own: FileIdentity = await handle.stat({ bigint: true });
+  const file = await open(path, flags | NO_FOLLOW | NO_WAIT);
+  return await keepOrClose(file, async () => {
+    if (!isSameFile(await file.stat({ bigint: true }), own)) throw refusal(path, 'another file');
+  });
+}
+
+async function keepOrClose(file: FileHandle, check: () => Promise<void>): Promise<FileHandle> {
+  try {
+    await check();
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function checkRegular(path: string, file: FileHandle, { maxBytes }: OpenOptions) {
+  const found = await file.stat({ bigint: true });
+  if (!found.isFile()) {
+    throw new LxmertDataError('ERR_INPUT', {
+      what: 'this is not a regular file',
+      where: path,
+      got: found.isDirectory() ? 'a folder' : found.isFIFO() ? 'a FIFO' : 'a special file',
+    });
+  }
+  if (maxBytes !== undefined && found.size > BigInt(maxBytes)) {
+    throw new LxmertDataError('ERR_INPUT', {
+      what: 'this file is too large',
+      where: path,
+      expected: `at most ${formatBytes(maxBytes)}`,
+      got: formatBytes(Number(found.size)),
+    });
+  }
+  return found;
+}
+
+function refusal(path: string, got: string): LxmertDataError {
+  return new LxmertDataError('ERR_IO', {
+    what: 'what has this name was not written by this tool, and is left alone',
+    where: path,
+    expected: 'a regular file of yours without other names',
+    got,
+    hint: 'find out who made it, then remove it and run this again',
+  });
+}

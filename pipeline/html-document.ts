@@ -1,0 +1,26 @@
+import { parseHTML } from 'linkedom';
+
+/** The one place that names the HTML library: pages of mirrors are read with it, and plots are drawn into its documents. */
+
+/** What is used of an element; the library's own types are those of a browser. */
+export interface HtmlElement {
+  readonly textContent: string | null;
+  getAttribute(name: string): string | null;
+  querySelector(selector: string): HtmlElement | null;
+  querySelectorAll(selector: string): Iterable<HtmlElement>;
+}
+
+/** Reads a page, however broken it is; scripts are not run and nothing is loaded. */
+export function parsePage(html: string): HtmlElement {
+  // A page without any element would have no document to search.
+  return documentOf(`<html>${html}</html>`) as HtmlElement;
+}
+
+/** An empty document for libraries that draw into one. */
+export function makeDocument(): unknown {
+  return documentOf('<body></body>');
+}
+
+function documentOf(html: string): unknown {
+  return (parseHTML(html) as unknown as { readonly document: unknown }).document;
+}
