@@ -46,9 +46,7 @@ const LAYERS: readonly RegExp[] = [
 ];
 
 /** Upward imports still to go. */
-const STILL_UPWARD: ReadonlySet<string> = new Set([
-  'mirrors/registry.ts -> manifest/load.ts',
-]);
+const STILL_UPWARD: ReadonlySet<string> = new Set(['mirrors/registry.ts -> manifest/load.ts']);
 
 test('imports point downward only', async t => {
   const layer = (name: string): number => LAYERS.findIndex(pattern => pattern.test(name));
