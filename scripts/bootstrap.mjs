@@ -1,4 +1,4 @@
-// Entry of every npm script. Runs on the Node.js of the machine (20 or later), installs what is missing and goes on with the pinned one.
+// Entry of every npm script. Runs on the Node.js of the machine (20.9 or later), installs what is missing and goes on with the pinned one.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -20,6 +20,9 @@ const modules = join(root, 'node_modules');
 const version = pinnedVersion(root);
 /** Where the npm package `node` has its program once its install script has run; that script does not run here. */
 const linkedNode = join(modules, 'node', 'bin', 'node');
+
+/** npm leaves out the native part of sharp where the Node.js that runs npm is older. */
+const OLDEST_NODE = [20, 9];
 
 /** Programs other than the command line. */
 const PROGRAMS = { test: 'test/run.ts', check: 'test/check.ts', bench: 'bench/run.ts' };
@@ -67,6 +70,7 @@ function readJson(path) {
 }
 
 function install() {
+  stopIf(explainOldNode(process.versions.node));
   console.error('Installing dependencies (npm ci) …');
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const env = Object.entries(process.env).filter(
@@ -84,6 +88,16 @@ function install() {
   const hint =
     'see the lines above; if they name a network error, check that the npm registry can be reached';
   stopIf(failure('npm ci failed', { got: `exit code ${status}`, hint }));
+}
+
+function explainOldNode(version) {
+  const [major, minor] = version.split('.').map(Number);
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return undefined;
+  return failure('this Node.js is too old to install the dependencies', {
+    expected: `Node.js ${OLDEST_NODE.join('.')} or newer`,
+    got: version,
+    hint: 'install a newer Node.js; the one that lxmert-data runs on comes with its dependencies',
+  });
 }
 
 function isLinked(node) {

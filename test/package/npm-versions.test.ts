@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { copyCheckout, installTools, type NpmTools, runIn, testInCi } from '../helpers/package.ts';
 
-/** The oldest Node.js that starts bootstrap with the npm that it brings; then the current npm of each line. npm 12 needs a newer Node.js. */
+/** The oldest Node.js that bootstrap takes, with the npm that it brings; then the current npm of each line. npm 12 needs a newer Node.js. */
 const VERSIONS: readonly NpmTools[] = [
-  { npm: '9.6.4', node: '20.0.0' },
+  { npm: '10.1.0', node: '20.9.0' },
   { npm: '10.9.9', node: '20.20.2' },
   { npm: '11.21.2', node: '22.23.3' },
   { npm: '12.2.1' },
