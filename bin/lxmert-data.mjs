@@ -1,19 +1,35 @@
 #!/usr/bin/env node
-// The published command: goes on under the Node that this package pins, whatever Node started it.
+// The installed command: goes on with the Node.js that this package pins, whatever Node.js started it.
 import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CANNOT_RUN, explainNode, explainPlatform, findPinnedNode, pinnedVersion } from './pinned-node.mjs';
 
-const cli = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'cli', 'main.js');
-const require = createRequire(import.meta.url);
-const node = join(
-  dirname(require.resolve('node/package.json')),
-  'bin',
-  process.platform === 'win32' ? 'node.exe' : 'node',
-);
-const child = spawn(node, [cli, ...process.argv.slice(2)], { stdio: 'inherit' });
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code, signal) => {
-  process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 1);
-});
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const version = pinnedVersion(root);
+const isPinned = process.version === `v${version}`;
+const node = findPinnedNode(join(root, 'package.json')) ?? (isPinned ? process.execPath : undefined);
+const refusal = node === undefined ? (explainPlatform() ?? explainNode(node, version)) : undefined;
+if (refusal === undefined) run();
+else stop(refusal);
+
+function run() {
+  const args = [join(root, 'dist', 'cli', 'main.js'), ...process.argv.slice(2)];
+  const child = spawn(node, args, { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('error', explain);
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 1);
+    // The loader has printed its own line by then; this adds what to do.
+    if (code === CANNOT_RUN) explain();
+  });
+}
+
+function explain() {
+  stop(explainPlatform() ?? explainNode(node, version) ?? 'error: the pinned Node.js ended unexpectedly');
+}
+
+function stop(reason) {
+  console.error(reason);
+  process.exitCode = 1;
+}

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import test from 'ava';
 import { parse } from 'csv-parse/sync';
 import { decodeRow, type DecodedRow } from '../../pipeline/rows/decode-row.ts';
-import { narrowFeatures, storedFeatureBytes } from '../../pipeline/rows/feature-dtype.ts';
+import { narrowFeatures, widenFeatures, storedFeatureBytes } from '../../pipeline/rows/feature-dtype.ts';
 import type { RowProblem } from '../../pipeline/problem.ts';
 import {
   EDGE,
@@ -132,6 +132,17 @@ testWithShared(
 testWithShared('what the real Caffe network put out is sound', ['oracle', 'expected_obj36.tsv'], async t => {
   const text = await readFile(sharedPath('oracle', 'expected_obj36.tsv'), 'latin1');
   for (const line of text.split(/(?<=\n)/)) t.deepEqual(decode(line).problems, []);
+});
+
+test('every half widens to the value that the engine gives it', t => {
+  const halves = Uint16Array.from({ length: 0x10000 }, (_, index) => index);
+  const values = Float32Array.from(new Float16Array(halves.buffer));
+  const widened = widenFeatures(new Uint8Array(halves.buffer), 'f16');
+  t.is(widened.length, values.length);
+  t.is(
+    widened.findIndex((value, index) => !Object.is(value, values[index])),
+    -1,
+  );
 });
 
 test('f16 and bf16 round to nearest, ties to even, as the engine does', t => {

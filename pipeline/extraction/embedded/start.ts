@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkRuntime } from './check-runtime.ts';
 import { startExtractorProcess, type StartExtractor } from '../process.ts';
 
 export interface EmbeddedStartOptions {
@@ -12,8 +13,9 @@ export interface EmbeddedStartOptions {
   readonly threads?: number | undefined;
 }
 
-/** Runs the embedded detector in a process of its own, so that it can die without us. */
+/** Runs the embedded detector in a process of its own, so that it can die without us. Throws ERR_LIBRARY where its runtime is missing. */
 export function startEmbeddedExtractor(options: EmbeddedStartOptions): StartExtractor {
+  checkRuntime();
   const program = fileURLToPath(new URL(`./program${extname(import.meta.filename)}`, import.meta.url));
   const words = Object.entries(options).flatMap(([name, value]: [string, string | number | undefined]) =>
     value === undefined ? [] : [`--${name === 'cacheDirectory' ? 'cache' : name}=${value}`],

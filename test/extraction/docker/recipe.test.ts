@@ -178,7 +178,7 @@ testWithEngine(
     console.log(JSON.stringify({ node: process.version, uid: process.getuid(),
       missing: ${JSON.stringify(Object.keys(dependencies!))}.filter(name => !has(name)),
       extra: ${JSON.stringify([...Object.keys(devDependencies!), '../test', '../.git'])}.filter(has) }))`;
-    const node = '--entrypoint=/opt/lxmert-data/node_modules/node/bin/node';
+    const node = '--entrypoint=/opt/lxmert-data/node_modules/.bin/node';
     const { stdout, stderr } = await startProgram('docker', [
       ...['run', '--rm', '--network=none', node, image],
       ...['-e', script],
@@ -193,7 +193,7 @@ testWithEngine(
     ];
     t.is((await startProgram('docker', inspect).result).stdout.trim(), 'embedded');
     t.deepEqual(JSON.parse(stdout), {
-      node: `v${dependencies!['node']!}`,
+      node: `v${devDependencies!['node']!}`,
       uid: 65_534,
       missing: [],
       extra: [],
