@@ -31,7 +31,7 @@ async function readBegin(path: string): Promise<Buffer> {
 async function checkTorchZip(path: string): Promise<void> {
   const access = await openRandomAccess([path]);
   try {
-    const entries = await readZipDirectory(access);
+    const { entries } = await readZipDirectory(access);
     const pickle = entries.find(entry => /^[^/]+\/data\.pkl$/.test(entry.path));
     if (pickle === undefined) {
       const names = entries.slice(0, 3).map(entry => entry.path);

@@ -105,7 +105,7 @@ async function listMembers(archive: readonly string[], context: StageContext): P
   try {
     const access = await openRandomAccess(archive);
     try {
-      const entries = await readZipDirectory(access);
+      const { entries } = await readZipDirectory(access);
       return entries.map(entry => basename(entry.path));
     } finally {
       await access.close();

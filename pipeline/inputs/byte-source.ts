@@ -6,6 +6,8 @@ export interface ByteSource {
   readonly label: string;
   /** Bytes of the whole TSV. */
   readonly size: number;
+  /** What is unusual about the source and does not change its bytes. */
+  readonly warnings?: readonly string[];
   /** Fills `into` as far as it can; 0 only at the end. */
   read(into: Uint8Array): Promise<number>;
   /** Call after the last byte: fails where the source can prove that it was damaged. */

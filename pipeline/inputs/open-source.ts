@@ -6,8 +6,9 @@ import { findZipParts } from './zip-parts.ts';
 
 /** Opens a TSV or the TSV inside a zip archive, by the ending of its name; any part of a cut zip stands for all of them. */
 export async function openRowSource(path: string, member?: string): Promise<ByteSource> {
-  if (path.endsWith('.tsv')) return await openTsvFile(path);
-  if (path.endsWith('.zip')) return await openZipMember([path], member);
+  const name = path.toLowerCase();
+  if (name.endsWith('.tsv')) return await openTsvFile(path);
+  if (name.endsWith('.zip')) return await openZipMember([path], member);
   const parts = await findZipParts(path);
   if (parts !== undefined && parts.length > 0) return await openZipMember(parts, member);
   throw new LxmertDataError('ERR_INPUT', {

@@ -1,13 +1,23 @@
-import { basename } from 'node:path';
-import yauzl from 'yauzl';
-import { errorText, isErrno, LxmertDataError } from '../errors.ts';
-import type { RandomAccess } from './random-access.ts';
+import { Readable } from 'node:stream';
+import { type File as UnzipperFile, Open } from 'unzipper';
+import { errorText, isErrno } from '../errors.ts';
+import { type RandomAccess, readChunks } from './random-access.ts';
+import { findZipBounds, unreadable, type ZipBounds } from './zip-guard.ts';
 
-/** Bounds what a hostile directory can make us keep. */
-const MAX_ENTRIES = 100_000;
+declare module 'unzipper' {
+  // Missing from the published types: where the end record is looked for.
+  // eslint-disable-next-line @typescript-eslint/no-namespace
+  namespace Open {
+    function custom(
+      source: { size: () => Promise<number>; stream: (offset: number) => Readable },
+      options: { readonly tailSize: number },
+    ): Promise<CentralDirectory>;
+  }
+}
 
 /** An entry of a zip archive, as its central directory has it. */
 export interface ZipEntry {
+  /** With forward slashes, whatever the archive has. */
   readonly path: string;
   readonly method: number;
   readonly encrypted: boolean;
@@ -17,88 +27,73 @@ export interface ZipEntry {
   readonly localHeaderOffset: number;
 }
 
-/** What yauzl reads the archive through; a failed read is passed on as it is. */
-class ArchiveReader extends yauzl.RandomAccessReader {
-  readonly #access: RandomAccess;
-
-  constructor(access: RandomAccess) {
-    super();
-    this.#access = access;
-  }
-
-  override read(
-    into: Buffer,
-    offset: number,
-    length: number,
-    position: number,
-    callback: (error: Error | null, bytesRead?: number) => void,
-  ): void {
-    this.#access.read(into.subarray(offset, offset + length), position).then(
-      bytesRead => callback(null, bytesRead),
-      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error))),
-    );
-  }
+export interface ZipDirectory {
+  /** Members that are not folders. */
+  readonly entries: readonly ZipEntry[];
+  /** Bytes after the end of the archive, which are not part of it. */
+  readonly trailingBytes: number;
 }
 
-/** Reads the central directory with yauzl; names are taken as bytes in UTF-8 and sizes are checked later, per member. */
-export async function readZipDirectory(access: RandomAccess): Promise<readonly ZipEntry[]> {
-  try {
-    const options = { autoClose: false, decodeStrings: false, validateEntrySizes: false };
-    const archive = await yauzl.fromRandomAccessReaderPromise(
-      new ArchiveReader(access),
-      access.size,
-      options,
-    );
-    const entries: ZipEntry[] = [];
-    for await (const entry of archive.eachEntry()) {
-      if (entries.length >= MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} members`);
-      entries.push(toEntry(entry));
-    }
-    return entries.filter(entry => !entry.path.endsWith('/'));
-  } catch (error) {
-    if (isErrno(error, 'EIO', 'EBADF')) throw error;
-    throw new LxmertDataError('ERR_ZIP', {
-      what: 'the directory of this zip archive cannot be read',
-      where: access.label,
-      expected: 'a central directory at the end',
-      got: `${errorText(error)} (${access.size} bytes)`,
-      hint: 'the download is not complete, or this is no zip archive; download it again',
-      cause: error,
-    });
-  }
-}
+const RECORD_SIGNATURE = 0x02014b50;
+const SIZES = ['compressedSize', 'uncompressedSize', 'offsetToLocalFileHeader'] as const;
+const CHUNK_BYTES = 64 * 1024;
 
-function toEntry(entry: yauzl.Entry): ZipEntry {
+/**
+ * Reads the central directory with unzipper. Names are taken as UTF-8; sizes are checked later, for each member.
+ * Fails with ERR_ZIP where the directory cannot be read.
+ */
+export async function readZipDirectory(access: RandomAccess): Promise<ZipDirectory> {
+  const bounds = await findZipBounds(access);
+  const files = await openDirectory(access, bounds);
+  if (files.some(({ signature }) => signature !== RECORD_SIGNATURE))
+    throw unreadable(access, 'a record without its signature');
+  // unzipper leaves out sizes that a ZIP64 field should hold and does not.
+  if (files.some(file => !SIZES.every(name => Number.isSafeInteger(file[name]))))
+    throw unreadable(access, 'a record without its sizes');
   return {
-    // Names are shown to people; control characters could speak to their terminal.
-    path: entry.fileNameRaw.toString('utf8').replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd'),
-    method: entry.compressionMethod,
-    encrypted: (entry.generalPurposeBitFlag & 1) !== 0,
-    crc32: entry.crc32,
-    compressedSize: entry.compressedSize,
-    uncompressedSize: entry.uncompressedSize,
-    localHeaderOffset: entry.relativeOffsetOfLocalHeader,
+    entries: files.map(toEntry).filter(({ path }) => !path.endsWith('/')),
+    trailingBytes: access.size - bounds.end,
   };
 }
 
-/**
- * Picks the member by base name, since the published archives disagree about folders: `wanted` where given, else the only
- * TSV, else the one named like the archive.
- */
-export function pickMember(entries: readonly ZipEntry[], archive: string, wanted?: string): ZipEntry {
-  const names = entries.map(entry => entry.path);
-  const tsvs = entries.filter(entry => entry.path.endsWith('.tsv') && !entry.path.startsWith('__MACOSX/'));
-  const stem = basename(archive).replace(/\.zip.*$/, '');
-  const target = wanted ?? (tsvs.length === 1 ? basename(tsvs[0]!.path) : `${stem}.tsv`);
-  const found = entries.filter(entry => basename(entry.path) === basename(target));
-  if (found.length === 1) return found[0]!;
-  const listed = names.slice(0, 8).join(', ') + (names.length > 8 ? `, and ${names.length - 8} more` : '');
-  throw new LxmertDataError('ERR_ZIP', {
-    what:
-      found.length === 0 ? 'the archive has no such member' : 'the archive has this member more than once',
-    where: archive,
-    expected: `one member named ${basename(target)}`,
-    got: names.length === 0 ? 'an empty archive' : listed,
-    hint: 'name the member with --member',
-  });
+/** Runs unzipper on streams of our own, so that a failing read ends it and no stream outlives it. */
+async function openDirectory(
+  access: RandomAccess,
+  { endRecord, end }: ZipBounds,
+): Promise<readonly UnzipperFile[]> {
+  const streams: Readable[] = [];
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => undefined);
+  const stream = (offset: number): Readable => {
+    const bytes = Readable.from(readChunks(access, offset, end, CHUNK_BYTES), { objectMode: false });
+    bytes.on('error', failed.reject);
+    streams.push(bytes);
+    return bytes;
+  };
+  try {
+    const source = { size: () => Promise.resolve(end), stream };
+    const opened = Open.custom(source, { tailSize: end - endRecord });
+    return (await Promise.race([opened, failed.promise])).files;
+  } catch (error) {
+    if (isErrno(error, 'EIO', 'EBADF')) throw error;
+    throw unreadable(access, errorText(error), error);
+  } finally {
+    for (const bytes of streams) bytes.destroy();
+  }
+}
+
+function toEntry(file: UnzipperFile): ZipEntry {
+  return {
+    // Some Windows programs write backslashes. Names are shown to people, so control characters are replaced.
+    path: file.pathBuffer
+      .toString('utf8')
+      .replaceAll('\\', '/')
+      .replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd'),
+    method: file.compressionMethod,
+    encrypted: (file.flags & 1) !== 0,
+    crc32: file.crc32,
+    compressedSize: file.compressedSize,
+    uncompressedSize: file.uncompressedSize,
+    localHeaderOffset: file.offsetToLocalFileHeader,
+  };
 }

@@ -4,7 +4,8 @@ import { crc32, createInflateRaw } from 'node:zlib';
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { openRandomAccess, type RandomAccess, readChunks } from './random-access.ts';
-import { pickMember, readZipDirectory, type ZipEntry } from './zip-directory.ts';
+import { pickMember } from './pick-member.ts';
+import { readZipDirectory, type ZipEntry } from './zip-directory.ts';
 
 const LOCAL_HEADER_BYTES = 30;
 const LOCAL_HEADER_SIGNATURE = 0x04034b50;
@@ -17,8 +18,11 @@ const CHUNK_BYTES = 1 << 20;
 export async function openZipMember(paths: readonly string[], member?: string): Promise<ByteSource> {
   const access = await openRandomAccess(paths);
   try {
-    const entry = pickMember(await readZipDirectory(access), access.label, member);
-    return await openEntry(access, entry);
+    const { entries, trailingBytes } = await readZipDirectory(access);
+    const source = await openEntry(access, pickMember(entries, access.label, member));
+    if (trailingBytes === 0) return source;
+    const warning = `${access.label}: ${trailingBytes} bytes after the end of the archive are ignored`;
+    return { ...source, warnings: [warning] };
   } catch (error) {
     await access.close();
     throw error;
@@ -30,56 +34,78 @@ async function openEntry(access: RandomAccess, entry: ZipEntry): Promise<ByteSou
   checkSupported(entry, label);
   const begin = await findData(access, entry, label);
   const packed = readChunks(access, begin, begin + entry.compressedSize, CHUNK_BYTES);
-  const content = unpack(packed, entry.method)[Symbol.asyncIterator]();
-  let rest: Uint8Array = new Uint8Array(0);
-  let crc = 0;
-  let length = 0;
+  const content = new MemberContent(entry, label, unpack(packed, entry.method));
   return {
     name: basename(entry.path),
     label,
     size: entry.uncompressedSize,
-    async read(into) {
-      while (rest.length === 0) {
-        const next = await content.next().catch((error: unknown) => {
-          throw damaged(
-            label,
-            'the compressed data cannot be unpacked',
-            'a sound deflate stream',
-            describe(error),
-          );
-        });
-        if (next.done === true) return 0;
-        rest = next.value;
-        length += rest.length;
-        crc = crc32(rest, crc);
-        if (length > entry.uncompressedSize) {
-          throw damaged(
-            label,
-            'the member is longer than it says',
-            `${entry.uncompressedSize} bytes`,
-            `${length} or more`,
-          );
-        }
-      }
-      const taken = Math.min(into.length, rest.length);
-      into.set(rest.subarray(0, taken));
-      rest = rest.subarray(taken);
-      return taken;
-    },
+    read: async into => await content.read(into),
     // eslint-disable-next-line @typescript-eslint/require-await -- a source may need to wait here; this one does not
-    async finish() {
-      if (length !== entry.uncompressedSize) {
-        throw damaged(label, 'the member is cut short', `${entry.uncompressedSize} bytes`, `${length} bytes`);
-      }
-      if (crc !== entry.crc32) {
-        throw damaged(label, 'the member is damaged', `CRC-32 ${hex(entry.crc32)}`, `CRC-32 ${hex(crc)}`);
-      }
-    },
+    finish: async () => content.check(),
     async close() {
-      await content.return?.();
+      await content.close();
       await access.close();
     },
   };
+}
+
+/** The unpacked bytes of a member, counted and summed as they are read. */
+class MemberContent {
+  readonly #entry: ZipEntry;
+  readonly #label: string;
+  readonly #chunks: AsyncIterator<Buffer>;
+  #rest: Uint8Array = new Uint8Array(0);
+  #crc = 0;
+  #length = 0;
+
+  constructor(entry: ZipEntry, label: string, chunks: AsyncIterable<Buffer>) {
+    this.#entry = entry;
+    this.#label = label;
+    this.#chunks = chunks[Symbol.asyncIterator]();
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    while (this.#rest.length === 0) {
+      const next = await this.#next();
+      if (next === undefined) return 0;
+      this.#rest = next;
+    }
+    const taken = Math.min(into.length, this.#rest.length);
+    into.set(this.#rest.subarray(0, taken));
+    this.#rest = this.#rest.subarray(taken);
+    return taken;
+  }
+
+  /** Fails with ERR_ZIP where length or CRC-32 are not those of the directory. Call after the last byte. */
+  check(): void {
+    const { uncompressedSize, crc32: crc } = this.#entry;
+    if (this.#length !== uncompressedSize) {
+      const found = { expected: `${uncompressedSize} bytes`, got: `${this.#length} bytes` };
+      throw damaged(this.#label, 'the member is cut short', found);
+    }
+    if (this.#crc !== crc) {
+      const found = { expected: `CRC-32 ${hex(crc)}`, got: `CRC-32 ${hex(this.#crc)}` };
+      throw damaged(this.#label, 'the member is damaged', found);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+
+  async #next(): Promise<Buffer | undefined> {
+    const next = await this.#chunks.next().catch((error: unknown) => {
+      const found = { expected: 'a valid deflate stream', got: errorText(error) };
+      throw damaged(this.#label, 'the compressed data cannot be unpacked', found);
+    });
+    if (next.done === true) return undefined;
+    this.#length += next.value.length;
+    this.#crc = crc32(next.value, this.#crc);
+    const { uncompressedSize } = this.#entry;
+    if (this.#length <= uncompressedSize) return next.value;
+    const found = { expected: `${uncompressedSize} bytes`, got: `${this.#length} or more` };
+    throw damaged(this.#label, 'the member is longer than the directory says', found);
+  }
 }
 
 function unpack(packed: AsyncGenerator<Buffer>, method: number): AsyncIterable<Buffer> {
@@ -94,47 +120,54 @@ function unpack(packed: AsyncGenerator<Buffer>, method: number): AsyncIterable<B
   return inflate as AsyncIterable<Buffer>;
 }
 
-function checkSupported(entry: ZipEntry, label: string): void {
-  const what = entry.encrypted
+/** Names of methods that people meet and we do not read. */
+const METHODS: ReadonlyMap<number, string> = new Map([
+  [9, 'Deflate64'],
+  [12, 'bzip2'],
+  [14, 'LZMA'],
+  [93, 'Zstandard'],
+  [95, 'XZ'],
+]);
+
+function checkSupported({ encrypted, method, path }: ZipEntry, label: string): void {
+  const what = encrypted
     ? 'the member is encrypted'
-    : entry.method !== STORED && entry.method !== DEFLATED
-      ? `the member is packed with method ${entry.method}`
+    : method !== STORED && method !== DEFLATED
+      ? `the member is compressed with ${METHODS.get(method) ?? `method ${method}`}`
       : undefined;
   if (what === undefined) return;
-  const hint = 'unpack it with another tool and give the .tsv';
-  throw new LxmertDataError('ERR_ZIP', { what, where: label, expected: 'stored or deflated data', hint });
+  const archive = label.slice(0, -path.length - 1);
+  throw new LxmertDataError('ERR_ZIP', {
+    what,
+    where: label,
+    expected: 'stored or deflated data',
+    hint: `unpack it first and give the .tsv: 7z x ${archive}`,
+  });
 }
 
 async function findData(access: RandomAccess, entry: ZipEntry, label: string): Promise<number> {
+  const { localHeaderOffset: offset, compressedSize } = entry;
   const header = Buffer.alloc(LOCAL_HEADER_BYTES);
-  const read = await access.read(header, entry.localHeaderOffset);
+  const read = await access.read(header, offset);
   if (read < LOCAL_HEADER_BYTES || header.readUInt32LE(0) !== LOCAL_HEADER_SIGNATURE) {
-    throw damaged(
-      label,
-      'the archive has no member where its directory says',
-      `a header at byte ${entry.localHeaderOffset}`,
-    );
+    const found = { expected: `a local header at byte ${offset}` };
+    throw damaged(label, 'the archive has no member where its directory says', found);
   }
-  const begin =
-    entry.localHeaderOffset + LOCAL_HEADER_BYTES + header.readUInt16LE(26) + header.readUInt16LE(28);
-  if (begin + entry.compressedSize > access.size) {
-    const expected = `${entry.compressedSize} bytes from byte ${begin} on`;
-    throw damaged(
-      label,
-      'the archive ends inside the member',
-      expected,
-      `an archive of ${access.size} bytes`,
-    );
+  const begin = offset + LOCAL_HEADER_BYTES + header.readUInt16LE(26) + header.readUInt16LE(28);
+  if (begin + compressedSize > access.size) {
+    const expected = `${compressedSize} bytes from byte ${begin} on`;
+    const got = `an archive of ${access.size} bytes`;
+    throw damaged(label, 'the archive ends inside the member', { expected, got });
   }
   return begin;
 }
 
-function damaged(where: string, what: string, expected: string, got?: string): LxmertDataError {
-  return new LxmertDataError('ERR_ZIP', { what, where, expected, got, hint: 'download the archive again' });
-}
-
-function describe(error: unknown): string {
-  return errorText(error);
+function damaged(
+  where: string,
+  what: string,
+  found: { readonly expected: string; readonly got?: string },
+): LxmertDataError {
+  return new LxmertDataError('ERR_ZIP', { what, where, ...found, hint: 'download the archive again' });
 }
 
 function hex(crc: number): string {

@@ -61,6 +61,7 @@ export class RowScanner {
     const { label, size } = source;
     this.#labels.push(label);
     emit({ event: 'start', stage: this.#stage, input: label, bytes: size });
+    for (const message of source.warnings ?? []) emit({ event: 'warning', message });
     const tally = { rows: 0, rejected: 0, lines: 0, edge_exact: 0, edge_beyond: 0 };
     let done = 0;
     let shape: RowShape | undefined;
