@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { errorText } from '../errors.ts';
 import { listImages } from '../extraction/list-images.ts';
 import { sharp, type Sharp } from '../detector/image/sharp.ts';
 
@@ -10,6 +11,8 @@ export interface Picture {
 }
 
 export interface PictureFinder {
+  /** Images whose picture was found so far. */
+  readonly found: () => number;
   /** Image files below the folder; 0 where none was given. */
   readonly files: number;
   /** The picture of an image, made smaller; a sentence where there is none. */
@@ -18,20 +21,27 @@ export interface PictureFinder {
 
 /** Finds the pictures of images by img_id in a folder and its sub-folders, by the rule that extraction follows. */
 export async function createPictureFinder(folder: string | undefined): Promise<PictureFinder> {
-  if (folder === undefined) return { files: 0, find: () => Promise.resolve('no folder of images was given') };
+  if (folder === undefined) {
+    const none = (): Promise<string> => Promise.resolve('no folder of images was given');
+    return { files: 0, found: () => 0, find: none };
+  }
+  let found = 0;
   const { images } = await listImages(folder, true);
   const paths = new Map(images.map(({ img_id: id, path }) => [id, path]));
   return {
     files: images.length,
+    found: () => found,
     async find(id, width, height, side) {
       const path = paths.get(id);
-      if (path === undefined) return 'there is no such image in the folder';
+      if (path === undefined) return 'the folder has no such image';
       try {
-        return await readPicture(path, width, height, side);
+        const picture = await readPicture(path, width, height, side);
+        found++;
+        return picture;
       } catch (error) {
-        const reason = error instanceof Error ? error.message.replaceAll(path, '').trim() : String(error);
-        const found = await stat(path).catch(() => undefined);
-        return found === undefined ? 'the image is gone' : `the image cannot be read: ${reason}`;
+        const reason = errorText(error).replaceAll(path, '').trim();
+        const exists = await stat(path).catch(() => undefined);
+        return exists === undefined ? 'the image is gone' : `the image cannot be read: ${reason}`;
       }
     },
   };

@@ -64,3 +64,9 @@ export interface ClassCount {
   readonly name: string;
   readonly count: number;
 }
+
+/** Names of the classes that occur, by id; null without a vocabulary. */
+export interface ClassNames {
+  readonly objects: Readonly<Record<string, string>> | null;
+  readonly attributes: Readonly<Record<string, string>> | null;
+}

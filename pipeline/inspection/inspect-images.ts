@@ -1,7 +1,8 @@
 import type { StageContext } from '../events.ts';
 import type { StoreFile } from '../store/reader.ts';
 import { requireImages } from './choose-images.ts';
-import { describeStore, type StoreOverview } from './describe-store.ts';
+import { describeStore, namesOf, type StoreOverview } from './describe-store.ts';
+import type { ClassNames } from './findings.ts';
 import { type RankedImage, rankImages } from './rank-images.ts';
 import type { Vocabulary } from './read-vocabulary.ts';
 import { spreadRows, type StoreSurvey, surveyStore } from './survey-store.ts';
@@ -30,17 +31,18 @@ export interface StoreInspection {
   readonly chosen: readonly RankedImage[];
   /** Whether the images were named by the user. */
   readonly named: boolean;
-  readonly vocabulary: Vocabulary | undefined;
+  /** Names of the classes that occur, by id; null without a vocabulary. */
+  readonly names: ClassNames;
 }
 
-/** Reads a store, ranks its images and chooses those to show. Fails with ERR_INPUT where it lacks a named image. */
+/** Reads a store whose ids are `ids`, ranks its images and chooses those to show. Fails with ERR_INPUT where it lacks a named image. */
 export async function inspectImages(
   store: StoreFile,
+  ids: readonly string[],
   selection: Selection,
   context: StageContext,
 ): Promise<StoreInspection> {
   const { limit, sample, vocabulary, threads } = selection;
-  const ids = await store.readImageIds();
   const named = selection.ids.length > 0;
   const rows = named
     ? requireImages(new Map(ids.map((id, row) => [id, row])), selection.ids, store.path)
@@ -51,5 +53,9 @@ export async function inspectImages(
   const ranked = rankImages(survey, ids);
   const chosen = named ? [...ranked].sort((a, b) => a.at - b.at) : ranked.slice(0, limit);
   const overview = await describeStore(store, survey, ranked, vocabulary);
-  return { path: store.path, rows: store.rows, ids, survey, overview, chosen, named, vocabulary };
+  const names = {
+    objects: namesOf(survey.objects, vocabulary?.objects),
+    attributes: namesOf(survey.attributes, vocabulary?.attributes),
+  };
+  return { path: store.path, rows: store.rows, ids, survey, overview, chosen, named, names };
 }

@@ -1,3 +1,4 @@
+import type { StageContext } from '../events.ts';
 import type { StoreFile } from '../store/reader.ts';
 import { formatCount, showAll } from '../show-text.ts';
 import type { PictureFinder } from './find-pictures.ts';
@@ -23,9 +24,22 @@ export async function* readCards(
   store: StoreFile,
   chosen: readonly RankedImage[],
   pictures: PictureFinder,
+  { emit, signal }: StageContext,
 ): AsyncGenerator<PicturedCard> {
-  const side = pictureSide(chosen.length);
-  for (const image of chosen) yield await readCard(store, image, pictures, side);
+  const total = chosen.length;
+  const side = pictureSide(total);
+  for (const [index, image] of chosen.entries()) {
+    signal.throwIfAborted();
+    yield await readCard(store, image, pictures, side);
+    emit({
+      event: 'progress',
+      stage: 'inspect',
+      input: store.path,
+      unit: 'images',
+      done: index + 1,
+      total,
+    });
+  }
 }
 
 async function readCard(

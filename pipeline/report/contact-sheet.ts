@@ -1,14 +1,18 @@
 import { sharp } from '../detector/image/sharp.ts';
-import type { ImageData } from '../inspection/findings.ts';
+import { basename } from 'node:path';
+import type { ClassNames, ImageData } from '../inspection/findings.ts';
 
 export interface SheetImage {
   readonly data: ImageData;
   readonly jpeg: Buffer | undefined;
 }
 
+/** The store that the sheet is of. */
 export interface SheetOptions {
-  readonly title: string;
-  readonly objectNames: Readonly<Record<string, string>> | null;
+  readonly path: string;
+  /** Images of the whole store. */
+  readonly rows: number;
+  readonly names: ClassNames;
 }
 
 export interface ContactSheet {
@@ -44,7 +48,13 @@ export async function drawContactSheet(
     })),
   );
   const title = lettered
-    ? drawText(options.title, { x: GAP, y: 29, size: 17, colour: '#1b1f27', bold: true })
+    ? drawText(`${basename(options.path)}: ${images.length} of ${options.rows} images`, {
+        x: GAP,
+        y: 29,
+        size: 17,
+        colour: '#1b1f27',
+        bold: true,
+      })
     : '';
   const heading = Buffer.from(wrapSvg(width, TITLE, title));
   const ground = sharp({ create: { width, height, channels: 3, background: '#f4f4f1' } });
@@ -134,7 +144,7 @@ function drawNames(data: ImageData, size: Size, options: SheetOptions): string {
   for (const [box, [x1, y1]] of cornersOf(data, size).reverse()) {
     const id = data.objects?.[box];
     if (id === undefined || taken.length >= LABEL.most) break;
-    const name = clip(options.objectNames?.[id] ?? `object ${id}`, 20);
+    const name = clip(options.names.objects?.[id] ?? `object ${id}`, 20);
     const width = name.length * LABEL.perCharacter + 8;
     const x = Math.min(Math.max(0, x1), Math.max(0, size.width - width));
     const y = Math.max(0, y1);

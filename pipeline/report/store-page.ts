@@ -1,5 +1,4 @@
 import { basename } from 'node:path';
-import { namesOf } from '../inspection/describe-store.ts';
 import type { ImageCard } from '../inspection/findings.ts';
 import type { StoreInspection } from '../inspection/inspect-images.ts';
 import { showAll } from '../show-text.ts';
@@ -19,9 +18,9 @@ const ORDERS = [
 /** The page of one store, piece by piece; cards are rendered as they are read. */
 export async function* renderStorePage(
   inspection: StoreInspection,
-  cards: AsyncIterable<ImageCard>,
+  cards: AsyncIterable<ImageCard> | Iterable<ImageCard>,
 ): AsyncGenerator<Html> {
-  const { path, overview, survey, chosen, vocabulary } = inspection;
+  const { path, overview, survey, chosen, names } = inspection;
   const assets = await loadAssets();
   const { name } = overview.provenance.detector;
   const by = name === 'unknown' ? 'by an unknown detector' : `by ${showAll(name)}`;
@@ -47,8 +46,8 @@ export async function* renderStorePage(
   const { norm } = survey.tallies;
   yield endPage(assets, {
     kind: 'images',
-    objectNames: namesOf(survey.objects, vocabulary?.objects),
-    attributeNames: namesOf(survey.attributes, vocabulary?.attributes),
+    objectNames: names.objects,
+    attributeNames: names.attributes,
     normScale: [norm.quantile(0.02), norm.quantile(0.98)],
   });
 }

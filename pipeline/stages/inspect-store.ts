@@ -1,11 +1,9 @@
-import { basename } from 'node:path';
 import type { StageContext } from '../events.ts';
 import { checkNotInput, checkOutput } from '../files/checks.ts';
-import { namesOf } from '../inspection/describe-store.ts';
 import { createPictureFinder } from '../inspection/find-pictures.ts';
-import { inspectImages, type Selection, type StoreInspection } from '../inspection/inspect-images.ts';
-import { type PicturedCard, readCards } from '../inspection/read-cards.ts';
-import { drawContactSheet, type SheetImage } from '../report/contact-sheet.ts';
+import { inspectImages, type Selection } from '../inspection/inspect-images.ts';
+import { readCards } from '../inspection/read-cards.ts';
+import { drawContactSheet } from '../report/contact-sheet.ts';
 import { renderStorePage } from '../report/store-page.ts';
 import { writePage, writeWhole } from '../report/write-page.ts';
 import { StoreFile } from '../store/reader.ts';
@@ -44,18 +42,25 @@ export interface InspectResult {
 
 /** Makes a page, a contact sheet, or both, of a store: the store as a whole and its worst or named images. */
 export async function inspectStore(options: InspectOptions, context: StageContext): Promise<InspectResult> {
-  const { out, png, force } = options;
+  const { out, png, force, images } = options;
   const store = await StoreFile.open(options.store);
   try {
+    const ids = await store.readImageIds();
     for (const path of [out, png]) {
       if (path === undefined) continue;
       await checkOutput(path, force);
       await checkNotInput(path, [options.store]);
     }
-    const inspection = await inspectImages(store, options, context);
-    const cards = new CardReader(store, inspection, context);
-    const { sheet, pageBytes } = await writeOutputs(options, inspection, cards);
-    const { overview, chosen, ids } = inspection;
+    const inspection = await inspectImages(store, ids, options, context);
+    const { overview, chosen } = inspection;
+    const pictures = await createPictureFinder(images);
+    const cards = readCards(store, chosen, pictures, context);
+    // A sheet needs all images at once; a page alone is written as they are read.
+    const kept = png === undefined ? undefined : await Array.fromAsync(cards);
+    const sheet = kept === undefined ? undefined : await drawContactSheet(kept, inspection);
+    const page = renderStorePage(inspection, kept ?? cards);
+    const pageBytes = out === undefined ? undefined : await writePage(out, page);
+    if (png !== undefined && sheet !== undefined) await writeWhole(png, sheet.png);
     return {
       ok: overview.invalid === 0,
       images: store.rows,
@@ -63,62 +68,11 @@ export async function inspectStore(options: InspectOptions, context: StageContex
       invalid: overview.invalid,
       outliers: overview.outliers,
       shown: chosen.map(({ row, reasons }) => ({ img_id: ids[row]!, row, reasons })),
-      pictures: cards.pictures,
+      pictures: pictures.found(),
       page_bytes: pageBytes,
       lettered: sheet?.lettered,
     };
   } finally {
     await store.close();
-  }
-}
-
-async function writeOutputs(
-  { out, png, images }: InspectOptions,
-  inspection: StoreInspection,
-  cards: CardReader,
-): Promise<{ readonly sheet?: { readonly lettered: boolean }; readonly pageBytes: number | undefined }> {
-  const kept: SheetImage[] = [];
-  const all = cards.read(images, png === undefined ? undefined : kept);
-  let pageBytes: number | undefined;
-  if (out === undefined) while ((await all.next()).done !== true);
-  else pageBytes = await writePage(out, renderStorePage(inspection, all));
-  if (png === undefined) return { pageBytes };
-  const sheet = await drawContactSheet(kept, {
-    objectNames: namesOf(inspection.survey.objects, inspection.vocabulary?.objects),
-    title: `${basename(inspection.path)}: ${kept.length} of ${inspection.rows} images`,
-  });
-  await writeWhole(png, sheet.png);
-  return { sheet, pageBytes };
-}
-
-/** Reads the cards of the chosen images once, counting pictures and keeping those of the sheet. */
-class CardReader {
-  pictures = 0;
-  readonly #store: StoreFile;
-  readonly #inspection: StoreInspection;
-  readonly #context: StageContext;
-
-  constructor(store: StoreFile, inspection: StoreInspection, context: StageContext) {
-    this.#store = store;
-    this.#inspection = inspection;
-    this.#context = context;
-  }
-
-  async *read(
-    images: string | undefined,
-    keep: SheetImage[] | undefined,
-  ): AsyncGenerator<PicturedCard, void> {
-    const { chosen, path } = this.#inspection;
-    const pictures = await createPictureFinder(images);
-    let done = 0;
-    for await (const card of readCards(this.#store, chosen, pictures)) {
-      this.#context.signal.throwIfAborted();
-      if (card.jpeg !== undefined) this.pictures++;
-      keep?.push({ data: card.data, jpeg: card.jpeg });
-      yield card;
-      done++;
-      const total = chosen.length;
-      this.#context.emit({ event: 'progress', stage: 'inspect', input: path, unit: 'images', done, total });
-    }
   }
 }

@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
 import { FEATURE_DTYPES } from '../rows/feature-dtype.ts';
@@ -33,7 +34,16 @@ interface RawTensor {
   readonly data_offsets: readonly [number, number];
 }
 
-/** Reads the header of `path`, whose first bytes are `head` and whose size is `fileSize`. `head` holds the whole header. */
+/** Reads and checks the header of an open store of `fileSize` bytes. Fails with ERR_STORE; `path` is for messages only. */
+export async function readHeader(file: FileHandle, path: string, fileSize: number): Promise<StoreHeader> {
+  const start = Buffer.alloc(LENGTH_BYTES);
+  await file.read(start, 0, LENGTH_BYTES, 0);
+  const head = Buffer.alloc(LENGTH_BYTES + headerLength(path, start, fileSize));
+  await file.read(head, 0, head.length, 0);
+  return parseHeader(path, head, fileSize);
+}
+
+/** Parses the header of `path`, whose first bytes are `head` and whose size is `fileSize`. `head` holds the whole header. */
 export function parseHeader(path: string, head: Buffer, fileSize: number): StoreHeader {
   const fail = (what: string, expected?: string, got?: string, hint = DAMAGED): never => {
     throw new LxmertDataError('ERR_STORE', { what, where: path, expected, got, hint });
@@ -80,7 +90,7 @@ const DAMAGED = 'the file is damaged or not complete; copy or convert it again';
 type Fail = (what: string, expected?: string, got?: string, hint?: string) => never;
 
 /** Length of the JSON part, checked against the file and the limit, before anything else is believed. */
-export function headerLength(path: string, head: Buffer, fileSize: number): number {
+function headerLength(path: string, head: Buffer, fileSize: number): number {
   const fail = (what: string, expected: string, got: string): never => {
     throw new LxmertDataError('ERR_STORE', { what, where: path, expected, got, hint: DAMAGED });
   };

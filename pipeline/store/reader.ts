@@ -10,10 +10,10 @@ import {
   setImageId,
 } from '../rows/row-record.ts';
 import type { RowShape } from '../rows/row-shape.ts';
-import { headerLength, parseHeader, type StoreHeader } from './parse-header.ts';
+import { readHeader, type StoreHeader } from './parse-header.ts';
 import { parseSourceForm, PLAIN_FORM, type SourceForm } from './source-form.ts';
 import type { Provenance } from './metadata.ts';
-import { LENGTH_BYTES, type TensorName } from './layout.ts';
+import type { TensorName } from './layout.ts';
 
 /** Rows of a store as they stand in the file: features in the store's dtype, the rest as records. */
 export interface StoredRows {
@@ -39,11 +39,7 @@ export class StoreFile {
   static async open(path: string): Promise<StoreFile> {
     const { file, stat } = await openFile(path, 'a .safetensors file');
     try {
-      const start = Buffer.alloc(LENGTH_BYTES);
-      await file.read(start, 0, LENGTH_BYTES, 0);
-      const head = Buffer.alloc(LENGTH_BYTES + headerLength(path, start, stat.size));
-      await file.read(head, 0, head.length, 0);
-      return new StoreFile(path, parseHeader(path, head, stat.size), file);
+      return new StoreFile(path, await readHeader(file, path, stat.size), file);
     } catch (error) {
       await file.close();
       throw error;

@@ -1,6 +1,7 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { sharp } from '../../pipeline/detector/image/sharp.ts';
 import { makeSyntheticRow } from '../../pipeline/rows/synthetic-row.ts';
 import { ROOT, runCli, startCli, startProgram } from '../helpers/cli.ts';
 import { makeLines, writeTsv } from '../helpers/rows.ts';
@@ -30,16 +31,39 @@ test('the main job: validate, convert, verify, export', async t => {
   t.deepEqual((await readdir(folder)).sort(), ['x.safetensors', 'x.tsv', 'y.tsv']);
 });
 
-test('start takes a feature file the whole way', async t => {
+test('start takes a feature file the whole way, and replaces nothing without --force', async t => {
   const folder = await makeTempFolder(t);
   await writeTsv(folder, makeLines(4), 'x.tsv');
-  for (const time of ['first', 'second']) {
-    const { code, stdout } = await runCli(['start', 'x.tsv'], { cwd: folder });
-    t.is(code, 0, time);
-    t.regex(stdout, /4 valid rows, 0 errors/);
-    t.regex(stdout, /intact/);
-    t.regex(stdout, /as TSV again: x\.back\.tsv, the same bytes/);
-  }
+  await writeFile(join(folder, 'x.back.tsv'), 'mine');
+  const first = await runCli(['start', 'x.tsv'], { cwd: folder });
+  t.is(first.code, 0, first.stderr);
+  t.regex(first.stdout, /4 valid rows, 0 errors/);
+  t.regex(first.stdout, /intact/);
+  t.regex(first.stdout, /as TSV again: the same bytes/);
+  const store = await readFile(join(folder, 'x.safetensors'));
+  const second = await runCli(['start', 'x.tsv'], { cwd: folder });
+  t.is(second.code, 1);
+  t.regex(second.stderr, /the output exists already/);
+  t.is((await runCli(['start', 'x.tsv', '--force'], { cwd: folder })).code, 0);
+  t.true((await readFile(join(folder, 'x.safetensors'))).equals(store));
+  t.is(await readFile(join(folder, 'x.back.tsv'), 'utf8'), 'mine');
+  t.deepEqual((await readdir(folder)).sort(), ['x.back.tsv', 'x.safetensors', 'x.tsv']);
+});
+
+test('start with images writes beside them, and the demo does not touch it', async t => {
+  const folder = await makeTempFolder(t);
+  await mkdir(join(folder, 'photos'));
+  const picture = { create: { width: 64, height: 48, channels: 3, background: '#456' } } as const;
+  await sharp(picture)
+    .png()
+    .toFile(join(folder, 'photos', 'a.png'));
+  const args = ['--rois', '36', '--weights', 'untrained'];
+  const mine = await runCli(['start', '--images', 'photos', ...args], { cwd: folder });
+  t.is(mine.code, 0, mine.stderr);
+  const store = await readFile(join(folder, 'photos_obj36.safetensors'));
+  t.is((await runCli(['start', '--images', 'photos', ...args], { cwd: folder })).code, 1);
+  t.is((await runCli(['start', ...args], { cwd: folder })).code, 0);
+  t.true((await readFile(join(folder, 'photos_obj36.safetensors'))).equals(store));
 });
 
 test('start without a file extracts from images drawn for it, with untrained weights said plainly', async t => {
@@ -225,4 +249,16 @@ test('all ways of npm to give options mean the same', async t => {
   );
   t.true(stores.every(store => store.equals(stores[0]!)));
   t.is(stores[0]!.length, 32_768 + 2 * (147_456 + 2 * 288 + 576 + 2 * 144 + 8 + 4 + 22));
+});
+
+test('--quiet hides progress and summaries, but no problem and no error', async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, [...makeLines(2), makeLines(1, 2)[0]!.slice(0, 100_000)], 'bad.tsv');
+  const checked = await runCli(['validate', 'bad.tsv', '--quiet'], { cwd: folder });
+  t.is(checked.code, 1);
+  t.is(checked.stdout, '');
+  t.regex(checked.stderr, /error: bad\.tsv:3 \(byte \d+\) SYNTHETIC_000000000002: length features/);
+  const skipped = await runCli(['convert', 'bad.tsv', '--skip-bad', '--quiet'], { cwd: folder });
+  t.is(skipped.code, 1);
+  t.regex(skipped.stderr, /error: bad\.tsv:3 /);
 });

@@ -441,7 +441,7 @@ testInChromium(
     bytes.writeUInt32LE(0x7fc00000, 8 + Number(bytes.readBigUInt64LE()) + (2 * 36 + 4) * 2048 * 4);
     await writeFile(place.store, bytes);
     const { path, result } = await makePage(place);
-    t.like(result, { ok: false, flawed: 1 });
+    t.like(result, { ok: false, invalid: 1 });
     const page = await openPage(t, path);
     const article = page.locator('article').first();
     t.is(await article.locator('h3').textContent(), 'SYNTHETIC_000000000002');

@@ -139,7 +139,7 @@ test('the command writes a page, does not replace one unasked, and tells what it
     .split('\n')
     .map(line => JSON.parse(line) as Record<string, unknown>);
   const result = events.find(({ event }) => event === 'result')!;
-  t.like(result, { stage: 'inspect', ok: true, images: 3, surveyed: 1, flawed: 0, out: 'one.html' });
+  t.like(result, { stage: 'inspect', ok: true, images: 3, surveyed: 1, invalid: 0, out: 'one.html' });
   t.deepEqual(result['shown'], [{ img_id: 'SYNTHETIC_000000000001', row: 1, reasons: [] }]);
   const sampled = await run(store, '--sample', '2', '--limit', '1', '--out', 'two.html');
   t.regex(sampled.stdout, /^2 of 3 images read/);

@@ -1,26 +1,38 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { makeDemoImages } from '../../extraction/demo-images.ts';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
-import { findSplit } from '../../extraction/splits.ts';
+import { makeDemoImages } from '../../extraction/demo-images.ts';
 import { startEmbeddedExtractor } from '../../extraction/embedded/start.ts';
+import { planExtraction } from '../../extraction/plan-extraction.ts';
+import { findSplit } from '../../extraction/splits.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
+import { loadManifest } from '../../manifest/load.ts';
 import { convert, defaultStorePath } from '../../stages/convert.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
-import { planExtraction } from '../../extraction/plan-extraction.ts';
 import { extract } from '../../stages/extract.ts';
-import { validate } from '../../stages/validate.ts';
 import { fetchData } from '../../stages/fetch.ts';
+import { validate } from '../../stages/validate.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
-import { loadManifest } from '../../manifest/load.ts';
 import { openStore } from '../../store/feature-store.ts';
-import { type CommandContext, type CommandSpec, integerOption, textOption } from '../spec.ts';
+import { UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { DEFAULT_WEIGHTS, resolveInputs } from '../inputs.ts';
+import {
+  type CommandContext,
+  type CommandSpec,
+  integerOption,
+  type OptionValues,
+  textOption,
+} from '../spec.ts';
+
+/** Larger stores are not written as TSV again, only to compare. */
+const MAX_ROWS_WRITTEN_BACK = 1000;
 
 export const startCommand: CommandSpec = {
   name: 'start',
   description:
-    'Takes images to features to a verified store and reads it back: a few images drawn for it, or those of --images. With a feature TSV or zip, takes that through validate, convert, verify and a read-back.',
+    'The main job from end to end: images to features to a verified store, read back. Uses a few drawn images, or those of --images. With a feature TSV or zip: validate, convert, verify, read back. Replaces nothing of yours without --force.',
   argument: {
     name: 'file',
     description: '.tsv or .zip',
@@ -36,103 +48,144 @@ export const startCommand: CommandSpec = {
       looksLike: /^[^.]*$|^\.{1,2}(\/|$)|\//,
     },
     {
+      name: 'out',
+      value: 'FILE',
+      description: 'the store (default: beside FILE, or beside DIR)',
+      looksLike: /\.safetensors$/,
+    },
+    {
       name: 'weights',
       value: 'FILE',
       description: 'caffemodel, or untrained',
       looksLike: /\.caffemodel$|^untrained$/,
     },
     { name: 'rois', value: 'N', description: 'regions looked at, 36 to 300 (default 300)', integer: true },
+    { name: 'force', description: 'replace an existing store' },
   ],
   examples: [
-    ['npm start', 'see it work, on images drawn for it'],
-    ['npm start -- train2014_obj36.zip', 'do it with your feature file'],
-    ['npm start -- --images photos', 'do it with your images'],
+    ['npm start', 'see it work, on drawn images'],
+    ['npm start -- train2014_obj36.zip', 'with your feature file'],
+    ['npm start -- --images photos --out photos.safetensors', 'with your images'],
   ],
-  async run(words, options, context) {
-    const [given] = resolveInputs(words, context.data);
-    const store =
-      given === undefined ? await extractImages(options, context) : await convertFile(given, context);
-    if (store === undefined) return false;
+  async run(args, options, context) {
+    const [file] = resolveInputs(args, context.data);
+    const images = textOption(options, 'images');
+    if (file !== undefined && images !== undefined) {
+      throw new LxmertDataError('ERR_USAGE', {
+        what: 'start takes a feature file or --images, not both',
+        got: `${file} and --images ${images}`,
+      });
+    }
+    const made =
+      file !== undefined
+        ? await convertFile(file, options, context)
+        : images !== undefined
+          ? await extractImages(images, options, context)
+          : await extractDemo(options, context);
+    if (made === undefined) return false;
     context.print('verify every byte of it');
-    const verified = await verifyStore(store, context);
+    const verified = await verifyStore(made.store, context);
     context.print(`  ${verified.ok ? 'intact' : 'DAMAGED'}`);
-    const same = await readBack(store, context);
-    context.emit({ event: 'result', stage: 'start', ok: verified.ok && same, store, rows: verified.rows });
-    context.print(
-      `\nTrain from it, in Python:  from lxmert_data import FeatureStore; store = FeatureStore("${store}")`,
-    );
-    const images =
-      given === undefined ? ` --images ${textOption(options, 'images') ?? demoImages(context.data)}` : '';
-    context.print(`Look at it, in a browser:  npm run inspect -- ${store}${images} --open`);
-    return verified.ok && same;
+    const same = await readBack(made.store, context);
+    const ok = verified.ok && same;
+    context.emit({ event: 'result', stage: 'start', ok, store: made.store, rows: verified.rows });
+    printNextSteps(made, context);
+    return ok;
   },
 };
 
-async function convertFile(file: string, context: CommandContext): Promise<string | undefined> {
-  context.print(`validate ${file}`);
-  const checked = await validate({ files: [file] }, context);
-  context.print(
-    `  ${checked.sources[0]!.rows} sound rows, ${checked.errors} errors, ${checked.warnings} warnings`,
-  );
-  if (!checked.ok) return undefined;
-  const store = defaultStorePath(file);
-  context.print(`convert it to ${store}`);
-  const converted = await convert({ files: [file], out: store, force: true }, context);
-  context.print(`  ${converted.rows} images, ${converted.bytes} bytes`);
-  return converted.store ?? undefined;
+/** A finished store, and the images it was made of where these are at hand. */
+interface Made {
+  readonly store: string;
+  readonly images?: string;
 }
 
-function demoImages(data: string): string {
-  return join(data, 'demo', 'images');
+function printNextSteps({ store, images }: Made, { print }: CommandContext): void {
+  const shown = images === undefined ? '' : ` --images ${images}`;
+  print(
+    `\nTrain from it, in Python:  from lxmert_data import FeatureStore; store = FeatureStore("${store}")`,
+  );
+  print(`Look at it, in a browser:  npm run inspect -- ${store}${shown} --open`);
+}
+
+async function convertFile(
+  file: string,
+  options: OptionValues,
+  context: CommandContext,
+): Promise<Made | undefined> {
+  const out = textOption(options, 'out') ?? defaultStorePath(file);
+  const force = options['force'] === true;
+  context.print(`validate and convert ${file}`);
+  const { store, rows, bytes, errors, warnings } = await convert({ files: [file], out, force }, context);
+  context.print(`  ${rows} valid rows, ${errors} errors, ${warnings} warnings`);
+  if (store === null) {
+    context.error(`nothing was published: ${errors} errors; convert with --skip-bad leaves invalid rows out`);
+    return undefined;
+  }
+  context.print(`  ${store}: ${formatBytes(bytes)}`);
+  return { store };
 }
 
 async function extractImages(
-  options: Parameters<CommandSpec['run']>[1],
+  images: string,
+  options: OptionValues,
   context: CommandContext,
-): Promise<string | undefined> {
-  const demo = join(context.data, 'demo');
-  await mkdir(demo, { recursive: true });
-  const images = textOption(options, 'images') ?? (await makeDemoImages(demoImages(context.data)));
-  const weights = await chooseWeights(textOption(options, 'weights'), context);
-  context.print(
-    `extract 36-box features of the images in ${images} (about 5 to 15 s an image on two processor cores)`,
+): Promise<Made | undefined> {
+  const out = textOption(options, 'out') ?? `${resolve(images)}_obj36.safetensors`;
+  return await extractTo({ images, out, force: options['force'] === true }, options, context);
+}
+
+/** Draws images and extracts them. What is in the demo folder is the demo's own and is replaced. */
+async function extractDemo(options: OptionValues, context: CommandContext): Promise<Made | undefined> {
+  const folder = join(context.data, 'demo');
+  await mkdir(folder, { recursive: true });
+  const images = await makeDemoImages(join(folder, 'images'));
+  const given = textOption(options, 'out');
+  const out = given ?? join(folder, 'demo_obj36.safetensors');
+  const force = given === undefined || options['force'] === true;
+  return await extractTo({ images, out, force }, options, context);
+}
+
+async function extractTo(
+  { images, out, force }: { readonly images: string; readonly out: string; readonly force: boolean },
+  options: OptionValues,
+  context: CommandContext,
+): Promise<Made | undefined> {
+  const plan = await planExtraction(
+    { split: findSplit('custom'), images, data: context.data, out, force },
+    context,
   );
+  const weights = await chooseWeights(textOption(options, 'weights'), context);
+  context.print(`extract 36-box features of ${plan.images.length} images in ${images}`);
   const start = startEmbeddedExtractor({
     weights,
     cacheDirectory: join(context.data, 'detector', 'converted'),
     rois: integerOption(options, 'rois'),
   });
-  const out = join(demo, 'demo_obj36.safetensors');
-  const request = { split: findSplit('custom'), images, data: context.data, out, force: true };
-  const plan = await planExtraction(request, context);
   const result = await extract({ plan, extractors: { start: [start] } }, context);
+  const { rows, wanted, detector, device } = result;
   context.print(
-    `  ${result.rows} of ${result.wanted} images, by ${result.detector?.name ?? 'nothing'} on ${result.device ?? 'nothing'}`,
+    `  ${rows} of ${wanted} images, by ${detector?.name ?? 'no detector'} on ${device ?? 'no device'}`,
   );
-  for (const { img_id: id, reason } of result.missing) context.print(`  no row for ${id}: ${reason}`);
-  return result.out ?? undefined;
+  for (const { img_id: id, reason } of result.missing) context.error(`no row for ${id}: ${reason}`);
+  return result.out === null ? undefined : { store: result.out, images };
 }
 
-/** The trained weights where they are or can be fetched, else those of the formula, said plainly. */
+/** The trained weights where they exist or can be downloaded, else synthetic ones, said plainly. */
 async function chooseWeights(given: string | undefined, context: CommandContext): Promise<string> {
-  const { data, print } = context;
-  const trained = given ?? join(data, DEFAULT_WEIGHTS);
+  const trained = given ?? join(context.data, DEFAULT_WEIGHTS);
   if (trained === 'untrained' || existsSync(trained)) return trained;
   if (given !== undefined) {
     const hint = 'or give --weights untrained';
-    throw new LxmertDataError('ERR_INPUT', { what: 'there is no such file of weights', where: given, hint });
+    throw new LxmertDataError('ERR_INPUT', { what: 'the weights file does not exist', where: given, hint });
   }
   if (await fetchWeights(context)) return trained;
-  print(
-    `The trained weights are not to be had (${trained}), so the network runs with weights made by a formula:`,
-  );
-  print(
-    'UNTRAINED. Every step is the real one, but the numbers are those of no detector; train nothing on them.',
-  );
+  context.print(`The trained weights were not found (${trained}), so synthetic weights are used.`);
+  context.print(`${UNTRAINED_WARNING}. Every step is the real one.`);
   return 'untrained';
 }
 
-/** Tries once to fetch the trained weights, without much patience: this is a demonstration. */
+/** Tries once to fetch the trained weights, with little patience: this is a demonstration. */
 async function fetchWeights(context: CommandContext): Promise<boolean> {
   context.print(
     'fetch the trained weights (262 MB), one try at each mirror; --weights untrained goes without them',
@@ -153,13 +206,13 @@ async function fetchWeights(context: CommandContext): Promise<boolean> {
       },
     },
   );
-  for (const { reasons } of result.failed) {
-    for (const { mirror, reason } of reasons) context.print(`  ${mirror}: ${reason}`);
-  }
+  const mirrors = result.failed.flatMap(({ reasons }) => reasons.map(({ mirror }) => mirror));
+  if (mirrors.length > 0)
+    context.print(`  not available from ${mirrors.join(', ')}; npm run fetch -- detector says why`);
   return result.ok;
 }
 
-/** Reads a row as training would, and proves that TSV and store say the same. */
+/** Reads a row as training would, and proves that the TSV of the store has the bytes that it was made from. */
 async function readBack(path: string, context: CommandContext): Promise<boolean> {
   context.print('read it back');
   const store = await openStore(path);
@@ -170,13 +223,17 @@ async function readBack(path: string, context: CommandContext): Promise<boolean>
   context.print(
     `  image ${row.img_id} (${row.img_w}x${row.img_h}): 36 boxes, features 36 x 2048, largest ${peak.toFixed(3)}`,
   );
-  if (source === undefined || others.length > 0 || source.rejected !== 0 || store.rows > 1000) return true;
-  const back = path.replace(/\.safetensors$/, '.back.tsv');
-  await exportTsv({ store: path, out: back, force: true }, context);
-  const again = await validate({ files: [back] }, context);
-  const same = again.sources[0]!.sha256 === source.sha256;
-  context.print(
-    `  as TSV again: ${back}, ${same ? 'the same bytes as the rows it came from' : 'OTHER BYTES than the rows it came from'}`,
-  );
-  return same;
+  const isComparable = source !== undefined && others.length === 0 && source.rejected === 0;
+  if (!isComparable || store.rows > MAX_ROWS_WRITTEN_BACK) return true;
+  const folder = await mkdtemp(join(tmpdir(), 'lxmert-data-'));
+  try {
+    const back = join(folder, `${basename(path, '.safetensors')}.tsv`);
+    await exportTsv({ store: path, out: back }, context);
+    const again = await validate({ files: [back] }, context);
+    const same = again.sources[0]?.sha256 === source.sha256;
+    context.print(`  as TSV again: ${same ? 'the same bytes as' : 'NOT the bytes of'} the rows it came from`);
+    return same;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
