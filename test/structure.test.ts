@@ -12,8 +12,13 @@ async function readSources(): Promise<Map<string, string>> {
   );
 }
 
+/** Imports of a file, dynamic ones and worker modules included; paths relative to `pipeline`. */
 function importsOf(name: string, text: string): string[] {
-  const found = [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms)].map(match => match[1]!);
+  const found = [
+    ...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms),
+    ...text.matchAll(/\bimport\('([^']+)'\)/g),
+  ].map(match => match[1]!);
+  for (const [, module] of text.matchAll(/import\.meta\.url, '(\.[^']+)'/g)) found.push(`${module!}.ts`);
   return found.map(path =>
     path.startsWith('.') ? relative(PIPELINE, join(PIPELINE, dirname(name), path)) : path,
   );
@@ -52,6 +57,17 @@ test('imports point downward only', async t => {
     for (const path of importsOf(name, text).filter(path => path.endsWith('.ts'))) {
       t.true(layer(path) >= layer(name), `${name} imports ${path}`);
     }
+  }
+});
+
+test('stages import no stages', async t => {
+  for (const [name, text] of await readSources()) {
+    if (!name.startsWith('stages/')) continue;
+    t.deepEqual(
+      importsOf(name, text).filter(path => path.startsWith('stages/')),
+      [],
+      name,
+    );
   }
 });
 
