@@ -3,8 +3,8 @@
 `FeatureStore` is the reader, `load_obj_tsv` the drop-in for LXMERT's loader.
 """
 
+from .compat import LazyData, load_obj_tsv
 from .errors import SplitError, StoreError, StoreWarning, UnknownImageError
-from .lxmert_loader import LazyData, load_obj_tsv
 from .row import ImageRow
 from .store import FeatureStore
 from .verify import DamagedImage, VerifyReport
