@@ -1,30 +1,35 @@
 import { execFile } from 'node:child_process';
+import { delimiter } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LxmertDataError } from '../errors.ts';
+import { v } from '../schema.ts';
 import type { PythonLibrary } from './formats.ts';
 
-/** The Python package that this program brings along; it need not be installed. */
-const READER = fileURLToPath(new URL('../../reader/src', import.meta.url));
+/** Runs the Python package that this program brings along, which need not be installed, and nothing from the current folder. */
+export const PYTHON_PROGRAM = fileURLToPath(
+  new URL('../../reader/src/lxmert_data/export/isolated.py', import.meta.url),
+);
 const OLDEST_PYTHON = [3, 9] as const;
 const NAMES = ['python3', 'python'];
 
-const PROBE = `
-import importlib.util, json, sys
-missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
-print(json.dumps({"version": sys.version_info[:2], "missing": missing}))
-`;
-
-/** The environment in which Python finds the package of this program, before any other of that name. */
+/**
+ * The environment for Python: an empty entry of PYTHONPATH, which means the current folder, is left out, and nothing is
+ * written beside the program, which may be installed where nobody may write.
+ */
 export function pythonEnvironment(): NodeJS.ProcessEnv {
-  const path = [READER, process.env['PYTHONPATH']].filter(part => part !== undefined && part !== '');
-  const separator = process.platform === 'win32' ? ';' : ':';
-  // This program may be installed where nobody may write.
-  return { ...process.env, PYTHONPATH: path.join(separator), PYTHONDONTWRITEBYTECODE: '1' };
+  const { PYTHONPATH: given = '', ...env } = process.env;
+  const path = given.split(delimiter).filter(folder => folder !== '');
+  return {
+    ...env,
+    PYTHONDONTWRITEBYTECODE: '1',
+    PYTHONSAFEPATH: '1',
+    ...(path.length === 0 ? {} : { PYTHONPATH: path.join(delimiter) }),
+  };
 }
 
 /**
- * Command of a Python that has these libraries: `given`, or else python3 or python. Nothing is installed;
- * where something is missing, ERR_LIBRARY says with which command it comes.
+ * Command of a Python that has these libraries: `given`, or else python3 or python. Nothing is installed; where something
+ * is missing, ERR_LIBRARY gives the command that installs it. `purpose` names what needs Python, in messages.
  */
 export async function findPython(
   given: string | undefined,
@@ -50,7 +55,7 @@ export async function findPython(
     }
   }
   throw new LxmertDataError('ERR_LIBRARY', {
-    what: `${purpose} is written by Python, which is not to be had`,
+    what: `${purpose} is written by Python, which was not found`,
     expected: `Python ${OLDEST_PYTHON.join('.')} or newer`,
     got: seen.join('; '),
     hint: 'install Python 3, or name one with --python',
@@ -67,17 +72,16 @@ function checkLibraries(python: string, missing: readonly PythonLibrary[], purpo
   });
 }
 
-interface Probe {
-  readonly version: readonly [number, number];
-  readonly missing: readonly string[];
-}
+const PROBE = v.object({ version: v.tuple([v.number(), v.number()]), missing: v.array(v.string()) });
+type Probe = v.InferOutput<typeof PROBE>;
 
-/** What a Python is and lacks, or why it does not run. */
+/** Version and missing modules of a Python, or why it does not run. */
 async function probePython(name: string, modules: readonly string[]): Promise<Probe | string> {
+  const args = [PYTHON_PROGRAM, '--probe', ...modules];
   return await new Promise(resolve => {
-    execFile(name, ['-c', PROBE, ...modules], { env: pythonEnvironment() }, (error, stdout, stderr) => {
+    execFile(name, args, { env: pythonEnvironment() }, (error, stdout, stderr) => {
       if (error === null) {
-        resolve(parseProbe(stdout) ?? 'gives no answer of a Python');
+        resolve(parseProbe(stdout) ?? 'does not answer as a Python does');
         return;
       }
       const lastLine = stderr.trim().split('\n').at(-1) ?? '';
@@ -90,7 +94,7 @@ async function probePython(name: string, modules: readonly string[]): Promise<Pr
 
 function parseProbe(text: string): Probe | undefined {
   try {
-    return JSON.parse(text) as Probe;
+    return v.parse(PROBE, JSON.parse(text));
   } catch {
     return undefined;
   }

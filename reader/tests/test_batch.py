@@ -121,7 +121,7 @@ def test_the_kernel_is_asked_for_every_row_before_the_copy(
     store_path: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Page-aligned requests that cover each row asked for, neighbours in one."""
-    from lxmert_data.mapped_file import MappedFile
+    from lxmert_data._format.mapped_file import MappedFile
 
     spans: list[tuple[int, int]] = []
     ask = MappedFile.will_need
@@ -154,8 +154,8 @@ def test_the_kernel_is_asked_for_every_row_before_the_copy(
 def test_requests_stop_while_rows_are_in_memory_and_begin_again_with_reads_from_disk(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lxmert_data import read_ahead
-    from lxmert_data.mapped_file import MappedFile
+    from lxmert_data._format import read_ahead
+    from lxmert_data._format.mapped_file import MappedFile
 
     reads = [0]
     asked: list[int] = []

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from store_writer import Row, make_rows, write_store
 
-from lxmert_data import StoreError
+from lxmert_data import StoreError, StoreWarning
 from lxmert_data.export import FORMATS, export_store
 
 OUT_NAMES = {".h5": "x.h5", ".arrow": "x.arrow", ".lmdb": "x.lmdb"}
@@ -30,8 +30,8 @@ def out_name(name: str) -> str:
 
 
 def library_of(name: str) -> None:
-    for module, _ in FORMATS[name].libraries:
-        pytest.importorskip(module)
+    for library in FORMATS[name].libraries:
+        pytest.importorskip(library.module)
 
 
 def export(store: Path, name: str, out: Path | None = None, **options: Any) -> Path:
@@ -388,7 +388,7 @@ def test_features_too_large_for_f16(tmp_path: Path) -> None:
         ("npz", "x" * 255, "cannot name a file"),
         ("hdf5-groups", "a//b", "cannot name a group"),
         ("hdf5-groups", ".", "cannot name a group"),
-        ("mmf-lmdb", "keys", "no place for this img_id"),
+        ("mmf-lmdb", "keys", "cannot hold this img_id"),
         ("oscar", "a\tb", "cannot stand in a TSV"),
     ],
 )
@@ -403,18 +403,18 @@ def test_ids_that_a_format_cannot_hold(name: str, img_id: str, message: str, tmp
 def test_ids_without_numbers_are_kept_as_strings(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     store = write_store(tmp_path / "s.safetensors", make_rows(2, ids=["train-1-0-img0", "日本"]))
-    warnings: list[str] = []
+    warnings: list[StoreWarning] = []
     export_store(store, tmp_path / "x.h5", "hdf5-flat", on_warning=warnings.append)
     assert pickle.loads((tmp_path / "x_imgid2idx.pkl").read_bytes()) == {"train-1-0-img0": 0, "日本": 1}
-    assert len(warnings) == 1 and "not all img_ids are numbers" in warnings[0]
+    assert len(warnings) == 1 and "not all img_ids are numbers" in str(warnings[0])
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_untrained_detector_is_told_and_travels(name: str, tmp_path: Path, rows: list[Row]) -> None:
     store = write_store(tmp_path / "s.safetensors", rows, weights="untrained")
-    warnings: list[str] = []
+    warnings: list[StoreWarning] = []
     out = export(store, name, on_warning=warnings.append)
-    assert len(warnings) == 1 and "untrained detector" in warnings[0]
+    assert len(warnings) == 1 and "untrained detector" in str(warnings[0])
     if FORMATS[name].is_folder:
         found = json.loads((out / "lxmert-data-export.json").read_text())
     elif name == "arrow":

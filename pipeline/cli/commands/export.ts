@@ -99,8 +99,8 @@ async function writeExport(
   context: CommandContext,
 ): Promise<ExportResult> {
   const dtype = options['dtype'] === 'f16' ? 'f16' : 'f32';
-  if (dtype === 'f16' && format.half !== true) {
-    const able = EXPORT_FORMATS.filter(({ half }) => half === true).map(({ name }) => name);
+  if (dtype === 'f16' && !format.half) {
+    const able = EXPORT_FORMATS.filter(({ half }) => half).map(({ name }) => name);
     throw new LxmertDataError('ERR_USAGE', {
       what: `${format.name} has no features of f16`,
       expected: `--dtype f32, or one of ${able.join(', ')}`,

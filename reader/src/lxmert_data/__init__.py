@@ -3,13 +3,12 @@
 `FeatureStore` is the reader, `load_obj_tsv` the drop-in for LXMERT's loader.
 """
 
+from ._version import __version__
+from .compat import LazyData, load_obj_tsv
 from .errors import SplitError, StoreError, StoreWarning, UnknownImageError
-from .lxmert_loader import LazyData, load_obj_tsv
 from .row import ImageRow
 from .store import FeatureStore
 from .verify import DamagedImage, VerifyReport
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DamagedImage",
@@ -21,5 +20,6 @@ __all__ = [
     "StoreWarning",
     "UnknownImageError",
     "VerifyReport",
+    "__version__",
     "load_obj_tsv",
 ]

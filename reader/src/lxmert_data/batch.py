@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._format.gather import gather_features, scale_boxes
+from ._format.mapped_file import MappedFile
+from ._format.read_ahead import ReadAhead
 from .errors import StoreError
-from .gather import gather_features, scale_boxes
-from .mapped_file import MappedFile
-from .read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +23,7 @@ def make_batch(
     rows: NDArray[np.int64],
     names: Sequence[str],
     out: Mapping[str, Any] | None,
+    *,
     normalize_boxes: bool,
 ) -> dict[str, Any]:
     """Copies the columns `names` of `rows`, which are checked already; see FeatureStore.batch."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 MAKE_AGAIN = "the file is damaged or no lxmert-data store; convert its source again"
 
 
 class StoreError(Exception):
-    """A store that cannot be used: what failed, where, what was expected, what was got, what to do."""
+    """A store that cannot be used: what failed, where, what was expected, what was got, what to do.
+
+    `code` is stable, for programs; the texts are for people and may change.
+    """
+
+    code: ClassVar[str] = "ERR_STORE"
 
     def __init__(
         self,
@@ -42,16 +47,52 @@ class UnknownImageError(StoreError, KeyError):
     """An img_id that the store does not hold; also a KeyError."""
 
 
-class ExportRequestError(StoreError):
-    """An export that no format can be: another format, name or dtype must be asked for."""
-
-
 class SplitError(StoreError):
     """A JSON split or an answer table that cannot be used, alone or with the stores given."""
 
 
+class ExportRequestError(StoreError):
+    """An export that no format can be: another format, name or dtype must be asked for."""
+
+    code = "ERR_USAGE"
+
+
+class MissingFileError(StoreError):
+    """An input that does not exist."""
+
+    code = "ERR_INPUT"
+
+
+class MissingLibraryError(StoreError):
+    """A library that this Python does not have."""
+
+    code = "ERR_LIBRARY"
+
+
+class OutputError(StoreError):
+    """An output that cannot be written where it is asked for."""
+
+    code = "ERR_IO"
+
+
+class OutputExistsError(OutputError):
+    """An output whose name is taken."""
+
+    code = "ERR_OUTPUT_EXISTS"
+
+
+class DiskFullError(OutputError):
+    """A disk without room for the output."""
+
+    code = "ERR_NO_SPACE"
+
+
 class StoreWarning(UserWarning):
-    """Something about a store that its user should know, though it can be read."""
+    """Something about a store that its user should know, though it can be read. `code` is stable, for programs."""
+
+    def __init__(self, message: str, code: str = "store") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def refuse(what: str, where: str, expected: str, got: str, hint: str = MAKE_AGAIN) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .header import BOX_COUNT
+from ._format.header import BOX_COUNT
 
 if TYPE_CHECKING:
     import numpy as np

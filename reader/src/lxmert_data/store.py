@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
+from ._format.gather import widen_features
+from ._format.header import OBJECT_TENSORS
+from ._format.image_ids import ImageIds
+from ._format.mapped_file import Identity, MappedFile, reopen
+from ._format.read_ahead import ReadAhead
 from .batch import make_batch
 from .errors import StoreError, StoreWarning
-from .gather import widen_features
-from .header import OBJECT_TENSORS
-from .image_ids import ImageIds
-from .mapped_file import Identity, MappedFile, reopen
-from .read_ahead import ReadAhead
 from .row import ImageRow
 from .verify import VerifyReport, verify_file
 
@@ -197,7 +197,7 @@ class FeatureStore:
         """What `batch` gives: features, boxes, image_size, and the object columns where the store has them."""
         return ("features", "boxes", "image_size", *(OBJECT_TENSORS if self.has_objects else ()))
 
-    def prefetch(self, items: Items, columns: Sequence[str] | None = None, only_if_cold: bool = False) -> None:
+    def prefetch(self, items: Items, columns: Sequence[str] | None = None, *, only_if_cold: bool = False) -> None:
         """Asks the kernel to read these rows into memory; returns at once.
 
         `only_if_cold` lets it be while the batches asked for came from memory, as `batch` does.
@@ -212,6 +212,7 @@ class FeatureStore:
         self,
         items: Items,
         out: Mapping[str, Any] | None = None,
+        *,
         normalize_boxes: bool = True,
         columns: Sequence[str] | None = None,
     ) -> dict[str, Any]:
@@ -230,7 +231,7 @@ class FeatureStore:
                     f"no column {name!r} in a batch", self._path, ", ".join(self.batch_columns), repr(name)
                 )
         rows = self.row_numbers(items)
-        return make_batch(self._mapped(), self._read_ahead, rows, names, out, normalize_boxes)
+        return make_batch(self._mapped(), self._read_ahead, rows, names, out, normalize_boxes=normalize_boxes)
 
     def verify(self) -> VerifyReport:
         """Reads the whole file and compares it with its checksums; the report names every damaged image."""

@@ -10,9 +10,9 @@ from io import FileIO
 
 import numpy as np
 
+from ._format.header import CHECKSUM_ORDER, Header, Tensor, find_header_checksum
+from ._format.mapped_file import Identity, MappedFile, reopen
 from .errors import StoreError
-from .header import CHECKSUM_ORDER, Header, Tensor, find_header_checksum
-from .mapped_file import Identity, MappedFile, reopen
 
 _CHUNK_ROWS = 32
 _DATA_ALIGNMENT = 32 * 1024

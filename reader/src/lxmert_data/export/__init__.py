@@ -3,7 +3,7 @@
 `export_store` does it, `python -m lxmert_data.export` from a shell. The libraries are loaded only when they are needed.
 """
 
-from .export_store import ExportResult, export_store
+from .export_store import ExportResult, ExportSettings, export_store
 from .formats import FORMATS, Format
 
-__all__ = ["FORMATS", "ExportResult", "Format", "export_store"]
+__all__ = ["FORMATS", "ExportResult", "ExportSettings", "Format", "export_store"]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import ExportRequestError, StoreError
+from ..errors import ExportRequestError, OutputError, StoreError, StoreWarning
 from .export_store import ExportResult, export_store
 from .formats import FORMATS
 
@@ -41,21 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="replace an existing export")
     parser.add_argument("--json", action="store_true", help="one JSON event a line on standard output")
     options = parser.parse_args(arguments)
-    report = _Report(options.json)
+    report = _Report(events=options.json)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, report.interrupt)
+    settings = {"dtype": options.dtype, "force": options.force}
+    callbacks = {"on_progress": report.progress, "on_warning": report.warning}
     try:
-        result = export_store(
-            options.store,
-            options.out,
-            options.to,
-            options.dtype,
-            options.force,
-            on_progress=report.progress,
-            on_warning=report.warning,
-        )
+        report.result(export_store(options.store, options.out, options.to, **settings, **callbacks))
     except KeyboardInterrupt:
-        report.error(StoreError("interrupted; nothing unfinished has a final name", hint="run the same command again"))
+        report.error(
+            _Interrupted("interrupted; nothing unfinished has a final name", hint="run the same command again")
+        )
         return _EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever started this export is gone; closing the stream at the end must not fail once more.
@@ -65,16 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report.error(error)
         return _EXIT_USAGE if isinstance(error, ExportRequestError) else 1
     except OSError as error:
-        report.error(StoreError(f"reading or writing failed ({error.strerror or error})", error.filename))
+        report.error(OutputError(f"reading or writing failed ({error.strerror or error})", error.filename))
         return 1
-    report.result(result)
     return 0
 
 
-class _Report:
-    """Tells people, or with `events` the program that started this one, what happens."""
+class _Interrupted(StoreError):
+    code = "ERR_INTERRUPTED"
 
-    def __init__(self, events: bool) -> None:
+
+class _Report:
+    """Prints what happens: for people or, with `events`, for the program that started this one."""
+
+    def __init__(self, *, events: bool) -> None:
         self._events = events
         self._shown = time.monotonic() if not events else 0.0
         self._interrupted = False
@@ -95,16 +94,16 @@ class _Report:
         else:
             print(f"{done} of {total} images", file=sys.stderr)
 
-    def warning(self, message: str) -> None:
+    def warning(self, warning: StoreWarning) -> None:
         if self._events:
-            self._emit(event="warning", message=message)
+            self._emit(event="warning", code=warning.code, message=str(warning))
         else:
-            print(f"warning: {message}", file=sys.stderr)
+            print(f"warning: {warning}", file=sys.stderr)
 
     def error(self, error: StoreError) -> None:
         if self._events:
             parts = {key: getattr(error, key) for key in ("what", "where", "expected", "got", "hint")}
-            self._emit(event="error", **parts)
+            self._emit(event="error", code=error.code, **parts)
         else:
             print(f"error: {error}", file=sys.stderr)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from ..header import BOX_COUNT, FEATURE_SIZE
+from .._format.header import BOX_COUNT, FEATURE_SIZE
 from .checked_rows import Rows
 from .plan import Plan
+from .writer import Columns, Reader, Sink, Writer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-ReadImage = Callable[[int, str], Mapping[str, "NDArray[Any]"]]
 
 _SHAPES: dict[str, tuple[int, ...]] = {
     "features": (BOX_COUNT, FEATURE_SIZE),
@@ -28,38 +27,30 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 }
 
 
-def row_bytes(plan: Plan) -> int:
-    return plan.feature_bytes + 2048
+class ArrowWriter(Writer):
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    @property
+    def row_bytes(self) -> int:
+        return self.plan.feature_bytes + 2048
+
+    @contextmanager
+    def open_sink(self) -> Iterator[Sink]:
+        schema = _make_schema(self.plan)
+        with pa.OSFile(self.plan.path, "wb") as file, pa.ipc.new_stream(file, schema) as stream:
+            yield _StreamSink(stream, schema)
+
+    @contextmanager
+    def open_reader(self) -> Iterator[Reader]:
+        with pa.memory_map(self.plan.path) as file:
+            yield _TableReader(pa.ipc.open_stream(file).read_all(), self.plan.names)
 
 
-def make_companions(plan: Plan, on_warning: Callable[[str], None] | None) -> dict[str, bytes]:
-    return {}
+make_writer = ArrowWriter
 
 
-@contextmanager
-def open_writer(plan: Plan) -> Iterator[_StreamWriter]:
-    schema = _make_schema(plan)
-    with pa.OSFile(plan.path, "wb") as file, pa.ipc.new_stream(file, schema) as stream:
-        yield _StreamWriter(stream, schema)
-
-
-@contextmanager
-def open_reader(plan: Plan) -> Iterator[tuple[int, ReadImage]]:
-    with pa.memory_map(plan.path) as file:
-        table = pa.ipc.open_stream(file).read_all()
-
-        def read_image(row: int, img_id: str) -> dict[str, NDArray[Any]]:
-            one = table.slice(row, 1).combine_chunks()
-            if one["img_id"][0].as_py() != img_id:
-                return {}
-            image = {name: _flatten(one[name].chunk(0)) for name in plan.names if name in _SHAPES}
-            image["image_size"] = np.array([one["img_h"][0].as_py(), one["img_w"][0].as_py()], "<i4")
-            return image
-
-        yield table.num_rows, read_image
-
-
-class _StreamWriter:
+class _StreamSink(Sink):
     def __init__(self, stream: Any, schema: Any) -> None:
         self._stream = stream
         self._schema = schema
@@ -76,6 +67,25 @@ class _StreamWriter:
                 values[field.name] = _wrap(rows.columns[field.name], field.type)
         arrays = [values[field.name] for field in self._schema]
         self._stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+
+
+class _TableReader(Reader):
+    def __init__(self, table: Any, names: tuple[str, ...]) -> None:
+        self._table = table
+        self._names = names
+
+    @property
+    def count(self) -> int:
+        rows: int = self._table.num_rows
+        return rows
+
+    def read(self, row: int, img_id: str) -> Columns:
+        one = self._table.slice(row, 1).combine_chunks()
+        if one["img_id"][0].as_py() != img_id:
+            return {}
+        image = {name: _flatten(one[name].chunk(0)) for name in self._names if name in _SHAPES}
+        image["image_size"] = np.array([one["img_h"][0].as_py(), one["img_w"][0].as_py()], "<i4")
+        return image
 
 
 def _make_schema(plan: Plan) -> Any:

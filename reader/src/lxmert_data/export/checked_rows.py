@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._format.gather import gather_features
+from .._format.header import CHECKSUM_ORDER, Header
+from .._format.mapped_file import MappedFile
 from ..errors import StoreError
-from ..gather import gather_features
-from ..header import CHECKSUM_ORDER, Header
-from ..mapped_file import MappedFile
 from ..verify import read_ids, read_rows, row_bytes
 
 if TYPE_CHECKING:

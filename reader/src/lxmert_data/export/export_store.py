@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import ExportRequestError, StoreError
+from ..errors import ExportRequestError, MissingFileError, StoreError, StoreWarning
 from .checked_rows import CheckedRows
 from .formats import Format, find_format, load_writer
 from .output import MARKER, Output, is_disk_full, no_space
 from .plan import Plan, describe_store
+from .writer import OnWarning, Writer
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+OnProgress = Callable[[int, int], None]
 
 # Images, spread evenly from the first to the last, that are read back and compared before an export gets its name.
 _CHECKED_IMAGES = 64
@@ -36,52 +36,84 @@ class ExportResult:
     lossless: bool
 
 
-def export_store(
-    store: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    to: str,
-    dtype: str = "f32",
-    force: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
-    on_warning: Callable[[str], None] | None = None,
-) -> ExportResult:
-    """Writes `store` to `out` in the format `to`; `dtype` is that of the features, f32 or, where possible, f16.
+@dataclass(frozen=True)
+class ExportSettings:
+    """How a store is exported."""
+
+    # Of the features: f32 or, where the format has it, f16.
+    dtype: str = "f32"
+    # Replaces an export of that name.
+    force: bool = False
+    # Is called with the number of images done and of all; what it raises ends the export.
+    on_progress: OnProgress | None = None
+    on_warning: OnWarning | None = None
+
+
+def export_store(store: str | os.PathLike[str], out: str | os.PathLike[str], to: str, **settings: Any) -> ExportResult:
+    """Writes `store` to `out` in the format `to`; the other arguments are those of `ExportSettings`.
 
     Every image is compared with its checksum as it is read, and images spread over the whole are read back before `out`
-    gets its name. `on_progress` is called with the images done and all; what it raises ends the export. Memory stays
-    bounded. Raises StoreError, and leaves nothing behind, where the store is damaged, `out` exists (and `force` is not
-    given), or the disk is full.
+    gets its name. Memory stays bounded. Raises StoreError, and leaves nothing behind, where the store is damaged, `out`
+    exists (and `force` is not given), or the disk is full.
     """
-    entry = find_format(to)
-    target = os.fspath(out)
-    _check_request(entry, target, dtype)
-    writer = load_writer(entry)
-    if not os.path.exists(store):
-        raise StoreError("there is no such file", os.fspath(store))
-    rows = CheckedRows(os.fspath(store), dtype)
-    _warn(rows, on_warning)
-    output_plan = _make_plan(rows, entry, dtype, "")
-    output = Output(target, entry.is_folder, force, writer.make_companions(output_plan, on_warning))
-    output.check(rows.path, len(rows) * writer.row_bytes(output_plan) + _OVERHEAD_BYTES)
-    plan = _make_plan(rows, entry, dtype, output.partial)
-    try:
-        output.begin()
-        if entry.is_folder:
-            _write_marker(plan)
-        _write(writer, plan, rows, output, on_progress)
-        _compare(writer, plan, rows)
-        size = _measure(plan.path)
-        if on_progress is not None:
-            on_progress(len(rows), len(rows))
-        output.publish(rows.path)
-    except BaseException as error:
-        output.discard()
-        if is_disk_full(error):
-            needed = len(rows) * writer.row_bytes(plan)
-            raise no_space(os.path.dirname(output.target), needed, 0) from error
-        raise
-    lossless = rows.header.dtype == dtype == "f32"
-    return ExportResult(output.target, to, len(rows), size, dtype, lossless)
+    return _Export(os.fspath(store), os.fspath(out), to, ExportSettings(**settings)).run()
+
+
+class _Export:
+    """One export, from its request to its result."""
+
+    def __init__(self, store: str, target: str, to: str, settings: ExportSettings) -> None:
+        self._settings = settings
+        self._format = find_format(to)
+        _check_request(self._format, target, settings.dtype)
+        make_writer = load_writer(self._format)
+        if not os.path.exists(store):
+            raise MissingFileError("there is no such file", store)
+        self._rows = CheckedRows(store, settings.dtype)
+        self._output = Output(target, is_folder=self._format.is_folder, force=settings.force)
+        self._plan = _make_plan(self._rows, self._format, settings.dtype, self._output.path)
+        self._writer: Writer = make_writer(self._plan)
+
+    def run(self) -> ExportResult:
+        rows, output = self._rows, self._output
+        _warn(rows, self._settings.on_warning)
+        companions = self._writer.make_companions(self._settings.on_warning)
+        output.check(rows.path, companions, self._bytes_from(0))
+        try:
+            output.begin()
+            if self._format.is_folder:
+                _write_marker(self._plan)
+            self._write()
+            _compare(self._writer, rows)
+            size = _measure(self._plan.path)
+            self._report(len(rows))
+            output.publish(rows.path)
+        except BaseException as error:
+            output.discard()
+            if is_disk_full(error):
+                raise no_space(os.path.dirname(output.target), self._bytes_from(0), 0) from error
+            raise
+        dtype = self._settings.dtype
+        lossless = rows.header.dtype == dtype == "f32"
+        return ExportResult(output.target, self._format.name, len(rows), size, dtype, lossless)
+
+    def _bytes_from(self, row: int) -> int:
+        """Room that the rows from this one on need."""
+        return (len(self._rows) - row) * self._writer.row_bytes + _OVERHEAD_BYTES
+
+    def _report(self, done: int) -> None:
+        if self._settings.on_progress is not None:
+            self._settings.on_progress(done, len(self._rows))
+
+    def _write(self) -> None:
+        with self._writer.open_sink() as sink:
+            for some in self._rows.read_all():
+                # Asked for each time: libhdf5 does not survive a disk that is full.
+                self._output.check_room(self._bytes_from(some.begin))
+                sink.add(some)
+                done = some.begin + len(some.ids)
+                if done < len(self._rows):
+                    self._report(done)
 
 
 def _check_request(entry: Format, target: str, dtype: str) -> None:
@@ -92,12 +124,13 @@ def _check_request(entry: Format, target: str, dtype: str) -> None:
         raise ExportRequestError(f"{entry.name} has no features of {dtype}", None, " or ".join(entry.dtypes), dtype)
 
 
-def _warn(rows: CheckedRows, on_warning: Callable[[str], None] | None) -> None:
+def _warn(rows: CheckedRows, on_warning: OnWarning | None) -> None:
     if on_warning is not None and rows.header.metadata["detector"]["weights"] == "untrained":
-        on_warning(
+        message = (
             f"{rows.path}: these features come from an untrained detector; they are for trying things out, "
             "not for training"
         )
+        on_warning(StoreWarning(message, "untrained"))
 
 
 def _make_plan(rows: CheckedRows, entry: Format, dtype: str, path: str) -> Plan:
@@ -110,44 +143,19 @@ def _write_marker(plan: Plan) -> None:
         file.write(plan.provenance_json() + "\n")
 
 
-def _write(
-    writer: Any,
-    plan: Plan,
-    rows: CheckedRows,
-    output: Output,
-    on_progress: Callable[[int, int], None] | None,
-) -> None:
-    with writer.open_writer(plan) as sink:
-        for some in rows.read_all():
-            # Asked for each time: libhdf5 does not survive a disk that is full.
-            output.check_room((len(rows) - some.begin) * writer.row_bytes(plan) + _OVERHEAD_BYTES)
-            sink.add(some)
-            done = some.begin + len(some.ids)
-            if on_progress is not None and done < len(rows):
-                on_progress(done, len(rows))
-
-
-def _compare(writer: Any, plan: Plan, rows: CheckedRows) -> None:
+def _compare(writer: Writer, rows: CheckedRows) -> None:
     """Opens what was written with the library of its format, and compares images with the store."""
+    plan = writer.plan
     count = min(_CHECKED_IMAGES, len(rows))
-    places = sorted({round(row) for row in np.linspace(0, len(rows) - 1, count)})
-    with writer.open_reader(plan) as (found_rows, read_image):
-        if found_rows != len(rows):
-            raise _differs(plan, "the number of images", f"{len(rows)}", f"{found_rows}")
-        for some in rows.read(places, 1):
+    indexes = sorted({round(row) for row in np.linspace(0, len(rows) - 1, count)})
+    with writer.open_reader() as reader:
+        if reader.count != len(rows):
+            raise _differs(plan, "the number of images", f"{len(rows)}", f"{reader.count}")
+        for some in rows.read(indexes, 1):
             wanted = {name: column for name, column in some.image(0).items() if name in plan.names}
-            _compare_image(plan, some.ids[0], wanted, read_image(some.begin, some.ids[0]))
-
-
-def _compare_image(
-    plan: Plan, img_id: str, wanted: Mapping[str, NDArray[Any]], got: Mapping[str, NDArray[Any]]
-) -> None:
-    """`got` may lack columns that the format does not hold, but not features and boxes."""
-    if "features" not in got:
-        raise _differs(plan, f"image {img_id}", "features", "none")
-    for name, value in got.items():
-        if value.dtype != wanted[name].dtype or value.tobytes() != wanted[name].tobytes():
-            raise _differs(plan, f"{name} of image {img_id}", "what the store has", "something else")
+            column = reader.find_difference(some.begin, some.ids[0], wanted)
+            if column is not None:
+                raise _differs(plan, f"{column} of image {some.ids[0]}", "what the store has", "something else")
 
 
 def _differs(plan: Plan, what: str, expected: str, got: str) -> StoreError:

@@ -1,29 +1,42 @@
-"""The formats by name: what each writes, who opens it, which library it needs."""
+"""The formats by name, as formats.json lists them; the command line of Node.js reads the same file."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import importlib.util
+import json
+import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ExportRequestError, StoreError
+from ..errors import ExportRequestError, MissingLibraryError
+from .plan import Plan
+from .writer import Writer
+
+
+@dataclass(frozen=True)
+class Library:
+    """A Python library: the module to import, and what pip installs."""
+
+    module: str
+    requirement: str
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format: `libraries` are pairs of module and pip requirement, `suffixes` those its output may have."""
+    """One format: `module` is the file in this folder that writes it, `suffixes` are those its output may have."""
 
     name: str
     module: str
     opened_by: str
-    suffixes: tuple[str, ...] = ()
-    libraries: tuple[tuple[str, str], ...] = ()
-    half: bool = False
-    variant: str = ""
-    is_folder: bool = False
+    suffixes: tuple[str, ...]
+    libraries: tuple[Library, ...]
+    half: bool
+    variant: str
+    is_folder: bool
 
     @property
     def dtypes(self) -> tuple[str, ...]:
@@ -31,24 +44,27 @@ class Format:
         return ("f32", "f16") if self.half else ("f32",)
 
 
-_HDF5 = (("h5py", "h5py>=3.7"),)
-_H5_SUFFIXES = (".h5", ".hdf5")
-
-FORMATS: dict[str, Format] = {
-    entry.name: entry
-    for entry in (
-        Format("oscar", "oscar_tsv", "Oscar (VQA, retrieval, pre-training)", variant="oscar", is_folder=True),
-        Format("vinvl", "oscar_tsv", "VinVL, Oscar's captioning", variant="vinvl", is_folder=True),
-        Format("hdf5-groups", "hdf5", "VL-T5, VL-BART, VOLTA", _H5_SUFFIXES, _HDF5, True, "groups"),
-        Format("hdf5-flat", "hdf5", "bottom-up-attention-vqa and its forks", _H5_SUFFIXES, _HDF5, variant="flat"),
-        Format("hdf5-pos-boxes", "hdf5", "BAN (ban-vqa) with adaptive=True", _H5_SUFFIXES, _HDF5, variant="pos_boxes"),
-        Format("arrow", "arrow", "Hugging Face datasets", (".arrow",), (("pyarrow", "pyarrow>=8"),), True),
-        Format("npy", "npy", "NumPy, memory-mapped; any language", half=True, is_folder=True),
-        Format("npz", "npz", "OpenVQA (GQA), readers of MILVLG's files", half=True, variant="rows", is_folder=True),
-        Format("npz-openvqa", "npz", "OpenVQA and MCAN (VQA)", half=True, variant="columns", is_folder=True),
-        Format("mmf-lmdb", "mmf_lmdb", "MMF", (".lmdb",), (("lmdb", "lmdb>=1.0"),), True, is_folder=True),
+def _read_format(entry: dict[str, Any]) -> Format:
+    return Format(
+        name=entry["name"],
+        module=entry["module"],
+        opened_by=entry["opened_by"],
+        suffixes=tuple(entry.get("suffixes", ())),
+        libraries=tuple(Library(**library) for library in entry.get("libraries", ())),
+        half=entry.get("half", False),
+        variant=entry.get("variant", ""),
+        is_folder=entry.get("is_folder", False),
     )
-}
+
+
+def _read_formats() -> dict[str, Format]:
+    """Those with a module; the others are written without Python."""
+    with open(os.path.join(os.path.dirname(__file__), "formats.json"), encoding="utf-8") as file:
+        entries = json.load(file)["formats"]
+    return {entry["name"]: _read_format(entry) for entry in entries if "module" in entry}
+
+
+FORMATS: dict[str, Format] = _read_formats()
 
 
 def find_format(name: str) -> Format:
@@ -60,17 +76,18 @@ def find_format(name: str) -> Format:
     raise ExportRequestError(f"there is no export format {name!r}", None, ", ".join(FORMATS), name, hint)
 
 
-def load_writer(entry: Format) -> Any:
-    """The module that writes a format; raises StoreError where its library is not installed."""
-    missing = [wanted for module, wanted in entry.libraries if importlib.util.find_spec(module) is None]
+def load_writer(entry: Format) -> Callable[[Plan], Writer]:
+    """What makes the writer of a format; raises MissingLibraryError where its library is not installed."""
+    missing = [library for library in entry.libraries if importlib.util.find_spec(library.module) is None]
     if missing:
-        names = " and ".join(module for module, wanted in entry.libraries if wanted in missing)
-        wanted = " ".join(f'"{package}"' for package in missing)
-        raise StoreError(
+        names = " and ".join(library.module for library in missing)
+        wanted = " ".join(f'"{library.requirement}"' for library in missing)
+        raise MissingLibraryError(
             f"{entry.name} is written with {names}, which this Python does not have",
             None,
             names,
             f"none in {sys.executable}",
             f"install it: {sys.executable} -m pip install {wanted}",
         )
-    return importlib.import_module(f".{entry.module}", __package__)
+    make: Callable[[Plan], Writer] = importlib.import_module(f".{entry.module}", __package__).make_writer
+    return make

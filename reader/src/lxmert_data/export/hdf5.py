@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
 
-from ..errors import StoreError
-from ..header import BOX_COUNT, FEATURE_SIZE
+from .._format.header import BOX_COUNT, FEATURE_SIZE
+from ..errors import StoreError, StoreWarning
 from .checked_rows import Rows
 from .numeric_ids import numeric_ids
 from .plan import Plan
 from .spatial import make_spatial_features
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-ReadImage = Callable[[int, str], Mapping[str, "NDArray[Any]"]]
+from .writer import Columns, OnWarning, Reader, Sink, Writer
 
 # Names of VL-T5's groups for the store's columns.
 _GROUP_NAMES = {
@@ -35,53 +31,73 @@ _GROUP_NAMES = {
 _PAGE_BYTES = 4096
 
 
-def row_bytes(plan: Plan) -> int:
-    # Headers of a group with its eight data sets; the spatial features of the flat forms.
-    return plan.feature_bytes + (6000 if plan.variant == "groups" else BOX_COUNT * 10 * 4)
+def make_writer(plan: Plan) -> Writer:
+    return GroupWriter(plan) if plan.variant == "groups" else FlatWriter(plan)
 
 
-def make_companions(plan: Plan, on_warning: Callable[[str], None] | None) -> dict[str, bytes]:
-    """`X_imgid2idx.pkl` and `.json` beside a flat `X.hdf5`: the row of each image, by number where ids have one."""
-    if plan.variant == "groups":
-        return {}
-    numbers = numeric_ids(plan.ids)
-    if numbers is None and on_warning is not None:
-        on_warning("not all img_ids are numbers (COCO's end in one), so imgid2idx has them as they are, as strings")
-    keys = plan.ids if numbers is None else numbers
-    indexes: dict[Any, int] = {key: row for row, key in enumerate(keys)}
-    # Protocol 2 is the newest that the Python 2 of these code bases reads.
-    return {"_imgid2idx.pkl": pickle.dumps(indexes, protocol=2), "_imgid2idx.json": json.dumps(indexes).encode()}
+class GroupWriter(Writer):
+    """A group for each image, in the order of the store."""
 
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
 
-@contextmanager
-def open_writer(plan: Plan) -> Iterator[_GroupWriter | _FlatWriter]:
-    if plan.variant == "groups":
-        for img_id in plan.ids:
+    @property
+    def row_bytes(self) -> int:
+        # Headers of a group with its eight datasets.
+        return self.plan.feature_bytes + 6000
+
+    @contextmanager
+    def open_sink(self) -> Iterator[Sink]:
+        for img_id in self.plan.ids:
             _check_group_name(img_id)
         # In order of creation, so that keys() gives the order of the store.
-        with h5py.File(plan.path, "w", track_order=True) as file:
-            file.attrs["lxmert_data"] = plan.provenance_json()
-            yield _GroupWriter(file)
-    else:
-        with h5py.File(
-            plan.path, "w", alignment_threshold=_PAGE_BYTES, alignment_interval=_PAGE_BYTES
-        ) as file:  # whole pages for readers that map
-            file.attrs["lxmert_data"] = plan.provenance_json()
-            yield _FlatWriter(file, len(plan.ids), plan.variant == "pos_boxes")
+        with h5py.File(self.plan.path, "w", track_order=True) as file:
+            file.attrs["lxmert_data"] = self.plan.provenance_json()
+            yield _GroupSink(file)
+
+    @contextmanager
+    def open_reader(self) -> Iterator[Reader]:
+        with h5py.File(self.plan.path, "r") as file:
+            yield _GroupReader(file, self.plan.names)
 
 
-@contextmanager
-def open_reader(plan: Plan) -> Iterator[tuple[int, ReadImage]]:
-    with h5py.File(plan.path, "r") as file:
-        if plan.variant == "groups":
-            yield len(file), lambda row, img_id: _read_group(file, plan, img_id)
-        elif plan.variant == "flat":
-            yield len(file["image_features"]), lambda row, img_id: _read_flat(file, row)
-        else:
-            yield len(file["pos_boxes"]), lambda row, img_id: _read_flat(file, slice(*file["pos_boxes"][row]))
+class FlatWriter(Writer):
+    """Whole columns: `flat` over images, `pos_boxes` over boxes as BAN has them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    @property
+    def row_bytes(self) -> int:
+        # With the spatial features and the boxes.
+        return self.plan.feature_bytes + BOX_COUNT * 10 * 4
+
+    @contextmanager
+    def open_sink(self) -> Iterator[Sink]:
+        # Whole pages, for readers that map the file.
+        pages = {"alignment_threshold": _PAGE_BYTES, "alignment_interval": _PAGE_BYTES}
+        with h5py.File(self.plan.path, "w", **pages) as file:
+            file.attrs["lxmert_data"] = self.plan.provenance_json()
+            yield _PosBoxesSink(file, self.plan) if self.plan.variant == "pos_boxes" else _FlatSink(file, self.plan)
+
+    @contextmanager
+    def open_reader(self) -> Iterator[Reader]:
+        with h5py.File(self.plan.path, "r") as file:
+            yield _FlatReader(file)
+
+    def make_companions(self, on_warning: OnWarning | None) -> dict[str, bytes]:
+        """`X_imgid2idx.pkl` and `.json` beside `X.hdf5`: the row of each image, by number where ids have one."""
+        numbers = numeric_ids(self.plan.ids)
+        if numbers is None and on_warning is not None:
+            message = "not all img_ids are numbers (COCO's end in one), so imgid2idx has them as they are, as strings"
+            on_warning(StoreWarning(message, "string_ids"))
+        keys = self.plan.ids if numbers is None else numbers
+        indexes: dict[Any, int] = {key: row for row, key in enumerate(keys)}
+        # Protocol 2 is the newest that the Python 2 of these code bases reads.
+        return {"_imgid2idx.pkl": pickle.dumps(indexes, protocol=2), "_imgid2idx.json": json.dumps(indexes).encode()}
 
 
-class _GroupWriter:
+class _GroupSink(Sink):
     def __init__(self, file: Any) -> None:
         self._file = file
 
@@ -97,22 +113,21 @@ class _GroupWriter:
             group["img_h"] = height
 
 
-class _FlatWriter:
-    def __init__(self, file: Any, count: int, has_pos_boxes: bool) -> None:
-        # BAN's file is flat over boxes, the other over images.
-        shape = (count * BOX_COUNT,) if has_pos_boxes else (count, BOX_COUNT)
+class _FlatSink(Sink):
+    def __init__(self, file: Any, plan: Plan) -> None:
+        shape = self._shape(len(plan.ids))
         self._columns = {
             name: file.create_dataset(name, (*shape, size), "<f4")
             for name, size in (("image_features", FEATURE_SIZE), ("image_bb", 4), ("spatial_features", 6))
         }
-        self._pos_boxes = file.create_dataset("pos_boxes", (count, 2), "<i4") if has_pos_boxes else None
+
+    def _shape(self, count: int) -> tuple[int, ...]:
+        return (count, BOX_COUNT)
 
     def add(self, rows: Rows) -> None:
-        begin, end = rows.begin, rows.begin + len(rows.ids)
-        if self._pos_boxes is not None:
-            starts = np.arange(begin, end, dtype="<i4")[:, None] * BOX_COUNT
-            self._pos_boxes[begin:end] = starts + np.array([0, BOX_COUNT], "<i4")
-            begin, end = begin * BOX_COUNT, end * BOX_COUNT
+        self._add(rows, rows.begin, rows.begin + len(rows.ids))
+
+    def _add(self, rows: Rows, begin: int, end: int) -> None:
         boxes = rows.columns["boxes"]
         for name, value in (
             ("image_features", rows.columns["features"]),
@@ -123,21 +138,58 @@ class _FlatWriter:
             column[begin:end] = value.reshape(end - begin, *column.shape[1:])
 
 
-def _read_group(file: Any, plan: Plan, img_id: str) -> dict[str, NDArray[Any]]:
-    group = file[img_id]
-    image = {name: group[_GROUP_NAMES[name]][()] for name in plan.names if name in _GROUP_NAMES}
-    image["image_size"] = np.array([group["img_h"][()], group["img_w"][()]], "<i4")
-    return image
+class _PosBoxesSink(_FlatSink):
+    def __init__(self, file: Any, plan: Plan) -> None:
+        super().__init__(file, plan)
+        self._pos_boxes = file.create_dataset("pos_boxes", (len(plan.ids), 2), "<i4")
+
+    def _shape(self, count: int) -> tuple[int, ...]:
+        return (count * BOX_COUNT,)
+
+    def add(self, rows: Rows) -> None:
+        begin, end = rows.begin, rows.begin + len(rows.ids)
+        starts = np.arange(begin, end, dtype="<i4")[:, None] * BOX_COUNT
+        self._pos_boxes[begin:end] = starts + np.array([0, BOX_COUNT], "<i4")
+        self._add(rows, begin * BOX_COUNT, end * BOX_COUNT)
 
 
-def _read_flat(file: Any, place: int | slice) -> dict[str, NDArray[Any]]:
-    return {"features": file["image_features"][place], "boxes": file["image_bb"][place]}
+class _GroupReader(Reader):
+    def __init__(self, file: Any, names: tuple[str, ...]) -> None:
+        self._file = file
+        self._names = names
+
+    @property
+    def count(self) -> int:
+        return len(self._file)
+
+    def read(self, row: int, img_id: str) -> Columns:
+        group = self._file[img_id]
+        image = {name: group[_GROUP_NAMES[name]][()] for name in self._names if name in _GROUP_NAMES}
+        image["image_size"] = np.array([group["img_h"][()], group["img_w"][()]], "<i4")
+        return image
+
+
+class _FlatReader(Reader):
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._spans = file.get("pos_boxes")
+
+    @property
+    def count(self) -> int:
+        return len(self._file["image_features"] if self._spans is None else self._spans)
+
+    def read(self, row: int, img_id: str) -> Columns:
+        place: Any = row if self._spans is None else slice(*self._spans[row])
+        return {"features": self._file["image_features"][place], "boxes": self._file["image_bb"][place]}
 
 
 def _check_group_name(img_id: str) -> None:
     parts = img_id.split("/")
     if "" in parts or "." in parts:
         raise StoreError(
-            "this img_id cannot name a group of HDF5", None, "no empty part and no single dot between slashes",
-            repr(img_id), "export as hdf5-flat",
-        )  # fmt: skip
+            "this img_id cannot name a group of HDF5",
+            None,
+            "no empty part and no single dot between slashes",
+            repr(img_id),
+            "export as hdf5-flat",
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,45 +11,36 @@ import numpy as np
 
 from .checked_rows import Rows
 from .plan import Plan
+from .writer import Columns, Reader, Sink, Writer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ReadImage = Callable[[int, str], Mapping[str, "NDArray[Any]"]]
-
 _PAGE_BYTES = 4096
 
 
-def row_bytes(plan: Plan) -> int:
-    return plan.feature_bytes + 1500 + 4 * max(map(len, plan.ids))
+class NpyWriter(Writer):
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    @property
+    def row_bytes(self) -> int:
+        return self.plan.feature_bytes + 1500 + 4 * max(map(len, self.plan.ids))
+
+    @contextmanager
+    def open_sink(self) -> Iterator[Sink]:
+        with ExitStack() as stack:
+            yield _ColumnsSink(self.plan, stack)
+
+    @contextmanager
+    def open_reader(self) -> Iterator[Reader]:
+        yield _ColumnsReader(self.plan)
 
 
-def make_companions(plan: Plan, on_warning: Callable[[str], None] | None) -> dict[str, bytes]:
-    return {}
+make_writer = NpyWriter
 
 
-@contextmanager
-def open_writer(plan: Plan) -> Iterator[_ColumnsWriter]:
-    with ExitStack() as stack:
-        yield _ColumnsWriter(plan, stack)
-
-
-@contextmanager
-def open_reader(plan: Plan) -> Iterator[tuple[int, ReadImage]]:
-    columns = {
-        name: np.load(os.path.join(plan.path, f"{name}.npy"), mmap_mode="r", allow_pickle=False)
-        for name in (*plan.names, "img_id")
-    }
-
-    def read_image(row: int, img_id: str) -> dict[str, NDArray[Any]]:
-        if columns["img_id"][row] != img_id:
-            return {}
-        return {name: columns[name][row] for name in plan.names}
-
-    yield len(columns["img_id"]), read_image
-
-
-class _ColumnsWriter:
+class _ColumnsSink(Sink):
     def __init__(self, plan: Plan, stack: ExitStack) -> None:
         self._plan = plan
         self._stack = stack
@@ -64,8 +55,7 @@ class _ColumnsWriter:
             self._files[name].write(np.ascontiguousarray(column).data.cast("B"))
 
     def _create(self, name: str, column: NDArray[Any]) -> IO[bytes]:
-        path = os.path.join(self._plan.path, f"{name}.npy")
-        file = self._stack.enter_context(open(path, "wb"))  # noqa: SIM115 (the stack closes it)
+        file = self._stack.enter_context(open(_path(self._plan, name), "wb"))  # noqa: SIM115 (the stack closes it)
         shape = (len(self._plan.ids), *column.shape[1:])
         header = {"descr": np.lib.format.dtype_to_descr(column.dtype), "fortran_order": False, "shape": shape}
         magic = np.lib.format.magic(1, 0)
@@ -73,3 +63,24 @@ class _ColumnsWriter:
         size = _PAGE_BYTES - len(magic) - 2
         file.write(magic + size.to_bytes(2, "little") + text.ljust(size - 1) + b"\n")
         return file
+
+
+class _ColumnsReader(Reader):
+    def __init__(self, plan: Plan) -> None:
+        self._names = plan.names
+        self._columns = {
+            name: np.load(_path(plan, name), mmap_mode="r", allow_pickle=False) for name in (*plan.names, "img_id")
+        }
+
+    @property
+    def count(self) -> int:
+        return len(self._columns["img_id"])
+
+    def read(self, row: int, img_id: str) -> Columns:
+        if self._columns["img_id"][row] != img_id:
+            return {}
+        return {name: self._columns[name][row] for name in self._names}
+
+
+def _path(plan: Plan, name: str) -> str:
+    return os.path.join(plan.path, f"{name}.npy")

@@ -3,56 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._format.header import BOX_COUNT, OBJECT_TENSORS
 from ..errors import StoreError
-from ..header import BOX_COUNT, OBJECT_TENSORS
 from .checked_rows import Rows
 from .plan import Plan
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-ReadImage = Callable[[int, str], Mapping[str, "NDArray[Any]"]]
+from .writer import Columns, Reader, Sink, Writer
 
 _MAX_NAME_BYTES = 255
 
 
-def row_bytes(plan: Plan) -> int:
-    # Members of the zip, and the last block of the file.
-    return plan.feature_bytes + 8192
+class NpzWriter(Writer):
+    """Variants: features as rows [36, 2048], or as columns [2048, 36]."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    @property
+    def row_bytes(self) -> int:
+        # Members of the zip, and the last block of the file.
+        return self.plan.feature_bytes + 8192
+
+    @contextmanager
+    def open_sink(self) -> Iterator[Sink]:
+        for img_id in self.plan.ids:
+            _check_file_name(img_id)
+        yield _FolderSink(self.plan)
+
+    @contextmanager
+    def open_reader(self) -> Iterator[Reader]:
+        yield _FolderReader(self.plan)
 
 
-def make_companions(plan: Plan, on_warning: Callable[[str], None] | None) -> dict[str, bytes]:
-    return {}
+make_writer = NpzWriter
 
 
-@contextmanager
-def open_writer(plan: Plan) -> Iterator[_FolderWriter]:
-    for img_id in plan.ids:
-        _check_file_name(img_id)
-    yield _FolderWriter(plan)
-
-
-@contextmanager
-def open_reader(plan: Plan) -> Iterator[tuple[int, ReadImage]]:
-    count = sum(entry.name.endswith(".npz") for entry in os.scandir(plan.path))
-
-    def read_image(row: int, img_id: str) -> dict[str, NDArray[Any]]:
-        with np.load(_path(plan, img_id), allow_pickle=False) as file:
-            features = file["x"].T if plan.variant == "columns" else file["x"]
-            image = {name: file[name] for name in OBJECT_TENSORS if name in plan.names}
-            size = np.array([file["image_h"], file["image_w"]], "<i4")
-            return {"features": features, "boxes": file["bbox"], "image_size": size, **image}
-
-    yield count, read_image
-
-
-class _FolderWriter:
+class _FolderSink(Sink):
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
@@ -72,6 +63,22 @@ class _FolderWriter:
                     image_w=np.int64(image["image_size"][1]),
                     **arrays,
                 )
+
+
+class _FolderReader(Reader):
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    @property
+    def count(self) -> int:
+        return sum(entry.name.endswith(".npz") for entry in os.scandir(self._plan.path))
+
+    def read(self, row: int, img_id: str) -> Columns:
+        with np.load(_path(self._plan, img_id), allow_pickle=False) as file:
+            features = file["x"].T if self._plan.variant == "columns" else file["x"]
+            image = {name: file[name] for name in OBJECT_TENSORS if name in self._plan.names}
+            size = np.array([file["image_h"], file["image_w"]], "<i4")
+            return {"features": features, "boxes": file["bbox"], "image_size": size, **image}
 
 
 def _path(plan: Plan, img_id: str) -> str:

@@ -5,66 +5,58 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO
 
 import numpy as np
 
+from .._format.header import BOX_COUNT, FEATURE_SIZE
 from ..errors import StoreError
-from ..header import BOX_COUNT, FEATURE_SIZE
 from .checked_rows import Rows
 from .numeric_ids import numeric_ids
 from .plan import Plan
 from .spatial import make_spatial_features
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-ReadImage = Callable[[int, str], Mapping[str, "NDArray[Any]"]]
+from .writer import Columns, Reader, Sink, Writer
 
 # Each region's features and the six numbers of its box behind them.
 _WIDTH = FEATURE_SIZE + 6
 
 
-def row_bytes(plan: Plan) -> int:
-    return BOX_COUNT * _WIDTH * 4 * 4 // 3 + 512
+class OscarWriter(Writer):
+    """Variants: `oscar` has three columns, `vinvl` a JSON object in the second of two."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    @property
+    def row_bytes(self) -> int:
+        return BOX_COUNT * _WIDTH * 4 * 4 // 3 + 512
+
+    @contextmanager
+    def open_sink(self) -> Iterator[Sink]:
+        for img_id in self.plan.ids:
+            _check_field(img_id)
+        with open(self._path("features.tsv"), "wb") as table, open(self._path("features.lineidx"), "wb") as index:
+            yield _TsvSink(table, index, self.plan.variant)
+        with open(self._path("imageid2idx.json"), "w", encoding="utf-8") as file:
+            json.dump(_number_images(self.plan.ids), file)
+
+    @contextmanager
+    def open_reader(self) -> Iterator[Reader]:
+        with open(self._path("features.lineidx"), encoding="ascii") as file:
+            offsets = [int(line) for line in file]
+        with open(self._path("features.tsv"), encoding="utf-8", newline="\n") as table:
+            yield _TsvReader(table, offsets, self.plan.variant)
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.plan.path, name)
 
 
-def make_companions(plan: Plan, on_warning: Callable[[str], None] | None) -> dict[str, bytes]:
-    return {}
+make_writer = OscarWriter
 
 
-@contextmanager
-def open_writer(plan: Plan) -> Iterator[_TsvWriter]:
-    for img_id in plan.ids:
-        if any(letter in img_id for letter in "\t\r\n") or img_id != img_id.strip():
-            raise StoreError("this img_id cannot stand in a TSV", None, "no tab, line end or outer blank", repr(img_id))
-    with open(_path(plan, "features.tsv"), "wb") as table, open(_path(plan, "features.lineidx"), "wb") as index:
-        yield _TsvWriter(table, index, plan.variant)
-    with open(_path(plan, "imageid2idx.json"), "w", encoding="utf-8") as file:
-        json.dump(_number_images(plan.ids), file)
-
-
-@contextmanager
-def open_reader(plan: Plan) -> Iterator[tuple[int, ReadImage]]:
-    with open(_path(plan, "features.lineidx"), encoding="ascii") as file:
-        offsets = [int(line) for line in file]
-    with open(_path(plan, "features.tsv"), encoding="utf-8", newline="\n") as table:
-
-        def read_image(row: int, img_id: str) -> dict[str, NDArray[Any]]:
-            table.seek(offsets[row])
-            fields = [field.strip() for field in table.readline().split("\t")]
-            if fields[0] != img_id:
-                return {}
-            text = json.loads(fields[1])["features"] if plan.variant == "vinvl" else fields[-1]
-            regions = np.frombuffer(base64.b64decode(text), "<f4").reshape(BOX_COUNT, _WIDTH)
-            return {"features": regions[:, :FEATURE_SIZE]}
-
-        yield len(offsets), read_image
-
-
-class _TsvWriter:
+class _TsvSink(Sink):
     def __init__(self, table: IO[bytes], index: IO[bytes], variant: str) -> None:
         self._table = table
         self._index = index
@@ -86,13 +78,34 @@ class _TsvWriter:
             self._offset += len(line)
 
 
-def _number_images(ids: list[str] | Any) -> dict[str, int]:
+class _TsvReader(Reader):
+    def __init__(self, table: IO[str], offsets: list[int], variant: str) -> None:
+        self._table = table
+        self._offsets = offsets
+        self._variant = variant
+
+    @property
+    def count(self) -> int:
+        return len(self._offsets)
+
+    def read(self, row: int, img_id: str) -> Columns:
+        self._table.seek(self._offsets[row])
+        fields = [field.strip() for field in self._table.readline().split("\t")]
+        if fields[0] != img_id:
+            return {}
+        text = json.loads(fields[1])["features"] if self._variant == "vinvl" else fields[-1]
+        regions = np.frombuffer(base64.b64decode(text), "<f4").reshape(BOX_COUNT, _WIDTH)
+        return {"features": regions[:, :FEATURE_SIZE]}
+
+
+def _check_field(img_id: str) -> None:
+    if any(letter in img_id for letter in "\t\r\n") or img_id != img_id.strip():
+        raise StoreError("this img_id cannot stand in a TSV", None, "no tab, line end or outer blank", repr(img_id))
+
+
+def _number_images(ids: Sequence[str]) -> dict[str, int]:
     """Rows by img_id, and by the number that COCO's ids end in: these code bases ask for both."""
     rows = {img_id: row for row, img_id in enumerate(ids)}
     for row, number in enumerate(numeric_ids(ids) or ()):
         rows.setdefault(str(number), row)
     return rows
-
-
-def _path(plan: Plan, name: str) -> str:
-    return os.path.join(plan.path, name)

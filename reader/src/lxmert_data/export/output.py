@@ -1,15 +1,17 @@
-"""Gives an export its name only when it is whole: temporary name in the same folder, sync, rename."""
+"""Gives an export its name only when it is whole: private folder beside the target, sync, rename."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import secrets
 import shutil
 import socket
+import stat
 from collections.abc import Mapping
 
-from ..errors import StoreError
+from ..errors import DiskFullError, ExportRequestError, OutputError, OutputExistsError
 
 # Written into every exported folder; only folders that have it are ever replaced.
 MARKER = "lxmert-data-export.json"
@@ -20,97 +22,123 @@ _HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
 
 
 class Output:
-    """A file or folder `target` to be, with small files beside it (`companions`: name to content)."""
+    """A file or folder `target` to be, with small files beside it (`companions`: end of the name to content).
 
-    def __init__(self, target: str, is_folder: bool, force: bool, companions: Mapping[str, bytes]) -> None:
+    `path` is where it is written: in a folder with a random name that only its owner may enter, so that nobody else
+    can plant a link or a file there. What is published is taken out of that folder by its handle.
+    """
+
+    def __init__(self, target: str, *, is_folder: bool, force: bool) -> None:
         self.target = os.path.abspath(target)
         self._is_folder = is_folder
         self._force = force
-        self._companions = {f"{os.path.splitext(self.target)[0]}{end}": text for end, text in companions.items()}
-        folder, name = os.path.split(self.target)
-        self.partial = os.path.join(folder, f"{name}.{_HOST}-{os.getpid()}.export.partial")
+        self._companions: dict[str, bytes] = {}
+        self._folder, self._name = os.path.split(self.target)
+        self._private = f"{self.target}.{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.export.partial"
+        self._handle: int | None = None
+        self.path = os.path.join(self._private, self._name)
 
-    def check(self, store: str, needed_bytes: int) -> None:
-        """Raises StoreError where the export cannot be begun: no folder, taken names, a full disk."""
-        folder = os.path.dirname(self.target)
-        if not os.path.isdir(folder):
-            raise StoreError("the output folder does not exist", folder, hint=f"create it: mkdir -p {folder}")
+    def check(self, store: str, companions: Mapping[str, bytes], needed_bytes: int) -> None:
+        """Raises OutputError where the export cannot be begun: no folder, taken names, a full disk."""
+        if not os.path.isdir(self._folder):
+            raise OutputError(
+                "the output folder does not exist", self._folder, hint=f"create it: mkdir -p {self._folder}"
+            )
+        stem = os.path.splitext(self.target)[0]
+        self._companions = {f"{stem}{end}": content for end, content in companions.items()}
         self._check_names(store)
-        self._remove_stale(folder)
+        self._remove_stale()
         self.check_room(needed_bytes)
 
     def check_room(self, needed_bytes: int) -> None:
-        """Raises StoreError where the disk has less than `needed_bytes` left."""
-        folder = os.path.dirname(self.target)
-        free = shutil.disk_usage(folder).free
+        """Raises DiskFullError where the disk has less than `needed_bytes` left."""
+        free = shutil.disk_usage(self._folder).free
         if free < needed_bytes:
-            raise no_space(folder, needed_bytes, free)
+            raise no_space(self._folder, needed_bytes, free)
 
     def begin(self) -> None:
+        os.mkdir(self._private, 0o700)
+        if os.name == "posix":
+            self._handle = os.open(self._private, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         if self._is_folder:
-            os.mkdir(self.partial)
+            os.mkdir(self.path)
 
     def publish(self, store: str) -> None:
         """Syncs what was written and gives it its name."""
-        for path in _sync_all(self.partial) if self._is_folder else (self.partial,):
+        for path in _sync_all(self.path) if self._is_folder else (self.path,):
             _sync(path)
         self._check_names(store)
         for path, content in self._companions.items():
             self._publish_companion(path, content)
-        aside = f"{self.partial}.old"
+        # Not inside the private folder: what it holds is removed after a crash.
+        aside = f"{self._private}.old"
         replaces_folder = os.path.isdir(self.target)
         if replaces_folder:
             os.rename(self.target, aside)
-        os.replace(self.partial, self.target)
-        _sync(os.path.dirname(self.target))
+        self._move_out(self._name, self.target)
+        _sync(self._folder)
+        self.discard()
         if replaces_folder:
             shutil.rmtree(aside)
 
     def discard(self) -> None:
-        """Removes the temporary file or folder."""
-        _remove(self.partial)
+        """Removes the private folder."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        _remove(self._private)
+
+    def _move_out(self, name: str, path: str) -> None:
+        """Renames out of the folder that was made, even if another has its name by now."""
+        if self._handle is None:
+            os.replace(os.path.join(self._private, name), path)
+        else:
+            os.replace(name, path, src_dir_fd=self._handle)
 
     def _check_names(self, store: str) -> None:
         for path in (self.target, *self._companions):
-            if not os.path.lexists(path):
-                continue
-            if os.path.exists(path) and os.path.samefile(path, store):
-                raise StoreError("the output is the store itself", path, hint="give another name")
-            if os.path.isdir(path) != (self._is_folder and path == self.target):
-                wanted = "a folder" if self._is_folder else "a file"
-                raise StoreError("the output is of another kind", path, wanted, "a file or folder of that name")
-            if self._force and os.path.isdir(path) and not _is_replaceable(path):
-                raise StoreError(
-                    "the output is a folder that no export wrote", path, f"one with {MARKER}, or an empty one",
-                    hint="give another name, or remove it yourself",
-                )  # fmt: skip
-            # What a run that was killed between its last two steps left behind is not in the way.
-            if self._force or (path != self.target and _read(path) == self._companions[path]):
-                continue
-            raise StoreError("the output exists already", path, hint="give another name, or replace it with --force")
+            if os.path.lexists(path):
+                self._check_taken_name(path, store)
+
+    def _check_taken_name(self, path: str, store: str) -> None:
+        if os.path.exists(path) and os.path.samefile(path, store):
+            raise ExportRequestError("the output is the store itself", path, hint="give another name")
+        if os.path.isdir(path) != (self._is_folder and path == self.target):
+            wanted = "a folder" if self._is_folder else "a file"
+            raise OutputError("the output is of another kind", path, wanted, "a file or folder of that name")
+        if self._force and os.path.isdir(path) and not _is_replaceable(path):
+            raise OutputError(
+                "the output is a folder that no export wrote",
+                path,
+                f"one with {MARKER}, or an empty one",
+                hint="give another name, or remove it yourself",
+            )
+        # What a run that was killed between its last two steps left behind is not in the way.
+        if self._force or (path != self.target and _holds(path, self._companions[path])):
+            return
+        raise OutputExistsError("the output exists already", path, hint="give another name, or replace it with --force")
 
     def _publish_companion(self, path: str, content: bytes) -> None:
-        partial = f"{self.partial}.companion"
-        try:
-            with open(partial, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            _remove(partial)
+        # The name of the export itself is taken in there already; a companion's differs from it.
+        name = os.path.basename(path)
+        with open(os.path.join(self._private, name), "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        self._move_out(name, path)
 
-    def _remove_stale(self, folder: str) -> None:
-        name = re.escape(f"{os.path.basename(self.target)}.{_HOST}-")
-        pattern = re.compile(rf"{name}([0-9]+)\.export\.partial(\.[a-z]+)?")
-        for entry in os.listdir(folder):
-            found = pattern.fullmatch(entry)
-            if found is not None and not _is_running(int(found[1])) and found[2] != ".old":
-                _remove(os.path.join(folder, entry))
+    def _remove_stale(self) -> None:
+        """Removes what runs of this host and user left that have ended."""
+        name = re.escape(f"{self._name}.{_HOST}-")
+        pattern = re.compile(rf"{name}([0-9]+)(-[0-9a-f]+)?\.export\.partial")
+        for entry in os.scandir(self._folder):
+            found = pattern.fullmatch(entry.name)
+            if found is not None and _is_own(entry.path) and not _is_running(int(found[1])):
+                _remove(entry.path)
 
 
-def no_space(where: str, needed: int, free: int) -> StoreError:
-    return StoreError(
+def no_space(where: str, needed: int, free: int) -> DiskFullError:
+    return DiskFullError(
         "not enough disk space",
         where,
         f"{needed / 1e9:.2f} GB free",
@@ -141,9 +169,17 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def _read(path: str) -> bytes:
+def _is_own(path: str) -> bool:
+    return not hasattr(os, "getuid") or os.lstat(path).st_uid == os.getuid()
+
+
+def _holds(path: str, content: bytes) -> bool:
+    """Whether a file has this content; a pipe or another special file is not opened."""
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != len(content):
+        return False
     with open(path, "rb") as file:
-        return file.read()
+        return file.read() == content
 
 
 def _remove(path: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..header import BOX_COUNT, FEATURE_SIZE
+from .._format.header import BOX_COUNT, FEATURE_SIZE
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..read_ahead import count_disk_reads
+from .._format.read_ahead import count_disk_reads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import torch
 
+from .._format.gather import scale_boxes
+from .._format.header import BOX_COUNT, FEATURE_SIZE
 from ..errors import StoreError
-from ..gather import scale_boxes
-from ..header import BOX_COUNT, FEATURE_SIZE
 from ..store import FeatureStore
 from .batch_memory import BatchMemory
 

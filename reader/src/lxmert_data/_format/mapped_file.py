@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import StoreError
+from ..errors import StoreError
 from .header import LENGTH_BYTES, Header, parse_header, read_header_size
 
 if TYPE_CHECKING:

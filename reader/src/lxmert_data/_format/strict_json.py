@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from .errors import quote
+from ..errors import quote
 
 _MAX_INTEGER_DIGITS = 15
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .gather import widen_features
-from .header import BOX_COUNT
+from .._format.gather import widen_features
+from .._format.header import BOX_COUNT
 
 if TYPE_CHECKING:
-    from .store import FeatureStore
+    from ..store import FeatureStore
 
 KEYS = (
     "img_id",

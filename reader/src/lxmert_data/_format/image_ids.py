@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from .errors import StoreError, UnknownImageError
+from ..errors import StoreError, UnknownImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

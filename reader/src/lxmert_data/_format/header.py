@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import MAKE_AGAIN, StoreError, quote, refuse
+from ..errors import MAKE_AGAIN, StoreError, quote, refuse
 from .metadata import FEATURE_DTYPES, SIX_COLUMNS, check_metadata
 from .strict_json import load_json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .errors import quote, refuse
+from ..errors import quote, refuse
 from .strict_json import load_json
 
 FORMAT = "lxmert-data/obj36"
@@ -42,6 +42,26 @@ _CONVERT = "make a store with lxmert-data's convert command"
 
 def check_metadata(raw: object, where: str) -> dict[str, Any]:
     """The metadata with its JSON values parsed."""
+    texts = _check_format(raw, where)
+    _check_keys(texts, where)
+    if re.fullmatch(r"[1-9][0-9]{0,14}", texts["rows"], re.ASCII) is None:
+        refuse("metadata rows is no count", where, "a whole number from 1", quote(texts["rows"]))
+    if texts["dtype"] not in FEATURE_DTYPES:
+        refuse("metadata dtype is unknown", where, "f32, f16 or bf16", quote(texts["dtype"]))
+    for key in ("crc32_table", "header_crc32"):
+        # Lower case only: else one flipped bit would turn a digit into its capital unseen.
+        if re.fullmatch(r"[0-9a-f]{8}", texts[key]) is None:
+            refuse(f"metadata {key} is no checksum", where, "8 lower-case hex digits", quote(texts[key]))
+    metadata: dict[str, Any] = dict(texts)
+    for key, kind in (("columns", list), ("detector", dict), ("sources", list), ("conversion", dict)):
+        metadata[key] = _parse_metadata_json(key, texts[key], kind, where)
+    _check_columns(metadata["columns"], where)
+    _check_detector(metadata["detector"], where)
+    return metadata
+
+
+def _check_format(raw: object, where: str) -> dict[str, str]:
+    """The metadata of a store, as texts; whatever is no store of a known version is refused."""
     if not isinstance(raw, dict):
         refuse(
             "this is not an lxmert-data store",
@@ -62,26 +82,16 @@ def check_metadata(raw: object, where: str) -> dict[str, Any]:
             _CONVERT,
         )
     _check_version(raw.get("format_version"), where)
+    return raw
+
+
+def _check_keys(texts: dict[str, str], where: str) -> None:
     for key in METADATA_KEYS:
-        if key not in raw:
-            refuse(f"metadata {quote(key)} is missing", where, "all keys of format version 1", quote(sorted(raw)))
-    for key in raw:
+        if key not in texts:
+            refuse(f"metadata {quote(key)} is missing", where, "all keys of format version 1", quote(sorted(texts)))
+    for key in texts:
         if key not in METADATA_KEYS:
             refuse(f"metadata {quote(key)} is unknown", where, "the keys of format version 1 only", quote(key))
-    if re.fullmatch(r"[1-9][0-9]{0,14}", raw["rows"], re.ASCII) is None:
-        refuse("metadata rows is no count", where, "a whole number from 1", quote(raw["rows"]))
-    if raw["dtype"] not in FEATURE_DTYPES:
-        refuse("metadata dtype is unknown", where, "f32, f16 or bf16", quote(raw["dtype"]))
-    for key in ("crc32_table", "header_crc32"):
-        # Lower case only: else one flipped bit would turn a digit into its capital unseen.
-        if re.fullmatch(r"[0-9a-f]{8}", raw[key]) is None:
-            refuse(f"metadata {key} is no checksum", where, "8 lower-case hex digits", quote(raw[key]))
-    metadata: dict[str, Any] = dict(raw)
-    for key, kind in (("columns", list), ("detector", dict), ("sources", list), ("conversion", dict)):
-        metadata[key] = _parse_metadata_json(key, raw[key], kind, where)
-    _check_columns(metadata["columns"], where)
-    _check_detector(metadata["detector"], where)
-    return metadata
 
 
 def _check_version(version: object, where: str) -> None:

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-from .errors import StoreError, StoreWarning
+from ..errors import StoreError, StoreWarning
+from ..store import FeatureStore
 from .lazy_datum import LazyDatum
-from .store import FeatureStore
 
 
 class LazyData(Sequence[LazyDatum]):

@@ -1,0 +1,37 @@
+/** A name is near if at most this part of its letters differs. */
+const MAX_DIFFERENCE = 0.5;
+
+/** The known name that `word` is most likely a misspelling or a part of; undefined where none is near. */
+export function nearestName(word: string, names: readonly string[]): string | undefined {
+  const wanted = word.toLowerCase();
+  const whole = names.filter(name => name.split('-').includes(wanted));
+  let best = whole.length > 0 ? Infinity : MAX_DIFFERENCE;
+  let nearest: string | undefined;
+  for (const name of whole.length > 0 ? whole : names) {
+    const difference = editDistance(wanted, name) / Math.max(wanted.length, name.length);
+    if (difference < best) [best, nearest] = [difference, name];
+  }
+  return nearest;
+}
+
+/** How many letters must be inserted, removed, replaced or swapped with their neighbour (Damerau and Levenshtein). */
+function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let above = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const isSame = a[row - 1] === b[column - 1];
+      let cost = Math.min(
+        above[column]! + 1,
+        current[column - 1]! + 1,
+        above[column - 1]! + (isSame ? 0 : 1),
+      );
+      const isSwap = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      if (isSwap) cost = Math.min(cost, before[column - 2]! + 1);
+      current.push(cost);
+    }
+    [before, above] = [above, current];
+  }
+  return above[b.length]!;
+}

@@ -1,0 +1,32 @@
+// Makes the API reference of both languages in api/: TypeScript by typedoc, Python by pdoc (in .venv, which npm test makes).
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const python = join(root, '.venv', 'bin', 'python');
+
+run(process.execPath, [
+  join(root, 'node_modules', 'typedoc', 'bin', 'typedoc'),
+  ...['--entryPoints', 'pipeline/index.ts', '--tsconfig', 'tsconfig.json', '--out', 'api/typescript'],
+  ...['--readme', 'none', '--name', 'lxmert-data', '--excludeInternal', '--logLevel', 'Error'],
+]);
+if (!existsSync(python)) {
+  console.error('error: .venv is missing\n  what to do: run npm test once, which makes it');
+  process.exit(1);
+}
+run(python, [
+  '-m',
+  'pdoc',
+  '--output-directory',
+  'api/python',
+  'lxmert_data',
+  '!lxmert_data._format',
+  '!lxmert_data.export.isolated',
+]);
+console.log('api/typescript/index.html and api/python/index.html');
+
+function run(program, args) {
+  const { status } = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exit(1);
+}
