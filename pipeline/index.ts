@@ -5,7 +5,8 @@ export type { Problem, ProblemCode } from './problem.ts';
 export { convert, type ConvertOptions, type ConvertResult } from './stages/convert.ts';
 export { EXPORT_FORMATS, type ExportFormat, findExportFormat } from './export/formats.ts';
 export { exportWithPython, type ExportPythonOptions } from './stages/export-python.ts';
-export { exportTsv, type ExportResult, type ExportTsvOptions } from './stages/export-tsv.ts';
+export type { ExportResult } from './export/export-result.ts';
+export { exportTsv, type ExportTsvOptions } from './stages/export-tsv.ts';
 export { validate, type ValidateOptions, type ValidateResult } from './stages/validate.ts';
 export {
   verifyStore,

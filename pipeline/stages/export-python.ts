@@ -3,7 +3,7 @@ import type { StageContext } from '../events.ts';
 import { findPython } from '../export/find-python.ts';
 import type { ExportFormat } from '../export/formats.ts';
 import { runPythonExport } from '../export/python-export.ts';
-import type { ExportResult } from './export-tsv.ts';
+import type { ExportResult } from '../export/export-result.ts';
 
 export interface ExportPythonOptions {
   readonly store: string;

@@ -6,6 +6,7 @@ import { checkFreeSpace, checkNotInput, checkOutput, describeWriteFailure } from
 import { storedFeatureBytes, widenFeatures } from '../rows/feature-dtype.ts';
 import { imageIdOf, recordColumn, rowCrc, rowCrcOf, type RowRecord } from '../rows/row-record.ts';
 import type { RowShape } from '../rows/row-shape.ts';
+import type { ExportResult } from '../export/export-result.ts';
 import { LineIndex } from '../export/line-index.ts';
 import type { SourceForm } from '../store/source-form.ts';
 import { type StoredRows, StoreFile } from '../store/reader.ts';
@@ -19,15 +20,6 @@ export interface ExportTsvOptions {
   readonly force?: boolean | undefined;
   /** Also writes X.lineidx beside X.tsv: where each row begins, in decimal, a line each. */
   readonly lineIndex?: boolean | undefined;
-}
-
-export interface ExportResult {
-  readonly ok: true;
-  readonly out: string;
-  readonly rows: number;
-  readonly bytes: number;
-  /** False for f16 and bf16 stores, whose features were rounded. */
-  readonly lossless: boolean;
 }
 
 /** Writes a store's rows as TSV: from an f32 store the bytes it was converted from. Every row is checked against its checksum on the way. */
