@@ -2,7 +2,8 @@ import { LxmertDataError } from '../../errors.ts';
 import { EXPORT_FORMATS, type ExportFormat, findExportFormat } from '../../export/formats.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
 import { exportWithPython } from '../../stages/export-python.ts';
-import { type ExportResult, exportTsv } from '../../stages/export-tsv.ts';
+import type { ExportResult } from '../../export/export-result.ts';
+import { exportTsv } from '../../stages/export-tsv.ts';
 import { type CommandContext, type CommandSpec, type OptionValues, textOption } from '../spec.ts';
 import { resolveInputs } from '../inputs.ts';
 
