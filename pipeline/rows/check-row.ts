@@ -85,8 +85,33 @@ function checkBox(boxes: Float32Array, box: number, height: number, width: numbe
   return fault('box_range', 'boxes', `0 <= x <= ${width} and 0 <= y <= ${height}`, got);
 }
 
+/** Images of a few pixels may have boxes within the first one. */
+const MIN_SIDE = 4;
+
+/** Boxes divided by width and height pass every other check, and training divides them again. */
+function checkPixels(boxes: Float32Array, height: number, width: number): RowProblem | undefined {
+  if (height < MIN_SIDE || width < MIN_SIDE) return undefined;
+  const withinOne = boxes.every(value => value <= 1 + RELATIVE_EDGE) && boxes.some(value => value > 0);
+  if (!withinOne) return undefined;
+  return {
+    ...fault(
+      'box_range',
+      'boxes',
+      `pixels of the ${width}x${height} image`,
+      'coordinates from 0 to 1 only: divided by width and height already',
+    ),
+    hint: 'multiply x by the width and y by the height; training divides by them itself',
+  };
+}
+
 export function checkBoxes(record: RowRecord, height: number, width: number, report: Report): void {
   const boxes = float32s(record, 'boxes');
+  const normalised = checkPixels(boxes, height, width);
+  if (normalised !== undefined) {
+    setEdge(record, EDGE.before);
+    report(normalised);
+    return;
+  }
   let bad = 0;
   for (let box = 0; box < BOXES; box++) {
     const problem = checkBox(boxes, box, height, width);

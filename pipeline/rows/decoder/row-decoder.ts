@@ -25,6 +25,8 @@ export interface DecodedBlock {
   readonly problems: readonly Problem[];
   /** Features of `count` rows from `slot` on, in the decoder's dtype, without a copy. */
   features(slot: number, count: number): Buffer;
+  /** Text of a line, line end included, without a copy. */
+  text(index: number): Buffer;
   record(slot: number): RowRecord;
   records(slot: number, count: number): Buffer;
   /** Gives the memory back; nothing of the block may be used afterwards. */
@@ -119,6 +121,7 @@ export class RowDecoder {
           block.featuresAt + slot * featureBytes,
           count * featureBytes,
         ),
+      text: index => Buffer.from(asArrayBuffer(block.text)).subarray(spans[index * 2], spans[index * 2 + 1]),
       record: slot => rowRecordAt(block.records, slot * RECORD_BYTES),
       records: (slot, count) =>
         Buffer.from(asArrayBuffer(block.records), slot * RECORD_BYTES, count * RECORD_BYTES),
