@@ -3,6 +3,7 @@ import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import type { Asset, Manifest, Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
+import type { Limit } from '../workers/limit.ts';
 import { downloadPath, describeSourcePlace, targetPath } from './asset-files.ts';
 import { checkContent, digestFile } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
@@ -21,9 +22,6 @@ import { readStoreSource } from './target-states.ts';
 
 export type Outcome = 'fetched' | 'present' | FailedAsset;
 
-/** Runs tasks one after the other. */
-export type Slot = <T>(task: () => Promise<T>) => Promise<T>;
-
 export interface ObtainOptions {
   readonly dataRoot: string;
   readonly manifest: Manifest;
@@ -36,8 +34,8 @@ export interface ObtainOptions {
   /** What the user's own folder holds, and its name; instead of mirrors. */
   readonly own?: { readonly folder: string; readonly found: ReadonlyMap<string, Recognised> } | undefined;
   /** Downloads take turns, and so do conversions; one of each may go on side by side. */
-  readonly downloading: Slot;
-  readonly placing: Slot;
+  readonly downloading: Limit;
+  readonly placing: Limit;
 }
 
 /** Brings one asset into place, from the first mirror that has it, and locks it. Throws only what is not a mirror's fault. */

@@ -11,12 +11,13 @@ import { describeFailed } from '../fetch/fetch-failure.ts';
 import type { FailedAsset } from '../fetch/fetch-failure.ts';
 import { listDownloads, removeEmptyFolders, removeLeftovers } from '../fetch/leftovers.ts';
 import { obtainAsset } from '../fetch/obtain-asset.ts';
-import type { ObtainOptions, Outcome, Slot } from '../fetch/obtain-asset.ts';
+import type { ObtainOptions, Outcome } from '../fetch/obtain-asset.ts';
 import type { StoreSteps } from '../fetch/place-asset.ts';
 import { planFetch } from '../fetch/plan-fetch.ts';
 import type { FetchPlan, PlannedAsset } from '../fetch/plan-fetch.ts';
 import { recogniseFolder } from '../fetch/recognise-folder.ts';
-import { runInLanes } from '../fetch/run-in-lanes.ts';
+import { runOverlapping } from '../fetch/run-overlapping.ts';
+import { makeLimit } from '../workers/limit.ts';
 import { selectAssets } from '../manifest/select.ts';
 import type { Selection } from '../manifest/select.ts';
 import { claimDataRoot } from '../fetch/single-run.ts';
@@ -91,7 +92,7 @@ type RunOptions = FetchOptions & Pick<ObtainOptions, 'lock' | 'own'>;
 
 async function obtainAll(
   plan: FetchPlan,
-  lanes: number,
+  concurrency: number,
   options: RunOptions,
   context: StageContext,
 ): Promise<Outcome[]> {
@@ -107,19 +108,19 @@ async function obtainAll(
     context: inner,
     transfer,
   });
-  const slots = { downloading: makeSlot(), placing: makeSlot() };
+  const limits = { downloading: makeLimit(1), placing: makeLimit(1) };
   const conflicts = (a: PlannedAsset, b: PlannedAsset): boolean => {
     const downloads = listDownloads(manifest.assets[a.name]!);
     return listDownloads(manifest.assets[b.name]!).some(path => downloads.includes(path));
   };
   try {
-    return await runInLanes(
+    return await runOverlapping(
       plan.assets,
-      { lanes, conflicts, onFailure: error => abort.abort(error) },
+      { concurrency, conflicts, onFailure: error => abort.abort(error) },
       async (planned, later) => {
         const outcome = await obtainAsset(planned, later, {
           ...options,
-          ...slots,
+          ...limits,
           downloader,
           context: inner,
         });
@@ -131,16 +132,6 @@ async function obtainAll(
   } finally {
     downloader.close();
   }
-}
-
-/** One task at a time, in the order in which they were handed in. */
-function makeSlot(): Slot {
-  let last: Promise<unknown> = Promise.resolve();
-  return task => {
-    const mine = last.then(task);
-    last = mine.catch(() => undefined);
-    return mine;
-  };
 }
 
 async function makePlan(

@@ -53,7 +53,7 @@ test('an answer that switches protocols is an error, not a silence', async t => 
   const request = makeClient(t).request({ url, allowHttp: true });
   await t.throwsAsync(request, {
     instanceOf: MirrorFault,
-    message: /answers 101 and to switch to another protocol/,
+    message: /answers 101 to switch to another protocol/,
   });
 });
 
