@@ -2,9 +2,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
+import { DOWNLOADS } from '../fetch/asset-files.ts';
 import { readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
-import { decideOverlap, readFreeBytes } from '../fetch/disk-space.ts';
+import { decideOverlap, findFreeBytes } from '../fetch/disk-space.ts';
 import { Downloader } from '../fetch/download-source.ts';
 import type { DownloaderOptions } from '../fetch/download-source.ts';
 import { describeFailed } from '../fetch/fetch-failure.ts';
@@ -12,12 +13,11 @@ import type { FailedAsset } from '../fetch/fetch-failure.ts';
 import { listDownloads, removeEmptyFolders, removeLeftovers } from '../fetch/leftovers.ts';
 import { obtainAsset } from '../fetch/obtain-asset.ts';
 import type { ObtainOptions, Outcome } from '../fetch/obtain-asset.ts';
-import type { StoreSteps } from '../fetch/place-asset.ts';
 import { planFetch } from '../fetch/plan-fetch.ts';
 import type { FetchPlan, PlannedAsset } from '../fetch/plan-fetch.ts';
 import { recogniseFolder } from '../fetch/recognise-folder.ts';
 import { runOverlapping } from '../fetch/run-overlapping.ts';
-import { makeLimit } from '../workers/limit.ts';
+import { type Limit, makeLimit } from '../workers/limit.ts';
 import { selectAssets } from '../manifest/select.ts';
 import type { Selection } from '../manifest/select.ts';
 import { claimDataRoot } from '../fetch/single-run.ts';
@@ -36,7 +36,8 @@ export interface FetchOptions extends Selection {
   readonly from?: string | undefined;
   readonly environment?: NodeJS.ProcessEnv | undefined;
   readonly transfer?: DownloaderOptions['transfer'];
-  readonly steps: StoreSteps;
+  /** Runs conversions, one at a time by default; others may share the limit. */
+  readonly placing?: Limit | undefined;
 }
 
 export interface FetchResult {
@@ -48,13 +49,14 @@ export interface FetchResult {
 }
 
 export interface FetchPreview extends FetchPlan {
-  readonly diskFreeBytes: number;
+  /** null where the file system does not say. */
+  readonly diskFreeBytes: number | null;
 }
 
 /** What `fetch` would do, without doing it. */
 export async function previewFetch(options: FetchOptions): Promise<FetchPreview> {
   const plan = await makePlan(options, selectNames(options), await readLock(options.dataRoot));
-  return { ...plan, diskFreeBytes: await readFreeBytes(options.dataRoot) };
+  return { ...plan, diskFreeBytes: await findFreeBytes(options.dataRoot) };
 }
 
 /**
@@ -74,7 +76,7 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
       own !== undefined && options.datasets.length === 0 ? [...own.found.keys()] : selectNames(options);
     if (options.frozen === true) checkFrozen(names, lock);
     const plan = await makePlan(options, names, lock);
-    const overlaps = own === undefined && decideOverlap(plan, await readFreeBytes(dataRoot), dataRoot);
+    const overlaps = own === undefined && decideOverlap(plan, await findFreeBytes(dataRoot), dataRoot);
     const outcomes = await obtainAll(plan, overlaps ? 2 : 1, { ...options, lock, own }, context);
     const failed = outcomes.filter(outcome => typeof outcome === 'object');
     const namesOf = (wanted: Outcome): string[] =>
@@ -83,7 +85,7 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
     await removeLeftovers(manifest, dataRoot, [...fetched, ...present]);
     return { ok: failed.length === 0, fetched, present, failed };
   } finally {
-    await removeEmptyFolders(join(dataRoot, '.downloads'));
+    await removeEmptyFolders(join(dataRoot, DOWNLOADS));
     await release();
   }
 }
@@ -108,7 +110,7 @@ async function obtainAll(
     context: inner,
     transfer,
   });
-  const limits = { downloading: makeLimit(1), placing: makeLimit(1) };
+  const limits = { downloading: makeLimit(1), placing: options.placing ?? makeLimit(1) };
   const conflicts = (a: PlannedAsset, b: PlannedAsset): boolean => {
     const downloads = listDownloads(manifest.assets[a.name]!);
     return listDownloads(manifest.assets[b.name]!).some(path => downloads.includes(path));
