@@ -1,7 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findSplit } from '../pipeline/extraction/splits.ts';
+import { findImageSet } from '../pipeline/manifest/image-sets.ts';
+import { loadManifest } from '../pipeline/manifest/load.ts';
 import type { PipelineEvent } from '../pipeline/events.ts';
 import { prepareDocker } from '../pipeline/extraction/docker/backend.ts';
 import { planExtraction } from '../pipeline/extraction/plan-extraction.ts';
@@ -45,7 +46,10 @@ async function measure(folder: string, image: string, workers: number): Promise<
   const backend = { image, gpus: 'none' as const, perGpu: workers, weights, cacheDirectory: folder };
   const began = performance.now();
   const out = join(folder, `x${workers}.tsv`);
-  const plan = await planExtraction({ split: findSplit('custom'), images, data: folder, out }, context);
+  const plan = await planExtraction(
+    { split: findImageSet(await loadManifest(), 'custom'), images, data: folder, out },
+    context,
+  );
   const result = await extract({ plan, extractors: await prepareDocker(backend, plan, context) }, context);
   if (!result.ok) throw new Error(`${result.missing.length} images have no row`);
   const [first, last] = [Math.floor(total / 5), Math.floor((total * 4) / 5)];

@@ -1,8 +1,25 @@
 import { isUtf8 } from 'node:buffer';
-import { createReadStream } from 'node:fs';
 import { errorText, LxmertDataError } from '../errors.ts';
+import { openRegular } from '../files/open-checked.ts';
 
-/** One element of the outermost array, or one `"key": value` of the outermost object, as it stands in the file. */
+/*
+ * Splits a JSON file of any size at the commas of its outermost array or object. JSON.parse cannot: it takes at most half
+ * a gigabyte, and it moves keys that look like numbers to the front. stream-json can, at 9 to 10 times the processor time
+ * (8.6 to 8.9 seconds instead of 0.9 for 250,000 records in 74 MB), since it makes tokens of everything.
+ *
+ * The scanner knows three states of the byte it looks at:
+ *
+ *   state      | looks for                    | goes to
+ *   -----------+------------------------------+----------------------------------------------------
+ *   outside    | the first bracket            | between, depth 1; after the last one only white space may follow
+ *   between    | quote, bracket, comma        | string; depth up or down; at depth 1 a comma ends an element
+ *   string     | a quote without a backslash  | between
+ *
+ * It refuses (ERR_INPUT, with the byte offset) a file that begins otherwise, ends early, goes on after its end, is closed
+ * by the wrong bracket, is not UTF-8, or has an element beyond a limit. What is inside an element is left to JSON.parse.
+ */
+
+/** One element of the outermost array, or one `"key": value` of the outermost object, as it is in the file. */
 export interface TopLevelElement {
   readonly text: string;
   readonly offset: number;
@@ -14,102 +31,135 @@ export interface TopLevelOptions {
   readonly maxElementBytes?: number | undefined;
 }
 
+type Container = 'array' | 'object';
+type State = 'outside' | 'between' | 'string';
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
-const OPEN = { 0x5b: 'array', 0x7b: 'object' } as const;
+const BRACKETS = { array: [0x5b, 0x5d], object: [0x7b, 0x7d] } as const;
 const CHUNK_BYTES = 1 << 20;
 const MAX_ELEMENT_BYTES = 64 << 20;
 
-/**
- * Splits a JSON file of any size at the commas of its outermost array or object, in file order, a batch of elements a
- * chunk. JSON.parse could not: it takes at most half a gigabyte, and it moves keys that look like numbers to the front.
- * Throws ERR_INPUT with the offset where the file is not such a container or ends early.
- */
+/** Elements in file order, as many at a time as a chunk holds. Throws ERR_INPUT with the offset. */
 export async function* readTopLevel(
   path: string,
-  container: 'array' | 'object',
-  options: TopLevelOptions = {},
+  container: Container,
+  { signal, maxElementBytes = MAX_ELEMENT_BYTES }: TopLevelOptions = {},
 ): AsyncGenerator<readonly TopLevelElement[]> {
-  const maxElementBytes = options.maxElementBytes ?? MAX_ELEMENT_BYTES;
-  const stream = createReadStream(path, { highWaterMark: CHUNK_BYTES, signal: options.signal });
-  let pending: Buffer = Buffer.alloc(0);
-  let base = 0; // file offset of pending[0]
-  let at = 0; // next byte of pending to look at
-  let depth = 0;
-  let inString = false;
-  let elements = 0;
-  let closed = false;
-  const fail = (what: string, offset: number, cause?: unknown): LxmertDataError =>
-    new LxmertDataError('ERR_INPUT', {
-      what,
-      where: `${path}, byte ${offset}`,
-      expected: `a JSON ${container}`,
-      cause,
-    });
-
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    const batch: TopLevelElement[] = [];
-    let elementStart = 0;
-    while (at < pending.length) {
-      if (inString) {
-        const quote = pending.indexOf(QUOTE, at);
-        if (quote < 0) {
-          at = pending.length;
-          break;
-        }
-        at = quote + 1;
-        inString = isEscaped(pending, quote, elementStart);
-        continue;
-      }
-      const byte = pending[at]!;
-      if (closed || depth === 0) {
-        if (!isSpace(byte)) {
-          if (closed) throw fail('something follows the end of the JSON', base + at);
-          if (OPEN[byte as keyof typeof OPEN] !== container) {
-            throw fail(`the file does not begin with ${container === 'array' ? '[' : '{'}`, base + at);
-          }
-          depth = 1;
-          elementStart = at + 1;
-        }
-        at++;
-        continue;
-      }
-      if (byte === QUOTE) inString = true;
-      else if (byte === 0x5b || byte === 0x7b) depth++;
-      else if (byte === 0x5d || byte === 0x7d) {
-        depth--;
-        if (depth === 0) {
-          if ((byte === 0x5d) !== (container === 'array'))
-            throw fail('the wrong bracket closes the JSON', base + at);
-          const text = decodeText(pending.subarray(elementStart, at), base + elementStart, fail);
-          if (elements > 0 || text.trim() !== '') batch.push({ text, offset: base + elementStart });
-          closed = true;
-          elementStart = at + 1;
-        }
-      } else if (byte === COMMA && depth === 1) {
-        batch.push({
-          text: decodeText(pending.subarray(elementStart, at), base + elementStart, fail),
-          offset: base + elementStart,
-        });
-        elements++;
-        elementStart = at + 1;
-      }
-      at++;
-    }
-    if (depth === 0) elementStart = at;
-    base += elementStart;
-    pending = pending.subarray(elementStart);
-    at -= elementStart;
-    if (pending.length > maxElementBytes)
-      throw fail(`an element is longer than ${maxElementBytes} bytes`, base);
-    if (batch.length > 0) yield batch;
+  const scanner = new Scanner(path, container, maxElementBytes);
+  const file = await openRegular(path);
+  for await (const chunk of file.createReadStream({ highWaterMark: CHUNK_BYTES, signal })) {
+    const elements = scanner.take(chunk as Buffer);
+    if (elements.length > 0) yield elements;
   }
-  if (!closed) throw fail('the file ends in the middle of the JSON', base + pending.length);
+  scanner.finish();
 }
 
-/** Parses one element; for an object the result is its `[key, value]`. Throws ERR_INPUT with file and offset. */
+class Scanner {
+  readonly #path: string;
+  readonly #container: Container;
+  readonly #maxElementBytes: number;
+  /** Bytes of the element at hand, and those not looked at yet. */
+  #pending: Buffer = Buffer.alloc(0);
+  /** Offset of `#pending` in the file. */
+  #base = 0;
+  /** Next byte of `#pending` to look at. */
+  #at = 0;
+  /** Where the element at hand begins in `#pending`. */
+  #start = 0;
+  #state: State = 'outside';
+  #depth = 0;
+  #isClosed = false;
+  #hasElements = false;
+  #elements: TopLevelElement[] = [];
+
+  constructor(path: string, container: Container, maxElementBytes: number) {
+    this.#path = path;
+    this.#container = container;
+    this.#maxElementBytes = maxElementBytes;
+  }
+
+  /** The elements that end in this chunk. */
+  take(chunk: Buffer): readonly TopLevelElement[] {
+    this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    this.#elements = [];
+    while (this.#at < this.#pending.length) this.#steps[this.#state]();
+    if (this.#state === 'outside') this.#start = this.#at;
+    this.#base += this.#start;
+    this.#pending = this.#pending.subarray(this.#start);
+    this.#at -= this.#start;
+    this.#start = 0;
+    if (this.#pending.length > this.#maxElementBytes) {
+      throw this.#failure(`an element is longer than ${this.#maxElementBytes} bytes`, 0);
+    }
+    return this.#elements;
+  }
+
+  finish(): void {
+    if (!this.#isClosed) throw this.#failure('the file ends in the middle of the JSON', this.#pending.length);
+  }
+
+  readonly #steps: Readonly<Record<State, () => void>> = {
+    outside: () => {
+      const byte = this.#pending[this.#at]!;
+      if (!isSpace(byte)) {
+        if (this.#isClosed) throw this.#failure('something follows the end of the JSON', this.#at);
+        const [open] = BRACKETS[this.#container];
+        const shown = String.fromCharCode(open);
+        if (byte !== open) throw this.#failure(`the file does not begin with ${shown}`, this.#at);
+        this.#state = 'between';
+        this.#depth = 1;
+        this.#start = this.#at + 1;
+      }
+      this.#at++;
+    },
+    string: () => {
+      const quote = this.#pending.indexOf(QUOTE, this.#at);
+      this.#at = quote < 0 ? this.#pending.length : quote + 1;
+      if (quote >= 0 && !isEscaped(this.#pending, quote, this.#start)) this.#state = 'between';
+    },
+    between: () => {
+      // A loop of its own: most bytes outside of strings are of no interest.
+      const bytes = this.#pending;
+      while (this.#at < bytes.length && this.#state === 'between') {
+        const byte = bytes[this.#at]!;
+        if (byte === QUOTE) this.#state = 'string';
+        else if (byte === 0x5b || byte === 0x7b) this.#depth++;
+        else if (byte === 0x5d || byte === 0x7d) this.#closeBracket(byte);
+        else if (byte === COMMA && this.#depth === 1) this.#endElement();
+        this.#at++;
+      }
+    },
+  };
+
+  #closeBracket(byte: number): void {
+    this.#depth--;
+    if (this.#depth > 0) return;
+    if (byte !== BRACKETS[this.#container][1]) {
+      throw this.#failure('the wrong bracket closes the JSON', this.#at);
+    }
+    const isEmpty = this.#pending.subarray(this.#start, this.#at).every(isSpace);
+    if (this.#hasElements || !isEmpty) this.#endElement();
+    this.#isClosed = true;
+    this.#state = 'outside';
+  }
+
+  #endElement(): void {
+    const bytes = this.#pending.subarray(this.#start, this.#at);
+    if (!isUtf8(bytes)) throw this.#failure('not UTF-8', this.#start);
+    this.#elements.push({ text: bytes.toString('utf8'), offset: this.#base + this.#start });
+    this.#hasElements = true;
+    this.#start = this.#at + 1;
+  }
+
+  #failure(what: string, position: number): LxmertDataError {
+    const where = `${this.#path}, byte ${this.#base + position}`;
+    return new LxmertDataError('ERR_INPUT', { what, where, expected: `a JSON ${this.#container}` });
+  }
+}
+
+/** Parses one element of an array. Throws ERR_INPUT with file and offset. */
 export function parseElement(path: string, element: TopLevelElement): unknown {
   try {
     return JSON.parse(element.text) as unknown;
@@ -118,6 +168,7 @@ export function parseElement(path: string, element: TopLevelElement): unknown {
   }
 }
 
+/** Parses one element of an object. Throws ERR_INPUT with file and offset. */
 export function parseEntry(path: string, element: TopLevelElement): [key: string, value: unknown] {
   try {
     const entry = Object.entries(JSON.parse(`{${element.text}}`) as Record<string, unknown>)[0];
@@ -129,16 +180,15 @@ export function parseEntry(path: string, element: TopLevelElement): [key: string
 }
 
 function notJson(path: string, element: TopLevelElement, cause: unknown): LxmertDataError {
-  const got = errorText(cause);
   return new LxmertDataError('ERR_INPUT', {
     what: 'not valid JSON',
     where: `${path}, element at byte ${element.offset}`,
-    got,
+    got: errorText(cause),
     cause,
   });
 }
 
-/** A quote is part of the string when an odd number of backslashes stands before it. */
+/** A quote is part of the string when an odd number of backslashes precedes it. */
 function isEscaped(bytes: Buffer, quote: number, start: number): boolean {
   let first = quote;
   while (first > start && bytes[first - 1] === BACKSLASH) first--;
@@ -147,13 +197,4 @@ function isEscaped(bytes: Buffer, quote: number, start: number): boolean {
 
 function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
-}
-
-function decodeText(
-  bytes: Buffer,
-  offset: number,
-  fail: (what: string, offset: number) => LxmertDataError,
-): string {
-  if (!isUtf8(bytes)) throw fail('not UTF-8', offset);
-  return bytes.toString('utf8');
 }

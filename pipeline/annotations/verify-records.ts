@@ -1,13 +1,12 @@
 import { LxmertDataError } from '../errors.ts';
+import { type FieldRule, RECORD_SCHEMAS, type RecordField, type RecordSchemaName } from './record-schemas.ts';
 import { parseElement, readTopLevel } from './top-level.ts';
 
-export type RecordSchema = 'vqa' | 'vqa-test' | 'gqa' | 'gqa-test' | 'nlvr2' | 'pretrain';
-
 export interface RecordChecks {
-  readonly schema: RecordSchema;
-  /** Answers that the task's table knows; absent where the table is not there. */
+  readonly schema: RecordSchemaName;
+  /** Answers in the task's table; undefined where the table is missing. */
   readonly answers?: ReadonlySet<string> | undefined;
-  /** Images with features; absent where the store is not there. */
+  /** Images with features; undefined where the store is missing. */
   readonly images?: ReadonlySet<string> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -20,121 +19,125 @@ export interface RecordFindings {
   readonly images: ReadonlySet<string>;
 }
 
-const ID_FIELD: Readonly<Record<RecordSchema, string>> = {
-  vqa: 'question_id',
-  'vqa-test': 'question_id',
-  gqa: 'question_id',
-  'gqa-test': 'question_id',
-  nlvr2: 'uid',
-  pretrain: 'img_id',
-};
-const TEXT_FIELDS: Readonly<Record<RecordSchema, readonly string[]>> = {
-  vqa: ['sent', 'img_id'],
-  'vqa-test': ['sent', 'img_id'],
-  gqa: ['sent', 'img_id'],
-  'gqa-test': ['sent', 'img_id'],
-  nlvr2: ['sent', 'img0', 'img1', 'identifier'],
-  pretrain: ['img_id'],
-};
+/** The kind of problem that is about the features and not about the file. */
+export const IMAGE_WITHOUT_FEATURES = 'image without features';
+
 const MAX_EXAMPLES = 5;
 
-type JsonObject = Record<string, unknown>;
+type JsonObject = Readonly<Record<string, unknown>>;
 
-/** One pass over a JSON of records: fields, ids, answers, images. Throws ERR_INPUT where it is no JSON. */
+/** One pass over a JSON of records: fields, ids, answers, images. Throws ERR_INPUT where it is not JSON. */
 export async function verifyRecords(path: string, checks: RecordChecks): Promise<RecordFindings> {
-  const problems = new Map<string, { count: number; examples: string[] }>();
-  const ids = new Set<unknown>();
-  const images = new Set<string>();
-  let records = 0;
-  const add = (kind: string, example: string): void => {
-    const problem = problems.get(kind) ?? { count: 0, examples: [] };
-    problem.count++;
-    if (problem.examples.length < MAX_EXAMPLES) problem.examples.push(example);
-    problems.set(kind, problem);
-  };
+  const verification = new RecordVerification(checks);
   for await (const elements of readTopLevel(path, 'array', { signal: checks.signal })) {
-    for (const element of elements) {
-      records++;
-      const record = parseElement(path, element);
-      if (typeof record !== 'object' || record === null || Array.isArray(record)) {
-        add('not an object', `record ${records}`);
-        continue;
+    for (const element of elements) verification.check(parseElement(path, element));
+  }
+  return verification;
+}
+
+class RecordVerification implements RecordFindings {
+  readonly problems = new Map<string, { count: number; examples: string[] }>();
+  readonly images = new Set<string>();
+  records = 0;
+  readonly #checks: RecordChecks;
+  readonly #fields: readonly RecordField[];
+  readonly #idField: string;
+  readonly #ids = new Set<unknown>();
+  /** How messages name the record at hand. */
+  #where = '';
+
+  constructor(checks: RecordChecks) {
+    this.#checks = checks;
+    this.#fields = RECORD_SCHEMAS[checks.schema].fields;
+    this.#idField = this.#fields.find(({ rules }) => rules.includes('id'))?.name ?? '';
+  }
+
+  check(record: unknown): void {
+    this.records++;
+    this.#where = `record ${this.records}`;
+    if (!isObject(record)) {
+      this.#add('not an object');
+      return;
+    }
+    const id = record[this.#idField];
+    this.#where += ` (${this.#idField} ${id === undefined ? 'missing' : JSON.stringify(id)})`;
+    for (const field of this.#fields) {
+      const value = record[field.name];
+      if (value === undefined && field.isOptional === true) continue;
+      for (const rule of field.rules) this.#rules[rule](value, field.name);
+    }
+  }
+
+  readonly #rules: Readonly<Record<FieldRule, (value: unknown, name: string) => void>> = {
+    id: (value, name) => {
+      if (typeof value !== 'string' && typeof value !== 'number') this.#add(`no ${name}`);
+      else if (this.#ids.has(value)) this.#add(`${name} comes twice`);
+      this.#ids.add(value);
+    },
+    text: (value, name) => {
+      if (typeof value !== 'string') this.#add(`no text "${name}"`);
+    },
+    image: (value, name) => {
+      if (typeof value !== 'string') {
+        this.#add(`no text "${name}"`);
+        return;
       }
-      checkRecord(record as JsonObject, records, checks, ids, images, add);
-    }
-  }
-  return { records, problems, images };
-}
+      this.images.add(value);
+      if (this.#checks.images?.has(value) === false) this.#add(IMAGE_WITHOUT_FEATURES, value);
+    },
+    'zero-or-one': (value, name) => {
+      if (value !== 0 && value !== 1) this.#add(`${name} is not 0 or 1`);
+    },
+    answers: (value, name) => {
+      if (isObject(value)) this.#checkAnswers(Object.keys(value));
+      else this.#add(`${name} is not an object`);
+    },
+    'answer-lists': value => {
+      this.#checkAnswers(listsOf(value).flat().filter(isObject).flatMap(Object.keys));
+    },
+    sentences: (value, name) => {
+      const isFit = isObject(value) && Object.values(value).every(isTextList);
+      if (!isFit) this.#add(`no lists of sentences in "${name}"`);
+    },
+    anything: () => undefined,
+  };
 
-function checkRecord(
-  record: JsonObject,
-  number: number,
-  { schema, answers, images: known }: RecordChecks,
-  ids: Set<unknown>,
-  images: Set<string>,
-  add: (kind: string, example: string) => void,
-): void {
-  const id = record[ID_FIELD[schema]];
-  const where = `record ${number} (${ID_FIELD[schema]} ${id === undefined ? 'missing' : JSON.stringify(id)})`;
-  if (typeof id !== 'string' && typeof id !== 'number') add(`no ${ID_FIELD[schema]}`, where);
-  else if (ids.has(id)) add(`${ID_FIELD[schema]} comes twice`, where);
-  ids.add(id);
-  for (const field of TEXT_FIELDS[schema]) {
-    if (typeof record[field] !== 'string') add(`no text "${field}"`, where);
-  }
-  for (const field of schema === 'nlvr2' ? ['img0', 'img1'] : ['img_id']) {
-    const image = record[field];
-    if (typeof image !== 'string') continue;
-    images.add(image);
-    if (known !== undefined && !known.has(image)) add('image without features', `${where}: ${image}`);
-  }
-  if (schema === 'nlvr2') {
-    if (record['label'] !== 0 && record['label'] !== 1) add('label is not 0 or 1', where);
-  } else if (schema === 'pretrain') {
-    checkSentences(record['sentf'], where, add);
-    for (const answer of pretrainAnswers(record['labelf'])) {
-      if (answers?.has(answer) === false) add('unknown answer', `${where}: ${JSON.stringify(answer)}`);
+  #checkAnswers(answers: readonly string[]): void {
+    for (const answer of answers) {
+      if (this.#checks.answers?.has(answer) === false) this.#add('unknown answer', JSON.stringify(answer));
     }
-  } else if (record['label'] !== undefined) {
-    const label = record['label'];
-    if (typeof label !== 'object' || label === null) add('label is not an object', where);
-    else {
-      for (const answer of Object.keys(label)) {
-        if (answers?.has(answer) === false) add('unknown answer', `${where}: ${JSON.stringify(answer)}`);
-      }
+  }
+
+  #add(kind: string, detail?: string): void {
+    const problem = this.problems.get(kind) ?? { count: 0, examples: [] };
+    problem.count++;
+    if (problem.examples.length < MAX_EXAMPLES) {
+      problem.examples.push(detail === undefined ? this.#where : `${this.#where}: ${detail}`);
     }
+    this.problems.set(kind, problem);
   }
 }
 
-function checkSentences(sentf: unknown, where: string, add: (kind: string, example: string) => void): void {
-  const isFit =
-    typeof sentf === 'object' &&
-    sentf !== null &&
-    Object.values(sentf).every(list => Array.isArray(list) && list.every(text => typeof text === 'string'));
-  if (!isFit) add('no lists of sentences in "sentf"', where);
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function pretrainAnswers(labelf: unknown): string[] {
-  if (typeof labelf !== 'object' || labelf === null) return [];
-  return Object.values(labelf).flatMap((labels): string[] =>
-    Array.isArray(labels)
-      ? (labels as unknown[]).flatMap((label): string[] =>
-          typeof label === 'object' && label !== null ? Object.keys(label) : [],
-        )
-      : [],
-  );
+function isTextList(value: unknown): boolean {
+  return Array.isArray(value) && value.every(text => typeof text === 'string');
+}
+
+function listsOf(value: unknown): unknown[][] {
+  return isObject(value) ? Object.values(value).filter(list => Array.isArray(list)) : [];
 }
 
 /** Answers of a table, whichever of its three forms it has. Throws ERR_INPUT where it has none of them. */
 export function readAnswers(text: string, path: string): ReadonlySet<string> {
   const table = JSON.parse(text) as unknown;
-  if (Array.isArray(table)) {
-    return new Set(
-      table.map((entry: unknown) =>
-        typeof entry === 'string' ? entry : String((entry as JsonObject)['ans']),
-      ),
-    );
-  }
-  if (typeof table === 'object' && table !== null) return new Set(Object.keys(table));
+  if (Array.isArray(table)) return new Set(table.map(answerOf));
+  if (isObject(table)) return new Set(Object.keys(table));
   throw new LxmertDataError('ERR_INPUT', { what: 'not an answer table', where: path });
+}
+
+function answerOf(entry: unknown): string {
+  return typeof entry === 'string' ? entry : String(isObject(entry) ? entry['ans'] : undefined);
 }

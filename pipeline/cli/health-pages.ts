@@ -1,74 +1,94 @@
-import { formatBytes } from '../files/format-bytes.ts';
-import { targetPath } from '../fetch/asset-files.ts';
-import { type LockEntry, readLock } from '../fetch/data-lock.ts';
-import { selectAssets } from '../manifest/select.ts';
+import { type LockEntries, type LockEntry, readLock } from '../fetch/data-lock.ts';
+import type { AssetState } from '../fetch/target-states.ts';
+import { formatBytes, formatFreeBytes } from '../files/format-bytes.ts';
 import { type Manifest, orderSources } from '../manifest/load.ts';
+import { selectAssets } from '../manifest/select.ts';
 import type { HealthReport, HealthRow, HealthSection, Tone } from '../report/health-page.ts';
 import { formatCount } from '../show-text.ts';
-import type { AssetStatus, DataStatus } from '../stages/status.ts';
+import type { AssetStatus, DatasetStatus, DataStatus } from '../stages/status.ts';
 import type { DatasetReport } from '../stages/verify-dataset.ts';
 
-const STATES: Readonly<Record<AssetStatus['state'], readonly [words: string, tone: Tone]>> = {
-  present: ['present', 'good'],
-  unlocked: ['present, not locked', 'warn'],
-  differs: ['not as locked', 'bad'],
-  partial: ['begun', 'warn'],
-  missing: ['missing', 'plain'],
+interface StateWords {
+  readonly words: string;
+  readonly tone: Tone;
+  /** What to do, given the command that fetches the file and the path of the file. */
+  readonly advice: (fetch: string, target: string) => string;
+}
+
+const STATES: Readonly<Record<AssetState, StateWords>> = {
+  present: { words: 'present', tone: 'good', advice: () => '' },
+  unlocked: {
+    words: 'present, not locked',
+    tone: 'warn',
+    advice: fetch => `${fetch} checks and locks it`,
+  },
+  differs: {
+    words: 'not as locked',
+    tone: 'bad',
+    advice: (fetch, target) => `move ${target} away, then ${fetch}`,
+  },
+  partial: { words: 'partial', tone: 'warn', advice: fetch => `${fetch} continues it` },
+  missing: { words: 'missing', tone: 'plain', advice: fetch => fetch },
 };
 
-/** What of the data sets is there, from which mirror, and what to do about the rest. */
+const isPresent = ({ state }: AssetStatus): boolean => state === 'present' || state === 'unlocked';
+
+/** Which files of the datasets are downloaded, from which mirror, and what to do about the others. */
 export async function describeStatus(
   status: DataStatus,
   manifest: Manifest,
   dataRoot: string,
 ): Promise<HealthReport> {
   const lock = await readLock(dataRoot);
-  const all = new Map(status.datasets.flatMap(({ assets }) => assets).map(file => [file.name, file]));
-  const count = (...states: readonly AssetStatus['state'][]): number =>
-    [...all.values()].filter(({ state }) => states.includes(state)).length;
-  const there = count('present', 'unlocked');
-  const differing = count('differs');
-  const begun = count('partial');
+  const files = [
+    ...new Map(status.datasets.flatMap(({ assets }) => assets).map(file => [file.name, file])).values(),
+  ];
+  const count = (state: AssetState): number => files.filter(file => file.state === state).length;
+  const present = files.filter(isPresent).length;
+  const [differing, partial] = [count('differs'), count('partial')];
   return {
-    title: 'Data sets',
+    title: 'Datasets',
     about: `State of ${dataRoot}: sizes and headers; lxmert-data verify reads the contents`,
+    names: Object.keys(manifest.datasets),
     tiles: [
-      { value: `${there} of ${all.size}`, label: 'files there', tone: there === all.size ? 'good' : 'plain' },
+      {
+        value: `${present} of ${files.length}`,
+        label: 'files present',
+        tone: present === files.length ? 'good' : 'plain',
+      },
       { value: String(differing), label: 'not as locked', tone: differing === 0 ? 'good' : 'bad' },
-      { value: String(begun), label: 'begun', tone: begun === 0 ? 'plain' : 'warn' },
+      { value: String(partial), label: 'partial', tone: partial === 0 ? 'plain' : 'warn' },
       { value: formatBytes(status.usedBytes), label: 'used' },
-      { value: formatBytes(status.freeBytes), label: 'free on that disk' },
+      { value: formatFreeBytes(status.freeBytes), label: 'free on that disk' },
     ],
-    sections: status.datasets.map(({ dataset, assets }): HealthSection => {
-      const present = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
-      const tone = assets.some(({ state }) => state === 'differs')
-        ? 'bad'
-        : present === assets.length
-          ? 'good'
-          : 'plain';
-      return {
-        title: manifest.datasets[dataset]?.title ?? dataset,
-        state: `${present} of ${assets.length} files`,
-        tone,
-        columns: ['Size', 'From', 'What to do'],
-        rows: assets.map((file): HealthRow => {
-          const [state, stateTone] = STATES[file.state];
-          const size = file.bytes === 0 ? '' : formatBytes(file.bytes);
-          const from = describeOrigin(manifest, file.name, lock[file.name]);
-          return {
-            what: file.file,
-            state,
-            tone: stateTone,
-            cells: [size, from, mendFile(file, manifest, dataset)],
-          };
-        }),
-        problems: [],
-      };
-    }),
+    sections: status.datasets.map(dataset => describeDataset(dataset, manifest, lock)),
   };
 }
 
-/** What verification found in data sets. */
+function describeDataset(
+  { dataset, assets }: DatasetStatus,
+  manifest: Manifest,
+  lock: LockEntries,
+): HealthSection {
+  const present = assets.filter(isPresent).length;
+  const isWhole = present === assets.length;
+  return {
+    title: manifest.datasets[dataset]?.title ?? dataset,
+    state: `${present} of ${assets.length} files`,
+    tone: assets.some(({ state }) => state === 'differs') ? 'bad' : isWhole ? 'good' : 'plain',
+    columns: ['Size', 'From', 'What to do'],
+    rows: assets.map(({ name, file, state, bytes }): HealthRow => {
+      const { words, tone, advice } = STATES[state];
+      const fetch = `lxmert-data fetch ${dataset}${splitOption(name, manifest, dataset)}`;
+      const size = bytes === 0 ? '' : formatBytes(bytes);
+      const cells = [size, describeOrigin(manifest, name, lock[name]), advice(fetch, file)];
+      return { what: file, state: words, tone, cells };
+    }),
+    problems: [],
+  };
+}
+
+/** What verification found in datasets. */
 export async function describeDatasets(
   reports: readonly DatasetReport[],
   manifest: Manifest,
@@ -76,15 +96,16 @@ export async function describeDatasets(
 ): Promise<HealthReport> {
   const lock = await readLock(dataRoot);
   const problems = reports.reduce((sum, report) => sum + report.problems.length, 0);
-  const sound = reports.filter(({ ok }) => ok).length;
+  const valid = reports.filter(({ ok }) => ok).length;
   return {
     title: 'Verification',
-    about: `Data sets in ${dataRoot}`,
+    about: `Datasets in ${dataRoot}`,
+    names: Object.keys(manifest.datasets),
     tiles: [
       {
-        value: `${sound} of ${reports.length}`,
-        label: 'data sets complete and sound',
-        tone: sound === reports.length ? 'good' : 'bad',
+        value: `${valid} of ${reports.length}`,
+        label: 'datasets complete and valid',
+        tone: valid === reports.length ? 'good' : 'bad',
       },
       {
         value: formatCount(problems),
@@ -94,13 +115,13 @@ export async function describeDatasets(
     ],
     sections: reports.map(({ dataset, ok, assets, problems: found }) => ({
       title: manifest.datasets[dataset]?.title ?? dataset,
-      state: ok ? 'complete and sound' : `${found.length} problem${found.length === 1 ? '' : 's'}`,
+      state: ok ? 'complete and valid' : `${found.length} problem${found.length === 1 ? '' : 's'}`,
       tone: ok ? 'good' : 'bad',
       columns: ['From'],
-      rows: assets.map(({ name, file, ok: fine }) => ({
+      rows: assets.map(({ name, file, ok: isValid }) => ({
         what: file,
-        state: fine ? 'sound' : 'not sound',
-        tone: fine ? 'good' : 'bad',
+        state: isValid ? 'valid' : 'not valid',
+        tone: isValid ? 'good' : 'bad',
         cells: [describeOrigin(manifest, name, lock[name])],
       })),
       problems: found.map(({ asset, what, hint }) => ({ where: asset, what, mend: hint })),
@@ -115,26 +136,11 @@ function describeOrigin(manifest: Manifest, name: string, entry: LockEntry | und
   const sources = orderSources(manifest, manifest.assets[name]!);
   const mirrors = [...new Set(sources.map(({ mirror }) => mirror))];
   const isDead = (mirror: string): boolean => manifest.mirrors[mirror]?.dead !== undefined;
-  return `to be had from ${mirrors.map(mirror => (isDead(mirror) ? `${mirror} (dead)` : mirror)).join(', ')}`;
+  return `available from ${mirrors.map(mirror => (isDead(mirror) ? `${mirror} (dead)` : mirror)).join(', ')}`;
 }
 
-function mendFile({ name, state }: AssetStatus, manifest: Manifest, dataset: string): string {
-  if (state === 'present') return '';
-  const fetch = `lxmert-data fetch ${dataset}${splitOf(name, manifest, dataset)}`;
-  switch (state) {
-    case 'unlocked':
-      return `${fetch} checks and locks it`;
-    case 'differs':
-      return `move ${targetPath(manifest.assets[name]!)} away, then ${fetch}`;
-    case 'partial':
-      return `${fetch} goes on where it stopped`;
-    case 'missing':
-      return fetch;
-  }
-}
-
-/** The option that takes in a file which the data set does not take by default. */
-function splitOf(name: string, manifest: Manifest, dataset: string): string {
+/** The option that selects a file which is not fetched by default. */
+function splitOption(name: string, manifest: Manifest, dataset: string): string {
   if (selectAssets(manifest, { datasets: [dataset] }).includes(name)) return '';
   const splits = Object.entries(manifest.datasets[dataset]!.splits);
   const split = splits.find(([, names]) => names.includes(name));

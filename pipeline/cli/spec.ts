@@ -69,6 +69,19 @@ export const MEMBER_OPTION: OptionSpec = {
   looksLike: /\.tsv$/,
 };
 
+/** Of commands that read the manifest. */
+export const MANIFEST_OPTION: OptionSpec = {
+  name: 'manifest',
+  value: 'FILE,…',
+  description: 'your own mirrors, datasets and files',
+  looksLike: /\.json$/,
+};
+
+/** The user's own manifest files. */
+export function manifestFiles(options: OptionValues): readonly string[] {
+  return (textOption(options, 'manifest') ?? '').split(',').filter(path => path !== '');
+}
+
 /** Of commands that decode rows. */
 export const DECODING_THREADS_OPTION: OptionSpec = {
   name: 'threads',

@@ -7,10 +7,10 @@ import { readPinnedIds } from '../inputs/pinned-ids.ts';
 import { OBJ36, typicalRowBytes } from '../rows/row-shape.ts';
 import { storeBytesFor } from '../store/layout.ts';
 import { type ListedImage, listImages } from './list-images.ts';
-import type { Split } from './splits.ts';
+import type { ImageSet } from '../manifest/image-sets.ts';
 
 export interface ExtractionRequest {
-  readonly split: Split;
+  readonly split: ImageSet;
   /** Folder of images, or a text file that names them. */
   readonly images: string;
   /** Root of the data. */
@@ -73,7 +73,7 @@ export async function planExtraction(
   };
 }
 
-function defaultName(split: Split, shard: Shard | undefined): string {
+function defaultName(split: ImageSet, shard: Shard | undefined): string {
   // Parts are joined by convert, which takes TSVs.
   return shard === undefined
     ? `${split.target}.safetensors`
@@ -83,7 +83,7 @@ function defaultName(split: Split, shard: Shard | undefined): string {
 /** Puts the images that LXMERT takes by their index first, then all others by name. */
 async function orderImages(
   images: readonly ListedImage[],
-  split: Split,
+  split: ImageSet,
   data: string,
   emit: StageContext['emit'],
 ): Promise<readonly ListedImage[]> {

@@ -23,7 +23,7 @@ export async function publishRows(
       await copyRows(source, out, force);
       return true;
     }
-    const plan = { out, dtype: 'f32', skipBad: false, force, detector, checkRowCount: false } as const;
+    const plan = { out, dtype: 'f32', skipBad: false, force, detector } as const;
     return (await buildStore([source], plan, context)).store !== null;
   } finally {
     await source.close();

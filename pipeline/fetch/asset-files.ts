@@ -2,14 +2,19 @@ import { posix } from 'node:path';
 import type { Asset, Source } from '../manifest/load.ts';
 import type { FileShape } from '../net/file-shape.ts';
 
+/** Folder below the data root for downloads under way, a folder in it for each mirror. */
+export const DOWNLOADS = '.downloads';
+/** Folder in it for stores that are not in place yet; no mirror can be called so. */
+export const STAGING = '.stores';
+
 /** Path of the asset in its final form, below the data root. */
 export function targetPath(asset: Asset): string {
   return asset.kind === 'features' ? `${asset.target}.safetensors` : asset.target;
 }
 
-/** Where a source's download lies while it is worked on, below the data root; equal for assets that share a zip. */
+/** Where a source is downloaded to, below the data root; equal for assets that share a zip. */
 export function downloadPath(asset: Asset, source: Source): string {
-  const root = `.downloads/${source.mirror}`;
+  const root = `${DOWNLOADS}/${source.mirror}`;
   if (source.get === 'parts-member') return `${root}/${posix.dirname(source.parts)}`;
   const extension = asset.kind === 'features' && source.get === 'file' ? '.tsv' : '';
   if (source.path !== undefined) return `${root}/${source.path}`;
@@ -33,13 +38,13 @@ export function sourceShape(asset: Asset, source: Source): FileShape {
   }
 }
 
-/** Where the source says the file is, for people. */
-export function describeSourcePlace(source: Source): string {
+/** Where the source says that the file is, for messages. */
+export function describeLocation(source: Source): string {
   return source.get === 'parts-member' ? source.parts : (source.path ?? source.id ?? source.link ?? '');
 }
 
 /** The same, with what is taken out of it. */
-export function describePlace(source: Source): string {
-  const place = describeSourcePlace(source);
-  return 'member' in source ? `${place}, ${source.member}` : place;
+export function describeSource(source: Source): string {
+  const location = describeLocation(source);
+  return 'member' in source ? `${location}, ${source.member}` : location;
 }

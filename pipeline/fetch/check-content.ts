@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, stat } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
 import { openRegular } from '../files/open-checked.ts';
-import { parseElement, parseEntry, readTopLevel } from '../annotations/top-level.ts';
+import { countRecords } from '../annotations/count-records.ts';
 import type { Asset } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { checkWeights } from './check-weights.ts';
@@ -56,51 +56,6 @@ export async function checkContent(path: string, asset: Plain, digest: FileDiges
 function rethrowInput(error: unknown): never {
   const isInput = error instanceof LxmertDataError && ['ERR_INPUT', 'ERR_ZIP'].includes(error.code);
   throw isInput ? wrong(error.message.replaceAll(/\n\s*/g, '; '), error) : error;
-}
-
-type Schema = Extract<Plain, { schema: unknown }>['schema'];
-
-/** Fields without which LXMERT cannot load a record; it takes questions without a label too. */
-const FIELDS: Readonly<Record<string, readonly string[]>> = {
-  vqa: ['img_id', 'question_id', 'sent'],
-  'vqa-test': ['img_id', 'question_id', 'sent'],
-  gqa: ['img_id', 'question_id', 'sent'],
-  'gqa-test': ['img_id', 'question_id', 'sent'],
-  nlvr2: ['identifier', 'img0', 'img1', 'label', 'sent', 'uid'],
-  pretrain: ['img_id', 'sentf'],
-  'all-ans': ['ans', 'dsets'],
-};
-
-async function countRecords(path: string, schema: Schema): Promise<number> {
-  if (schema === 'lines') {
-    const text = await readFile(path, 'utf8');
-    return text.split('\n').filter(line => line.trim() !== '').length;
-  }
-  let count = 0;
-  if (schema === 'ans2label') {
-    for await (const elements of readTopLevel(path, 'object')) {
-      for (const element of elements) parseEntry(path, element);
-      count += elements.length;
-    }
-    return count;
-  }
-  const fields = FIELDS[schema] ?? [];
-  for await (const elements of readTopLevel(path, 'array')) {
-    for (const element of elements) {
-      const record = parseElement(path, element);
-      const isFit = schema === 'label2ans' ? typeof record === 'string' : hasFields(record, fields);
-      if (!isFit) {
-        const got = element.text.trim().slice(0, 200);
-        throw wrong(`record ${count + 1} is no ${schema} record (${fields.join(', ')}): ${got}`);
-      }
-      count++;
-    }
-  }
-  return count;
-}
-
-function hasFields(record: unknown, fields: readonly string[]): boolean {
-  return typeof record === 'object' && record !== null && fields.every(field => Object.hasOwn(record, field));
 }
 
 export async function sizeOf(path: string): Promise<number | undefined> {

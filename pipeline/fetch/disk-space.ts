@@ -1,24 +1,23 @@
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
+import { readFreeBytes } from '../files/checks.ts';
 import { formatBytes } from '../files/format-bytes.ts';
 import type { FetchPlan } from './plan-fetch.ts';
 
-/** Free on the disk of a folder, which need not exist yet. */
-export async function readFreeBytes(path: string): Promise<number> {
-  for (let folder = path; ; folder = dirname(folder)) {
-    const found = await statfs(folder).catch(() => undefined);
-    if (found !== undefined) return found.bavail * found.bsize;
-    if (folder === dirname(folder)) return 0;
+/** Bytes free on the disk of a folder, which need not exist yet; null where the file system does not say. */
+export async function findFreeBytes(path: string): Promise<number | null> {
+  for (let folder = resolve(path); ; folder = dirname(folder)) {
+    const free = await readFreeBytes(folder).catch(() => null);
+    if (free !== null || folder === dirname(folder)) return free ?? null;
   }
 }
 
 /**
- * Whether the next file is to be downloaded while one is converted: only where the disk has room for both. Throws
- * ERR_NO_SPACE where it has not even room for one after the other.
+ * Whether to download the next file while one is converted: only where the disk has room for both, as far as is known.
+ * Throws ERR_NO_SPACE where it has no room even for one after the other.
  */
-export function decideOverlap(plan: FetchPlan, freeBytes: number, dataRoot: string): boolean {
-  if (plan.overlappedPeakBytes <= freeBytes) return true;
+export function decideOverlap(plan: FetchPlan, freeBytes: number | null, dataRoot: string): boolean {
+  if (freeBytes === null || plan.overlappedPeakBytes <= freeBytes) return true;
   if (plan.diskPeakBytes <= freeBytes) return false;
   throw new LxmertDataError('ERR_NO_SPACE', {
     what: 'not enough disk space for this fetch',

@@ -1,6 +1,5 @@
 import { access, mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import pLimit from 'p-limit';
 import type { StageContext } from '../events.ts';
 import { getMirror } from '../manifest/load.ts';
 import type { Asset, Manifest, Source } from '../manifest/load.ts';
@@ -13,6 +12,7 @@ import type { RemoteFile } from '../net/remote-file.ts';
 import { calculateRetryDelay, DEFAULT_RETRY, waitUnlessAborted } from '../net/retry-delay.ts';
 import { createMirror } from '../mirrors/registry.ts';
 import type { MirrorProvider } from '../mirrors/mirror.ts';
+import { type Limit, makeLimit } from '../workers/limit.ts';
 import { downloadPath, sourceShape } from './asset-files.ts';
 import { digestFile, sizeOf } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
@@ -38,7 +38,7 @@ export interface Downloaded {
 export class Downloader {
   readonly #options: DownloaderOptions;
   readonly #client: HttpClient;
-  readonly #mirrors = new Map<string, { provider: MirrorProvider; limit: ReturnType<typeof pLimit> }>();
+  readonly #mirrors = new Map<string, { provider: MirrorProvider; limit: Limit }>();
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
@@ -97,7 +97,7 @@ export class Downloader {
       connections,
       signal: context.signal,
       ...transfer,
-      limit: task => limit(task),
+      limit,
       onNote: message => context.emit({ event: 'note', message: `${name}: ${message}` }),
       onProgress: (done, total) =>
         context.emit({
@@ -128,7 +128,7 @@ export class Downloader {
     }
   }
 
-  #mirror(name: string): { provider: MirrorProvider; limit: ReturnType<typeof pLimit> } {
+  #mirror(name: string): { provider: MirrorProvider; limit: Limit } {
     const known = this.#mirrors.get(name);
     if (known !== undefined) return known;
     const { manifest, environment, context } = this.#options;
@@ -139,7 +139,7 @@ export class Downloader {
       signal: context.signal,
       givenBase: manifest.given_bases?.[name],
     });
-    const made = { provider, limit: pLimit(mirror.max_connections ?? 8) };
+    const made = { provider, limit: makeLimit(mirror.max_connections ?? 8) };
     this.#mirrors.set(name, made);
     return made;
   }

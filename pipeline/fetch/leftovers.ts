@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Asset, Manifest } from '../manifest/load.ts';
-import { downloadPath } from './asset-files.ts';
+import { DOWNLOADS, downloadPath, STAGING } from './asset-files.ts';
 
 const SUFFIXES = ['', '.partial', '.partial-journal'] as const;
 
@@ -32,7 +32,7 @@ export async function removeLeftovers(
   for (const path of ours.filter(path => !wanted.includes(path))) await removeDownload(join(dataRoot, path));
   const names = new Set(ours.map(path => basename(path)));
   for (const path of wanted) names.delete(basename(path));
-  await removeOfUnknownMirrors(manifest, join(dataRoot, '.downloads'), names);
+  await removeOfUnknownMirrors(manifest, join(dataRoot, DOWNLOADS), names);
 }
 
 async function removeOfUnknownMirrors(
@@ -42,7 +42,7 @@ async function removeOfUnknownMirrors(
 ): Promise<void> {
   const folders = await readdir(root, { withFileTypes: true }).catch(() => []);
   for (const folder of folders) {
-    if (!folder.isDirectory() || folder.name === 'stores' || Object.hasOwn(manifest.mirrors, folder.name))
+    if (!folder.isDirectory() || folder.name === STAGING || Object.hasOwn(manifest.mirrors, folder.name))
       continue;
     const path = join(root, folder.name);
     for (const file of await readdir(path, { recursive: true })) {

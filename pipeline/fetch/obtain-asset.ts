@@ -1,28 +1,28 @@
 import { dirname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import type { Asset, Manifest, Source } from '../manifest/load.ts';
+import { type Manifest, orderSources, type Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
-import { downloadPath, describeSourcePlace, targetPath } from './asset-files.ts';
+import { checkStore } from '../store/check-store.ts';
+import { StoreFile } from '../store/reader.ts';
+import { writeTsv } from '../store/write-tsv.ts';
+import type { Limit } from '../workers/limit.ts';
+import { downloadPath, describeLocation, targetPath } from './asset-files.ts';
 import { checkContent, digestFile } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
 import { addToLock } from './data-lock.ts';
-import type { LockEntries } from './data-lock.ts';
+import type { LockEntries, LockEntry } from './data-lock.ts';
 import type { Downloader } from './download-source.ts';
 import { listManualWays } from './fetch-failure.ts';
 import type { FailedAsset } from './fetch-failure.ts';
 import { listDownloads } from './leftovers.ts';
 import { keepDownload, placeAsset } from './place-asset.ts';
-import type { PlaceOptions, StoreSteps } from './place-asset.ts';
-import { orderedSources } from './plan-fetch.ts';
+import type { AssetFiles } from './place-asset.ts';
 import type { PlannedAsset } from './plan-fetch.ts';
 import type { Recognised } from './recognise-folder.ts';
 import { readStoreSource } from './target-states.ts';
 
 export type Outcome = 'fetched' | 'present' | FailedAsset;
-
-/** Runs tasks one after the other. */
-export type Slot = <T>(task: () => Promise<T>) => Promise<T>;
 
 export interface ObtainOptions {
   readonly dataRoot: string;
@@ -30,14 +30,13 @@ export interface ObtainOptions {
   readonly mirrors?: readonly string[] | undefined;
   readonly keep?: 'zip' | 'tsv' | 'none' | undefined;
   readonly lock: LockEntries;
-  readonly steps: StoreSteps;
   readonly context: StageContext;
   readonly downloader: Downloader;
   /** What the user's own folder holds, and its name; instead of mirrors. */
   readonly own?: { readonly folder: string; readonly found: ReadonlyMap<string, Recognised> } | undefined;
   /** Downloads take turns, and so do conversions; one of each may go on side by side. */
-  readonly downloading: Slot;
-  readonly placing: Slot;
+  readonly downloading: Limit;
+  readonly placing: Limit;
 }
 
 /** Brings one asset into place, from the first mirror that has it, and locks it. Throws only what is not a mirror's fault. */
@@ -64,21 +63,22 @@ export async function obtainAsset(
 
 /** A file that the user put in place is checked like a download and locked. */
 async function adopt(name: string, path: string, options: ObtainOptions): Promise<Outcome> {
-  const { manifest, steps, context } = options;
+  const { manifest, context } = options;
   const asset = manifest.assets[name]!;
+  const origin = { mirror: 'in place', place: path };
   try {
     if (asset.kind === 'features') {
-      const verified = await steps.verifyStore(path, context);
+      const verified = await checkStore(path, context);
       const store = await readStoreSource(path);
       if (!verified.ok) throw new MirrorFault('wrong-content', 'the store is damaged');
       if (asset.rows !== undefined && store.rows !== asset.rows) {
         throw new MirrorFault('wrong-content', `${store.rows} rows, expected ${asset.rows}`);
       }
-      await record(name, { sizeBytes: store.size, sha256: store.sha256 }, 'in place', path, options);
+      await record(name, { sizeBytes: store.size, sha256: store.sha256 }, origin, options);
     } else {
       const digest = await digestFile(path, context.signal);
       await checkContent(path, asset, digest);
-      await record(name, digest, 'in place', path, options);
+      await record(name, digest, origin, options);
     }
     return 'present';
   } catch (error) {
@@ -95,7 +95,7 @@ async function tryMirrors(
 ): Promise<Outcome> {
   const { manifest, context } = options;
   const reasons: FailedAsset['reasons'][number][] = [];
-  const sources = orderedSources(manifest, manifest.assets[name]!, options);
+  const sources = orderSources(manifest, manifest.assets[name]!, options.mirrors);
   for (const source of sources) {
     try {
       await takeFrom(name, source, later, options);
@@ -104,7 +104,7 @@ async function tryMirrors(
       if (!(error instanceof MirrorFault)) throw error;
       const dead = manifest.mirrors[source.mirror]?.dead;
       const known = dead === undefined ? '' : ` (known to be gone since ${dead.since}: ${dead.evidence})`;
-      const place = describeSourcePlace(source);
+      const place = describeLocation(source);
       const reason = { mirror: source.mirror, place, reason: `${error.message}${known}` };
       reasons.push(reason);
       context.emit({ event: 'note', message: `${name}: ${reason.mirror} left: ${reason.reason}` });
@@ -125,14 +125,15 @@ async function takeFrom(
   const { paths, digest } = downloaded;
   await options.placing(async () => {
     try {
-      await place(name, source.mirror, describeSourcePlace(source), options, {
+      const files = {
         get: source.get,
         member: 'member' in source ? source.member : undefined,
         split: source.get === 'raw' ? source.split : undefined,
         paths,
         digest,
-        areForeign: false,
-      });
+        ownedByUser: false,
+      };
+      await place(name, { mirror: source.mirror, place: describeLocation(source) }, files, options);
     } catch (error) {
       // Complete and wrong: fetching it again would bring the same.
       if (error instanceof MirrorFault) await downloader.discard(downloaded);
@@ -152,14 +153,14 @@ async function takeOwn(
   options: ObtainOptions,
 ): Promise<Outcome> {
   const { manifest } = options;
-  const manual = listManualWays(manifest, orderedSources(manifest, manifest.assets[name]!, {}));
+  const manual = listManualWays(manifest, orderSources(manifest, manifest.assets[name]!));
   if (found === undefined) {
     return { name, reasons: [{ mirror: folder, place: '', reason: 'no file there holds it' }], manual };
   }
-  const { get, member, split, paths } = found;
+  const { paths } = found;
   try {
-    const how = { get, member, split, paths, areForeign: true };
-    await place(name, 'own folder', paths[0]!, options, how);
+    const origin = { mirror: 'own folder', place: paths[0]! };
+    await place(name, origin, { ...found, ownedByUser: true }, options);
     return 'fetched';
   } catch (error) {
     if (!(error instanceof MirrorFault)) throw error;
@@ -167,37 +168,33 @@ async function takeOwn(
   }
 }
 
-type HowToPlace = Pick<PlaceOptions, 'get' | 'member' | 'split' | 'paths' | 'digest' | 'areForeign'>;
-
-/** Puts the asset in place, locks it, and writes the TSV where it is wanted. */
+/** Puts the asset in place, locks it, and writes the TSV where it is to be kept. */
 async function place(
   name: string,
-  mirror: string,
-  from: string,
+  origin: Pick<LockEntry, 'mirror' | 'place'>,
+  files: AssetFiles,
   options: ObtainOptions,
-  how: HowToPlace,
 ): Promise<void> {
-  const { manifest, dataRoot, lock, steps, context, keep } = options;
-  const asset: Asset = manifest.assets[name]!;
-  const locked = lock[name];
-  const digest = await placeAsset({ ...how, dataRoot, name, asset, locked, steps, context });
-  await record(name, digest, mirror, from, options);
+  const { manifest, dataRoot, lock, context, keep } = options;
+  const asset = manifest.assets[name]!;
+  const digest = await placeAsset({ dataRoot, asset, files, locked: lock[name], context });
+  await record(name, digest, origin, options);
   if (asset.kind !== 'features' || keep !== 'tsv') return;
   const target = join(dataRoot, asset.target);
-  await steps.exportTsv({ store: `${target}.safetensors`, out: `${target}.tsv`, force: true }, context);
+  const store = await StoreFile.open(`${target}.safetensors`);
+  await writeTsv(store, `${target}.tsv`, { force: true }, context).finally(() => store.close());
 }
 
 async function record(
   name: string,
   { sizeBytes, sha256 }: FileDigest,
-  mirror: string,
-  place: string,
+  origin: Pick<LockEntry, 'mirror' | 'place'>,
   { lock, manifest, dataRoot }: ObtainOptions,
 ): Promise<void> {
   if (lock[name] !== undefined) return;
   const file = targetPath(manifest.assets[name]!);
   const date = new Date().toISOString().slice(0, 10);
-  await addToLock(dataRoot, name, { file, size: sizeBytes, sha256, mirror, place, date });
+  await addToLock(dataRoot, name, { file, size: sizeBytes, sha256, ...origin, date });
 }
 
 function isNeeded(path: string, later: readonly PlannedAsset[], manifest: Manifest): boolean {

@@ -5,37 +5,20 @@ import type { StageContext } from '../events.ts';
 import { copyAtomically, moveAtomically } from '../files/atomic.ts';
 import { readNlvr2 } from '../annotations/raw-files.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
+import { openTsvFile } from '../inputs/tsv-file.ts';
+import { openZipMember } from '../inputs/zip-member.ts';
 import type { Asset, Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
-import { targetPath } from './asset-files.ts';
+import { buildStore, type BuildResult } from '../store/build-store.ts';
+import { checkStore } from '../store/check-store.ts';
+import { DOWNLOADS, STAGING, targetPath } from './asset-files.ts';
 import { checkContent, digestFile, digestHandle } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
 import { describeLockMismatch } from './data-lock.ts';
 import type { LockEntry } from './data-lock.ts';
 
-/** The steps of other stages that putting features in place needs. */
-export interface StoreSteps {
-  readonly convert: (
-    options: { files: readonly string[]; out: string; member?: string | undefined; force: boolean },
-    context: StageContext,
-  ) => Promise<{
-    readonly ok: boolean;
-    readonly rows: number;
-    readonly errors: number;
-    readonly sources: readonly { readonly size: number; readonly sha256: string }[];
-  }>;
-  readonly verifyStore: (path: string, context: StageContext) => Promise<{ readonly ok: boolean }>;
-  readonly exportTsv: (
-    options: { store: string; out: string; force: boolean },
-    context: StageContext,
-  ) => Promise<unknown>;
-}
-
-export interface PlaceOptions {
-  readonly dataRoot: string;
-  readonly name: string;
-  readonly asset: Asset;
-  /** How the files hold the asset. */
+/** Files that hold an asset, and how. */
+export interface AssetFiles {
   readonly get: Source['get'];
   readonly member?: string | undefined;
   readonly split?: 'train' | 'valid' | 'test' | undefined;
@@ -43,84 +26,79 @@ export interface PlaceOptions {
   readonly paths: readonly string[];
   /** Digest of the only file, where it is known already. */
   readonly digest?: FileDigest | undefined;
+  /** They are read and left where they are; downloads are moved. */
+  readonly ownedByUser: boolean;
+}
+
+export interface PlaceOptions {
+  readonly dataRoot: string;
+  readonly asset: Asset;
+  readonly files: AssetFiles;
   readonly locked: LockEntry | undefined;
-  /** The files are the user's: they are read and left where they are. */
-  readonly areForeign: boolean;
-  readonly steps: StoreSteps;
   readonly context: StageContext;
 }
 
+type FeatureAsset = Extract<Asset, { kind: 'features' }>;
+type PlainAsset = Exclude<Asset, FeatureAsset>;
+
 /**
- * Checks files that hold an asset, and puts it in place. Throws MirrorFault where they are not the asset; nothing
- * stands under the final name before all checks have passed.
+ * Checks files that hold an asset, and puts it in place. Throws MirrorFault where they are not the asset; nothing has the
+ * final name before all checks have passed. Returns size and hash of the file, for features of the TSV inside.
  */
 export async function placeAsset(options: PlaceOptions): Promise<FileDigest> {
-  const { asset, get, dataRoot } = options;
+  const { asset, files, dataRoot } = options;
   const target = join(dataRoot, targetPath(asset));
   await mkdir(dirname(target), { recursive: true });
-  if (asset.kind === 'features') return placeStore(options, target);
-  if (get === 'raw') return placeMade(options, asset, target);
-  if (get !== 'file') throw new MirrorFault('unsupported', `${asset.kind} inside a zip`);
-  const path = options.paths[0]!;
-  const digest = options.digest ?? (await digestFile(path, options.context.signal));
+  if (asset.kind === 'features') return await placeStore(asset, target, options);
+  if (files.get === 'raw') return await makeFile(asset, target, options);
+  if (files.get === 'file') return await placeFile(asset, target, options);
+  throw new MirrorFault('unsupported', `${asset.kind} inside a zip`);
+}
+
+/** The file as it is. */
+async function placeFile(
+  asset: PlainAsset,
+  target: string,
+  { files, locked, context }: PlaceOptions,
+): Promise<FileDigest> {
+  const path = files.paths[0]!;
+  const digest = files.digest ?? (await digestFile(path, context.signal));
   await checkContent(path, asset, digest);
-  checkLock(options, digest);
-  if (options.areForeign) await copyIn(path, target, digest);
+  checkLock(locked, digest);
+  if (files.ownedByUser) await copyIn(path, target, digest);
   else await moveAtomically(path, target);
   return digest;
 }
 
-async function placeMade(
-  { paths, split, context, ...options }: PlaceOptions,
-  asset: Exclude<Asset, { kind: 'features' }>,
+/** A JSON made from the official raw file. */
+async function makeFile(
+  asset: PlainAsset,
   target: string,
+  { files, locked, context }: PlaceOptions,
 ): Promise<FileDigest> {
-  const records = readNlvr2(paths[0]!, split ?? 'train', context.signal);
+  const records = readNlvr2(files.paths[0]!, files.split ?? 'train', context.signal);
   const check = async (made: FileDigest, partialPath: string): Promise<void> => {
     await checkContent(partialPath, asset, made);
-    checkLock(options, made);
+    checkLock(locked, made);
   };
-  try {
-    const { sizeBytes, sha256 } = await writePythonList(target, records, { check });
-    return { sizeBytes, sha256 };
-  } catch (error) {
-    if (error instanceof LxmertDataError && error.code === 'ERR_INPUT') throw wrongContent(error);
-    throw error;
-  }
+  const made = await writePythonList(target, records, { check }).catch(blameInput);
+  return { sizeBytes: made.sizeBytes, sha256: made.sha256 };
 }
 
-/** Made under another name, read again from the disk, and only then renamed. */
-async function placeStore(options: PlaceOptions, target: string): Promise<FileDigest> {
-  const { asset, paths, steps, context } = options;
-  const member = options.get === 'file' ? undefined : options.member;
-  const staged = join(options.dataRoot, '.downloads', 'stores', basename(target));
+/** A store of the rows in the files: made under another name, read again from the disk, and only then moved. */
+async function placeStore(
+  asset: FeatureAsset,
+  target: string,
+  { files, dataRoot, locked, context }: PlaceOptions,
+): Promise<FileDigest> {
+  const staged = join(dataRoot, DOWNLOADS, STAGING, basename(target));
   await mkdir(dirname(staged), { recursive: true });
   await rm(staged, { force: true });
-  const result = await steps
-    .convert({ files: [paths[0]!], out: staged, member, force: true }, context)
-    .catch((error: unknown) => {
-      const isInput =
-        error instanceof LxmertDataError && ['ERR_ZIP', 'ERR_INPUT', 'ERR_ROW'].includes(error.code);
-      throw isInput ? wrongContent(error) : error;
-    });
   try {
-    if (!result.ok)
-      throw new MirrorFault('wrong-content', `${result.errors} problems in its rows; they are listed above`);
-    const expected = asset.kind === 'features' ? asset.rows : undefined;
-    if (expected !== undefined && result.rows !== expected) {
-      throw new MirrorFault('wrong-content', `${result.rows} rows, expected ${expected}`);
-    }
-    const [source] = result.sources;
-    const digest = { sizeBytes: source!.size, sha256: source!.sha256 };
-    checkLock(options, digest);
-    const verified = await steps.verifyStore(staged, context);
-    if (!verified.ok) {
-      throw new LxmertDataError('ERR_IO', {
-        what: 'the store just written does not read back as it was written',
-        where: staged,
-        hint: 'the disk or the memory of this machine is at fault; check them before going on',
-      });
-    }
+    const result = await convertInto(staged, files, context).catch(blameInput);
+    const digest = checkResult(result, asset);
+    checkLock(locked, digest);
+    await checkReadsBack(staged, context);
     await moveAtomically(staged, target);
     return digest;
   } finally {
@@ -128,11 +106,47 @@ async function placeStore(options: PlaceOptions, target: string): Promise<FileDi
   }
 }
 
-function wrongContent(error: Error): MirrorFault {
-  return new MirrorFault('wrong-content', error.message.replaceAll(/\n\s*/g, '; '), { cause: error });
+async function convertInto(
+  store: string,
+  { get, paths, member }: AssetFiles,
+  context: StageContext,
+): Promise<BuildResult> {
+  const source = get === 'file' ? await openTsvFile(paths[0]!) : await openZipMember(paths, member);
+  try {
+    return await buildStore([source], { out: store, dtype: 'f32', skipBad: false, force: true }, context);
+  } finally {
+    await source.close();
+  }
 }
 
-function checkLock({ locked }: Pick<PlaceOptions, 'locked'>, digest: FileDigest): void {
+function checkResult({ ok, errors, rows, sources }: BuildResult, asset: FeatureAsset): FileDigest {
+  if (!ok) throw new MirrorFault('wrong-content', `${errors} problems in its rows; they are listed above`);
+  if (asset.rows !== undefined && rows !== asset.rows) {
+    throw new MirrorFault('wrong-content', `${rows} rows, expected ${asset.rows}`);
+  }
+  const [source] = sources;
+  return { sizeBytes: source?.size ?? 0, sha256: source?.sha256 ?? '' };
+}
+
+async function checkReadsBack(store: string, context: StageContext): Promise<void> {
+  const { ok } = await checkStore(store, context);
+  if (ok) return;
+  throw new LxmertDataError('ERR_IO', {
+    what: 'the store just written does not read back as it was written',
+    where: store,
+    hint: 'the disk or the memory of this machine is at fault; check them before you continue',
+  });
+}
+
+/** What is wrong with the files is the fault of the mirror that sent them. */
+function blameInput(error: unknown): never {
+  const isInput =
+    error instanceof LxmertDataError && ['ERR_ZIP', 'ERR_INPUT', 'ERR_ROW'].includes(error.code);
+  if (!isInput) throw error;
+  throw new MirrorFault('wrong-content', error.message.replaceAll(/\n\s*/g, '; '), { cause: error });
+}
+
+function checkLock(locked: LockEntry | undefined, digest: FileDigest): void {
   const mismatch = describeLockMismatch(locked, digest);
   if (mismatch !== undefined) throw new MirrorFault('wrong-hash', `not the locked copy: ${mismatch}`);
 }
@@ -147,7 +161,7 @@ async function copyIn(path: string, target: string, digest: FileDigest): Promise
   });
 }
 
-/** Moves a download that the user wants to keep beside the store. */
+/** Moves downloads that the user wants to keep beside the store. */
 export async function keepDownload(paths: readonly string[], folder: string): Promise<void> {
   for (const path of paths) await moveAtomically(path, join(folder, basename(path)), { force: true });
 }

@@ -1,10 +1,8 @@
 import type { Asset, Manifest, Source } from '../manifest/load.ts';
+import { storeBytesFor } from '../store/layout.ts';
 import { orderSources } from '../manifest/load.ts';
-import { downloadPath, describePlace, targetPath } from './asset-files.ts';
+import { describeSource, downloadPath, targetPath } from './asset-files.ts';
 import type { LockEntry } from './data-lock.ts';
-
-/** Bytes of an image in an f32 store; the header is nothing beside it. */
-const STORE_ROW_BYTES = 297_216;
 
 /** What is in place already. */
 export interface TargetState {
@@ -19,7 +17,7 @@ export type FetchAction = 'keep' | 'adopt' | 'fetch' | 'conflict';
 
 export interface PlannedSource {
   readonly mirror: string;
-  readonly place: string;
+  readonly location: string;
   readonly dead: boolean;
   readonly experimental: boolean;
 }
@@ -39,7 +37,7 @@ export interface FetchPlan {
   readonly assets: readonly PlannedAsset[];
   readonly files: number;
   readonly downloadBytes: number;
-  /** Beyond what lies on the disk now, one file after the other. */
+  /** Beyond what is on the disk now, one file after the other. */
   readonly diskPeakBytes: number;
   /** The same where each file is downloaded while the one before it is converted. */
   readonly overlappedPeakBytes: number;
@@ -63,7 +61,7 @@ export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
   const steps: DiskStep[] = [];
   for (const planned of toFetch) {
     const asset = manifest.assets[planned.name]!;
-    const source = orderedSources(manifest, asset, options)[0];
+    const source = orderSources(manifest, asset, options.mirrors)[0];
     const size = planned.downloadBytes ?? 0;
     const path = source === undefined ? undefined : downloadPath(asset, source);
     if (path !== undefined) downloads.set(path, size);
@@ -107,17 +105,9 @@ function sumPeak(steps: readonly DiskStep[], overlaps: boolean): number {
   return peak;
 }
 
-export function orderedSources(
-  manifest: Manifest,
-  asset: Asset,
-  { mirrors }: Pick<PlanOptions, 'mirrors'>,
-): readonly Source[] {
-  return orderSources(manifest, asset, mirrors);
-}
-
 function planAsset(manifest: Manifest, name: string, options: PlanOptions): PlannedAsset {
   const asset = manifest.assets[name]!;
-  const sources = orderedSources(manifest, asset, options);
+  const sources = orderSources(manifest, asset, options.mirrors);
   const action = decideAction(options.states[name]!, options.lock[name]);
   return {
     name,
@@ -128,14 +118,14 @@ function planAsset(manifest: Manifest, name: string, options: PlanOptions): Plan
     finalBytes: estimateFinal(asset),
     sources: sources.map(source => ({
       mirror: source.mirror,
-      place: describePlace(source),
+      location: describeSource(source),
       dead: manifest.mirrors[source.mirror]!.dead !== undefined,
       experimental: manifest.mirrors[source.mirror]!.experimental === true,
     })),
   };
 }
 
-/** A file in place is kept where the lock knows it, taken on where it does not, and never replaced by itself. */
+/** A file in place is kept if it is the locked one, checked and locked if none is, and never replaced. */
 export function decideAction(state: TargetState, entry: LockEntry | undefined): FetchAction {
   if (state.sizeBytes === undefined) return 'fetch';
   if (entry === undefined) return 'adopt';
@@ -154,5 +144,5 @@ function estimateDownload(asset: Asset, source: Source): number | undefined {
 function estimateFinal(asset: Asset): number | undefined {
   if (asset.kind !== 'features') return asset.size ?? asset.estimate?.bytes;
   const rows = asset.rows ?? asset.estimate?.rows;
-  return rows === undefined ? undefined : rows * STORE_ROW_BYTES;
+  return rows === undefined ? undefined : storeBytesFor(rows, 'f32');
 }

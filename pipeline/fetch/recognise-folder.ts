@@ -2,21 +2,16 @@ import { errorText } from '../errors.ts';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { StageContext } from '../events.ts';
-import type { Asset, Manifest, Source } from '../manifest/load.ts';
+import type { Asset, Manifest } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { comparePartNames, wholeNameOf } from '../files/part-names.ts';
 import { openRandomAccess } from '../inputs/random-access.ts';
 import { readZipDirectory } from '../inputs/zip-directory.ts';
 import { checkContent, digestFile } from './check-content.ts';
+import type { AssetFiles } from './place-asset.ts';
 
 /** Files of the user that hold an asset, and how. */
-export interface Recognised {
-  readonly get: Source['get'];
-  readonly member?: string | undefined;
-  readonly split?: 'train' | 'valid' | 'test' | undefined;
-  /** The file, or the parts of a zip in their order. */
-  readonly paths: readonly string[];
-}
+export type Recognised = Pick<AssetFiles, 'get' | 'member' | 'split' | 'paths'>;
 
 const MAX_DEPTH = 6;
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { StoreFile } from '../store/reader.ts';
-import type { Manifest } from '../manifest/load.ts';
+import { type Manifest, orderSources } from '../manifest/load.ts';
 import { partialDownloadPath } from '../net/download-file.ts';
 import { downloadPath, targetPath } from './asset-files.ts';
 import { sizeOf } from './check-content.ts';
 import type { LockEntry } from './data-lock.ts';
-import { orderedSources } from './plan-fetch.ts';
+import { decideAction } from './plan-fetch.ts';
 import type { TargetState } from './plan-fetch.ts';
 
 export interface StateOptions {
@@ -14,7 +14,7 @@ export interface StateOptions {
   readonly mirrors?: readonly string[] | undefined;
 }
 
-/** What stands and lies at the places of assets; reads headers of stores and nothing else. */
+/** What is on the disk of assets: files in place and downloads begun. Reads headers of stores and nothing else. */
 export async function readTargetStates(
   options: StateOptions,
   names: readonly string[],
@@ -28,7 +28,7 @@ export async function readTargetStates(
     const isStore = asset.kind === 'features' && sizeBytes !== undefined;
     const contentSha256 = isStore ? (await readStoreSource(path).catch(() => undefined))?.sha256 : undefined;
     let partialBytes = 0;
-    for (const source of orderedSources(manifest, asset, options)) {
+    for (const source of orderSources(manifest, asset, options.mirrors)) {
       const download = join(dataRoot, downloadPath(asset, source));
       partialBytes += (await sizeOf(partialDownloadPath(download))) ?? (await sizeOf(download)) ?? 0;
     }
@@ -39,6 +39,23 @@ export async function readTargetStates(
     };
   }
   return states;
+}
+
+/** How an asset is on the disk, for people. */
+export type AssetState = 'present' | 'unlocked' | 'differs' | 'partial' | 'missing';
+
+/** The same decision as a fetch makes, in words: what it would keep, check and lock, refuse, continue or fetch. */
+export function describeState(state: TargetState, entry: LockEntry | undefined): AssetState {
+  switch (decideAction(state, entry)) {
+    case 'keep':
+      return 'present';
+    case 'adopt':
+      return 'unlocked';
+    case 'conflict':
+      return 'differs';
+    case 'fetch':
+      return state.partialBytes > 0 ? 'partial' : 'missing';
+  }
 }
 
 /** Size and sha256 of the TSV that a store was made from, as its header has them. */

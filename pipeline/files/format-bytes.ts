@@ -9,3 +9,8 @@ export function formatBytes(bytes: number): string {
   }
   return unit === 0 ? `${bytes} bytes` : `${value.toFixed(value < 10 ? 2 : 1)} ${units[unit]!}`;
 }
+
+/** Bytes free on a disk; null where the file system does not say. */
+export function formatFreeBytes(bytes: number | null): string {
+  return bytes === null ? 'an unknown amount' : formatBytes(bytes);
+}

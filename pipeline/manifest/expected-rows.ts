@@ -1,14 +1,20 @@
-import { readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { loadManifest } from './load.ts';
+import type { Manifest } from './schema.ts';
 
-interface FeatureManifest {
-  readonly assets: Readonly<Record<string, { readonly rows?: number }>>;
+/** Rows that a file must have, by its name; undefined where that is not known. */
+export type ExpectedRows = (name: string) => number | undefined;
+
+/** Rows of a manifest's feature files, by base name with or without `.tsv`. */
+export function expectedRowsOf(manifest: Manifest): ExpectedRows {
+  const counts = new Map<string, number | undefined>();
+  for (const asset of Object.values(manifest.assets)) {
+    if (asset.kind === 'features') counts.set(posix.basename(asset.target), asset.rows);
+  }
+  return name => counts.get(name.replace(/\.tsv$/, ''));
 }
 
-/** Rows that a published file must have, by its base name without ending; undefined where nobody counted them. */
-export function expectedRows(name: string): number | undefined {
-  const text = readFileSync(new URL('../../manifests/features.json', import.meta.url), 'utf8');
-  const { assets } = JSON.parse(text) as FeatureManifest;
-  // NLVR2's files are called train, valid and test only; counts by name alone would fit other files.
-  const named = Object.entries(assets).find(([asset]) => asset.split('/')[1] === name.replace(/\.tsv$/, ''));
-  return named?.[1].rows;
+/** The counts of the manifest that comes with the tool, and of the user's own manifest files. */
+export async function loadExpectedRows(files: readonly string[] = []): Promise<ExpectedRows> {
+  return expectedRowsOf(await loadManifest({ files }));
 }

@@ -28,11 +28,11 @@ const BUILT_IN = ['mirrors.json', 'datasets.json', 'features.json', 'annotations
 export async function loadManifest(options: LoadManifestOptions = {}): Promise<Manifest> {
   const directory = options.directory ?? MANIFEST_DIRECTORY;
   const paths = [...BUILT_IN.map(name => join(directory, name)), ...(options.files ?? [])];
-  let merged: Json = { manifest_version: 1, mirrors: {}, datasets: {}, assets: {} };
+  let merged: Json = { manifest_version: 1, mirrors: {}, datasets: {}, image_sets: {}, assets: {} };
   for (const path of paths) {
     const extra = await readManifestFile(path);
     merged = mergeManifest(merged, extra, path);
-    // Who adds a mirror of their own wants it tried first.
+    // User-added mirrors take precedence.
     if (isJson(extra['mirrors'])) merged['mirrors'] = { ...extra['mirrors'], ...(merged['mirrors'] as Json) };
   }
   const manifest = checkManifest(merged, options.files?.at(-1) ?? directory);
@@ -91,7 +91,7 @@ function mergeManifest(base: Json, extra: Json, path: string): Json {
     if (key === 'manifest_version') continue;
     if (!(key in base) || !isJson(value)) {
       const got = isJson(value) ? `"${key}"` : `"${key}" with something else`;
-      const expected = 'the objects "mirrors", "datasets" and "assets"';
+      const expected = 'the objects "mirrors", "datasets", "image_sets" and "assets"';
       throw new LxmertDataError('ERR_MANIFEST', {
         what: 'unexpected content',
         where: `${path}: $.${key}`,
@@ -149,41 +149,67 @@ function formatPath(issue: Issue): string {
 }
 
 function checkReferences(manifest: Manifest, where: string): void {
-  const fail = (path: string, what: string): never => {
+  const fail: Fail = (path, what) => {
     throw new LxmertDataError('ERR_MANIFEST', { what, where: `${where}: ${path}` });
   };
+  checkAssets(manifest, fail);
+  checkDatasets(manifest, fail);
+  for (const [name, { asset, first, only }] of Object.entries(manifest.image_sets)) {
+    checkNames([asset, first, only], `$.image_sets[${JSON.stringify(name)}]`, manifest, fail);
+  }
+}
+
+type Fail = (path: string, what: string) => never;
+
+function checkAssets(manifest: Manifest, fail: Fail): void {
   const targets = new Map<string, string>();
   for (const [name, asset] of Object.entries(manifest.assets)) {
     const path = `$.assets[${JSON.stringify(name)}]`;
     for (const [index, source] of asset.sources.entries()) {
-      const mirror = Object.hasOwn(manifest.mirrors, source.mirror)
-        ? manifest.mirrors[source.mirror]
-        : undefined;
-      if (mirror === undefined) {
-        fail(`${path}.sources[${index}].mirror`, `there is no mirror "${source.mirror}"`);
-      } else if (source.get !== 'parts-member') {
-        const wrong = checkSource(source.mirror, mirror, source);
-        if (wrong !== undefined) fail(`${path}.sources[${index}].${wrong.field}`, wrong.problem);
-      }
-      if (source.get === 'raw' && asset.kind !== 'json') {
-        fail(`${path}.sources[${index}].get`, 'only JSON assets can be made from "raw"');
-      }
+      checkSourceOf(asset, source, `${path}.sources[${index}]`, { manifest, fail });
     }
     const other = targets.get(asset.target);
     if (other !== undefined) fail(`${path}.target`, `"${other}" has the same target`);
     targets.set(asset.target, name);
   }
-  for (const [name, dataset] of Object.entries(manifest.datasets)) {
-    const path = `$.datasets[${JSON.stringify(name)}]`;
-    const names = [...dataset.common, ...Object.values(dataset.splits).flat()];
-    for (const asset of [...names, ...(dataset.totals ?? []).flatMap(total => total.assets)]) {
-      if (!Object.hasOwn(manifest.assets, asset)) fail(path, `there is no asset "${asset}"`);
-    }
-    for (const split of dataset.default_splits) {
-      if (!Object.hasOwn(dataset.splits, split))
-        fail(`${path}.default_splits`, `there is no split "${split}"`);
-    }
+}
+
+function checkSourceOf(
+  asset: Asset,
+  source: Source,
+  path: string,
+  { manifest, fail }: { readonly manifest: Manifest; readonly fail: Fail },
+): void {
+  const { mirror: name, get } = source;
+  const mirror = Object.hasOwn(manifest.mirrors, name) ? manifest.mirrors[name] : undefined;
+  if (mirror === undefined) return fail(`${path}.mirror`, `there is no mirror "${name}"`);
+  const wrong = get === 'parts-member' ? undefined : checkSource(name, mirror, source);
+  if (wrong !== undefined) fail(`${path}.${wrong.field}`, wrong.problem);
+  if (get === 'raw' && asset.kind !== 'json') {
+    fail(`${path}.get`, 'only JSON assets can be made from "raw"');
   }
+}
+
+function checkDatasets(manifest: Manifest, fail: Fail): void {
+  for (const [name, { common, splits, totals = [], default_splits: defaults }] of Object.entries(
+    manifest.datasets,
+  )) {
+    const path = `$.datasets[${JSON.stringify(name)}]`;
+    const named = [...common, ...Object.values(splits).flat(), ...totals.flatMap(total => total.assets)];
+    checkNames(named, path, manifest, fail);
+    const missing = defaults.find(split => !Object.hasOwn(splits, split));
+    if (missing !== undefined) fail(`${path}.default_splits`, `there is no split "${missing}"`);
+  }
+}
+
+function checkNames(
+  names: readonly (string | undefined)[],
+  path: string,
+  { assets }: Manifest,
+  fail: Fail,
+): void {
+  const missing = names.find(name => name !== undefined && !Object.hasOwn(assets, name));
+  if (missing !== undefined) fail(path, `there is no asset "${missing}"`);
 }
 
 /** The user names the address, so a plain http one is accepted: it was asked for. */

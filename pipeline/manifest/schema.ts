@@ -1,3 +1,4 @@
+import { RECORD_SCHEMA_NAMES, TABLE_SCHEMA_NAMES } from '../annotations/record-schemas.ts';
 import { count, type MirrorEntry, url } from '../mirrors/fields.ts';
 import { mirrorSchema } from '../mirrors/registry.ts';
 import { v } from '../schema.ts';
@@ -72,7 +73,7 @@ export const assetSchema = v.variant('kind', [
   v.strictObject({
     kind: v.literal('json'),
     ...assetFields,
-    schema: v.picklist(['vqa', 'vqa-test', 'gqa', 'gqa-test', 'nlvr2', 'pretrain']),
+    schema: v.picklist(RECORD_SCHEMA_NAMES),
     first_rows: v.optional(count),
     records: v.optional(count),
     size: v.optional(count),
@@ -81,7 +82,7 @@ export const assetSchema = v.variant('kind', [
   v.strictObject({
     kind: v.literal('table'),
     ...assetFields,
-    schema: v.picklist(['ans2label', 'label2ans', 'all-ans', 'lines']),
+    schema: v.picklist(TABLE_SCHEMA_NAMES),
     records: v.optional(count),
     size: v.optional(count),
     sha256: v.optional(sha256),
@@ -103,10 +104,31 @@ export const datasetSchema = v.strictObject({
   totals: v.optional(v.array(v.strictObject({ assets: v.array(v.string()), records: count }))),
 });
 
+/** Images that `extract` knows by name; `dataset/set`. */
+const imageSetName = v.pipe(
+  v.string(),
+  v.regex(/^[a-z0-9][a-z0-9-]*\/[a-z0-9][a-z0-9_-]*$/, 'must be DATASET/SET in lower case'),
+);
+
+export const imageSetSchema = v.pipe(
+  v.strictObject({
+    asset: v.optional(v.string()),
+    target: v.optional(safePath),
+    recursive: v.optional(v.boolean()),
+    first: v.optional(v.string()),
+    only: v.optional(v.string()),
+  }),
+  v.check(
+    ({ asset, target }) => (asset === undefined) !== (target === undefined),
+    'must have either "asset" or "target"',
+  ),
+);
+
 export const manifestSchema = v.strictObject({
   manifest_version: v.literal(1),
   mirrors: v.record(name, mirrorSchema),
   datasets: v.record(name, datasetSchema),
+  image_sets: v.record(imageSetName, imageSetSchema),
   assets: v.record(safePath, assetSchema),
 });
 

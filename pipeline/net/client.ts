@@ -1,15 +1,15 @@
 import { once } from 'node:events';
-import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import got from 'got';
-import type { Request as GotStream } from 'got';
+import type { BeforeRedirectHook, Request as GotStream } from 'got';
 import { CookieJar } from 'tough-cookie';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
+import { createAgents, FastBody } from './fast-body.ts';
+import type { HttpAgents } from './fast-body.ts';
 import { StreamBody } from './http-body.ts';
 import type { HttpBody } from './http-body.ts';
 import { MirrorFault } from './mirror-fault.ts';
 import { redactUrl } from './redact-url.ts';
-import { offerDirectBody, TappedAgent, TappedTlsAgent } from './tapped-agents.ts';
-import type { BodyOffer } from './tapped-agents.ts';
 
 export interface HttpRequest {
   readonly url: string;
@@ -46,12 +46,15 @@ export interface HttpClient {
   close: () => void;
 }
 
-export interface HttpClientOptions {
+/** Deadlines and ways that hold for all requests of a client. */
+export interface ClientPolicy {
   readonly connectMs?: number | undefined;
-  /** From the request to the headers of the answer. */
+  /** From the request to the headers of the response. */
   readonly responseMs?: number | undefined;
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY are taken from here. */
   readonly environment?: NodeJS.ProcessEnv | undefined;
+  /** Read large bodies past the HTTP parser (default); see fast-body.ts. */
+  readonly isFast?: boolean | undefined;
 }
 
 export const PAGE_LIMIT_BYTES = 4 << 20;
@@ -59,85 +62,97 @@ const LENGTH_MISMATCH = 'ERR_HTTP_CONTENT_LENGTH_MISMATCH';
 const PAGE_BUDGET_BYTES = 256 << 10;
 const SECRET_HEADERS = ['cookie', 'authorization', 'x-goog-api-key', 'x-goog-drive-resource-keys'];
 
-/** The one place that speaks HTTP: redirects, proxies, cookies, deadlines. No retries; those are the caller's. */
-export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
-  const proxyEnv = options.environment ?? process.env;
+/**
+ * The one place that speaks HTTP: redirects, proxies, cookies, deadlines. It does not retry; that is the caller's.
+ * Throws ERR_USAGE where a proxy variable of the environment is not an address.
+ */
+export function createHttpClient(policy: ClientPolicy = {}): HttpClient {
+  const proxyEnv = policy.environment ?? process.env;
   checkProxies(proxyEnv);
-  const agents = {
-    http: new TappedAgent({ keepAlive: true, proxyEnv }),
-    https: new TappedTlsAgent({ keepAlive: true, proxyEnv }),
-  };
+  const agents = createAgents({ keepAlive: true, proxyEnv }, policy.isFast ?? true);
   const request = async (asked: HttpRequest): Promise<HttpResponse> => {
     checkProtocol(asked.url, asked.allowHttp);
-    const stream = got.stream(asked.url, {
-      method: asked.method ?? 'GET',
-      // identity and decompress: byte offsets must count what lies on the server.
-      headers: { 'user-agent': 'lxmert-data', 'accept-encoding': 'identity', ...asked.headers },
-      ...(asked.form === undefined ? {} : { form: { ...asked.form } }),
-      ...(asked.cookies === undefined ? {} : { cookieJar: asked.cookies }),
-      ...(asked.signal === undefined ? {} : { signal: asked.signal }),
-      decompress: false,
-      throwHttpErrors: false,
-      followRedirect: asked.followRedirects ?? true,
-      methodRewriting: true,
-      retry: { limit: 0 },
-      timeout: { connect: options.connectMs ?? 30_000, response: options.responseMs ?? 60_000 },
-      agent: agents,
-      hooks: {
-        beforeRedirect: [
-          (next, previous) => {
-            const url = String(next.url);
-            checkProtocol(url, asked.allowHttp, redactUrl(previous.url));
-            const [from, to] = [new URL(previous.url), new URL(url)];
-            if (from.host === to.host && from.protocol === to.protocol) return;
-            for (const name of SECRET_HEADERS) next.headers[name] = undefined;
-          },
-        ],
-      },
-    });
-    const offer: BodyOffer = { destroy: error => stream.destroy(error), isOpen: true, body: undefined };
-    stream.on('request', (sent: ClientRequest) => {
-      sent.prependOnceListener('response', response => {
-        offerDirectBody(response, offer);
-        // An answer that is whole but unread would keep its connection until the client is closed.
-        stream.once('close', () => response.destroy());
-      });
-      // Unheard, such an answer ends the connection without a word, and the library waits for ever.
-      sent.once('upgrade', (response, socket) => {
-        socket.destroy();
-        stream.destroy(
-          new Error(`the server answers ${response.statusCode ?? ''} and wants another protocol`),
-        );
-      });
-    });
-    // Errors after the headers reach whoever reads the body; without a listener an unread one would end the process.
-    // The library counts the bytes that it saw itself: none of a direct body.
-    stream.on('error', error => offer.body?.fail(readCode(error) === LENGTH_MISMATCH ? undefined : error));
-    stream.on('close', () => offer.body?.fail());
-    try {
-      const [response] = (await once(stream, 'response')) as [GotStream['response']];
-      if (response === undefined) throw new Error('no response');
-      offer.isOpen = false;
-      const body = offer.body ?? new StreamBody(stream);
-      return { status: response.statusCode, headers: response.headers, url: response.url, body };
-    } catch (error) {
-      stream.destroy();
-      throw describeFailure(error, asked.url, asked.signal);
-    }
+    return await awaitResponse(startRequest(asked, policy, agents), asked);
   };
   const readPage = async (asked: HttpRequest, maxBytes = PAGE_LIMIT_BYTES): Promise<HttpPage> => {
     const response = await request(asked);
     const text = await readBody(response, maxBytes, asked.signal);
     return { status: response.status, headers: response.headers, url: response.url, text };
   };
-  return {
-    request,
-    readPage,
-    close() {
-      agents.http.destroy();
-      agents.https.destroy();
-    },
+  const close = (): void => {
+    agents.http.destroy();
+    agents.https.destroy();
   };
+  return { request, readPage, close };
+}
+
+function startRequest(asked: HttpRequest, policy: ClientPolicy, agents: HttpAgents): GotStream {
+  return got.stream(asked.url, {
+    method: asked.method ?? 'GET',
+    // identity and decompress: byte offsets must count what the server stores.
+    headers: { 'user-agent': 'lxmert-data', 'accept-encoding': 'identity', ...asked.headers },
+    ...(asked.form === undefined ? {} : { form: { ...asked.form } }),
+    ...(asked.cookies === undefined ? {} : { cookieJar: asked.cookies }),
+    ...(asked.signal === undefined ? {} : { signal: asked.signal }),
+    decompress: false,
+    throwHttpErrors: false,
+    followRedirect: asked.followRedirects ?? true,
+    methodRewriting: true,
+    retry: { limit: 0 },
+    timeout: { connect: policy.connectMs ?? 30_000, response: policy.responseMs ?? 60_000 },
+    agent: agents,
+    hooks: { beforeRedirect: [guardRedirect(asked.allowHttp)] },
+  });
+}
+
+/** Refuses redirects to other protocols, and sends no secrets to other hosts. */
+function guardRedirect(allowHttp: boolean | undefined): BeforeRedirectHook {
+  return (next, previous) => {
+    const url = String(next.url);
+    checkProtocol(url, allowHttp, redactUrl(previous.url));
+    const [from, to] = [new URL(previous.url), new URL(url)];
+    if (from.host === to.host && from.protocol === to.protocol) return;
+    for (const name of SECRET_HEADERS) next.headers[name] = undefined;
+  };
+}
+
+async function awaitResponse(stream: GotStream, { url, signal }: HttpRequest): Promise<HttpResponse> {
+  const fast = new FastBody(error => stream.destroy(error));
+  stream.on('request', (sent: ClientRequest) => {
+    sent.prependOnceListener('response', response => {
+      fast.consider(response);
+      closeUnread(stream, response);
+    });
+    refuseUpgrade(stream, sent);
+  });
+  // Errors after the headers reach the reader of the body; without a listener an unread one would end the process.
+  // The library counts only the bytes that it saw itself, which are none of a fast body.
+  stream.on('error', error => fast.end(readCode(error) === LENGTH_MISMATCH ? undefined : error));
+  stream.on('close', () => fast.end());
+  try {
+    const [response] = (await once(stream, 'response')) as [GotStream['response']];
+    if (response === undefined) throw new Error('no response');
+    const body = fast.take() ?? new StreamBody(stream);
+    return { status: response.statusCode, headers: response.headers, url: response.url, body };
+  } catch (error) {
+    stream.destroy();
+    throw describeFailure(error, url, signal);
+  }
+}
+
+/** A response that is whole but unread would otherwise keep its connection until the client is closed. */
+function closeUnread(stream: GotStream, response: IncomingMessage): void {
+  stream.once('close', () => response.destroy());
+}
+
+/** Without this listener got never settles when a server switches protocols. */
+function refuseUpgrade(stream: GotStream, sent: ClientRequest): void {
+  sent.once('upgrade', (response, socket) => {
+    socket.destroy();
+    stream.destroy(
+      new Error(`the server answers ${response.statusCode ?? ''} to switch to another protocol`),
+    );
+  });
 }
 
 const PROXY_VARIABLES = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'];

@@ -17,8 +17,8 @@ interface DirectBodyOptions {
 }
 
 /**
- * A body of known length that a socket reads straight into memory of ours, past the HTTP parser and its streams, which
- * copy every byte and cost more than all the rest of a download. Reading goes on while a piece is being written.
+ * A body of known length that a socket reads straight into memory of ours, past the HTTP parser and its streams. Reading
+ * goes on while a piece is being written.
  */
 export class DirectBody implements HttpBody {
   readonly #options: DirectBodyOptions;
@@ -43,7 +43,7 @@ export class DirectBody implements HttpBody {
     this.receivedBytes = first.length;
   }
 
-  /** Where the socket reads next. Never memory that holds bytes still wanted, however often it is asked for. */
+  /** Where the socket reads next: never memory with bytes that the consumer has yet to see, however often it is called. */
   nextMemory(): Buffer {
     const last = this.#blocks.at(-1)!;
     if (last.memory.length - last.filled >= this.#readBytes / 2) return last.memory.subarray(last.filled);
@@ -52,9 +52,9 @@ export class DirectBody implements HttpBody {
     return memory;
   }
 
-  /** The socket has read so many bytes to where `nextMemory` said. Returns whether it is to read on. */
+  /** The socket has read so many bytes into `nextMemory`. Returns whether it is to read on. */
   accept(length: number): boolean {
-    // What a server sends after the announced end is nobody's.
+    // Discards bytes beyond Content-Length.
     const wanted = Math.min(length, this.#options.length - this.receivedBytes);
     this.#blocks.at(-1)!.filled += wanted;
     this.#waitingBytes += wanted;

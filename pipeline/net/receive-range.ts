@@ -21,8 +21,15 @@ export interface OpenedRange {
   readonly accepted: AcceptedRange;
   readonly body: HttpBody;
   readonly url: string;
-  /** The end of the body is told by the protocol even where no length is. */
+  /** The protocol marks the end of the body even without a length. */
   readonly isChunked: boolean;
+}
+
+export interface ReceiveOptions {
+  /** Most bytes that were received and not yet taken. */
+  readonly budgetBytes: number;
+  readonly watchdog: WatchdogOptions;
+  readonly signal: AbortSignal;
 }
 
 /** Asks for a range and accepts the answer only where it is exactly that. Throws MirrorFault. */
@@ -77,15 +84,12 @@ async function explainFault(
 }
 
 /**
- * Hands the body on piece by piece, and gives the connection up when too little arrives. Bytes that were received and not
- * yet taken are at most `budgetBytes`. Time that `take` needs is not held against the server. A piece is the taker's only
- * until it is done.
+ * Hands the body on piece by piece, and gives the connection up when too little arrives. Time that `take` needs is not
+ * held against the server. A piece is valid only until `take` has settled.
  */
 export async function receiveBody(
   opened: OpenedRange,
-  budgetBytes: number,
-  watchdog: WatchdogOptions,
-  signal: AbortSignal,
+  { budgetBytes, watchdog, signal }: ReceiveOptions,
   take: (chunks: readonly Buffer[], length: number) => Promise<void>,
 ): Promise<void> {
   const { body, url } = opened;

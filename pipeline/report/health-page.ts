@@ -39,29 +39,32 @@ export interface HealthReport {
   readonly tiles: readonly Tile[];
   readonly notices?: readonly string[];
   readonly sections: readonly HealthSection[];
+  /** Names of datasets, which are parts of commands in the texts. */
+  readonly names?: readonly string[];
 }
 
 /** A page that says what is there, what is not, and how to mend it. */
 export async function* renderHealth(report: HealthReport): AsyncGenerator<Html> {
   const assets = await loadAssets();
+  const show = commandPrinter(report.names ?? []);
   yield startPage(assets, { title: report.title, about: html`${report.about}` });
   yield html`<section class="health" aria-label="Summary">${tileRow(report.tiles)}${(report.notices ?? []).map(notice)}</section>
 `;
-  for (const [place, section] of report.sections.entries()) yield renderSection(section, place);
+  for (const [place, section] of report.sections.entries()) yield renderSection(section, place, show);
   yield endPage(assets, { kind: 'health', objectNames: null, attributeNames: null, normScale: [0, 1] });
 }
 
-function renderSection(section: HealthSection, place: number): Html {
+function renderSection(section: HealthSection, place: number, show: ShowCommands): Html {
   const { title, state, tone, facts, rows, problems } = section;
   const known = facts?.map(([name, value]) => [name, showAll(value)] as const);
   return html`<section class="health" aria-labelledby="section-${place}">
 <div class="section-head"><h2 id="section-${place}">${showAll(title)}</h2><p>${badge(state, tone)}</p></div>
-${problems.length > 0 && renderProblems(problems)}${known !== undefined && html`<div class="panel">${factList(known)}</div>`}${rows !== undefined && rows.length > 0 && renderTable(section, rows)}
+${problems.length > 0 && renderProblems(problems, show)}${known !== undefined && html`<div class="panel">${factList(known)}</div>`}${rows !== undefined && rows.length > 0 && renderTable(section, rows, show)}
 </section>
 `;
 }
 
-function renderProblems(problems: readonly HealthProblem[]): Html {
+function renderProblems(problems: readonly HealthProblem[], showCommands: ShowCommands): Html {
   const items = problems.map(
     ({ where, what, mend }) =>
       html`<li><strong>${showAll(where)}</strong>: ${showAll(what)}<p class="mend">What to do: ${showCommands(mend)}</p></li>`,
@@ -72,6 +75,7 @@ function renderProblems(problems: readonly HealthProblem[]): Html {
 function renderTable(
   { title, rowName = 'File', columns = [] }: HealthSection,
   rows: readonly HealthRow[],
+  showCommands: ShowCommands,
 ): Html {
   const heads = [rowName, 'State', ...columns].map(column => html`<th scope="col">${column}</th>`);
   const lines = rows.map(({ what, state, tone, cells }) => {
@@ -88,12 +92,15 @@ function badge(state: string, tone: Tone): Html {
   return html`<span class="state ${tone}">${state}</span>`;
 }
 
-/** A command of this tool with its data sets, files and options, in the middle of a sentence. */
-const COMMAND =
-  /(lxmert-data [a-z-]+(?: (?:--[a-z-]+(?: [a-z0-9_-]+)?|vqa|gqa|nlvr2|pretrain|weights|detector|[^\s;,]*[/.][^\s;,]*[^\s;,.]))*)/;
+type ShowCommands = (text: string) => Html;
 
-/** Commands stand out, so that they can be copied. */
-function showCommands(text: string): Html {
-  const parts = text.split(COMMAND);
-  return html`${parts.map((part, index) => (index % 2 === 1 ? html`<code>${showAll(part)}</code>` : showAll(part)))}`;
+/** Sets commands of this tool apart from the sentences they are in, so that they can be copied. */
+function commandPrinter(names: readonly string[]): ShowCommands {
+  const option = '--[a-z-]+(?: [a-z0-9_-]+)?';
+  const file = '[^\\s;,]*[/.][^\\s;,]*[^\\s;,.]';
+  const command = new RegExp(`(lxmert-data [a-z-]+(?: (?:${[option, ...names, file].join('|')}))*)`);
+  return text => {
+    const parts = text.split(command);
+    return html`${parts.map((part, index) => (index % 2 === 1 ? html`<code>${showAll(part)}</code>` : showAll(part)))}`;
+  };
 }

@@ -1,6 +1,6 @@
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { expectedRows } from '../manifest/expected-rows.ts';
+import type { ExpectedRows } from '../manifest/expected-rows.ts';
 import type { Problem, ProblemCode } from '../problem.ts';
 import type { DecodedBlock, RowDecoder } from './decoder/row-decoder.ts';
 import { EDGE, edgeOf } from './row-record.ts';
@@ -42,18 +42,24 @@ export class RowScanner {
   readonly #log: ProblemLog;
   readonly #context: StageContext;
   readonly #stage: string;
-  readonly #countRows: boolean;
+  readonly #expectedRows: ExpectedRows | undefined;
   /** Source and line of each img_id, packed into one number. */
   readonly #seen = new Map<string, number>();
   readonly #labels: string[] = [];
   #shape: RowShape | undefined;
 
-  constructor(decoder: RowDecoder, log: ProblemLog, context: StageContext, stage: string, countRows = true) {
+  /** `expectedRows` is undefined where the caller decides how many rows there are. */
+  constructor(
+    decoder: RowDecoder,
+    log: ProblemLog,
+    context: StageContext,
+    { stage, expectedRows }: { readonly stage: string; readonly expectedRows?: ExpectedRows | undefined },
+  ) {
     this.#decoder = decoder;
     this.#log = log;
     this.#context = context;
     this.#stage = stage;
-    this.#countRows = countRows;
+    this.#expectedRows = expectedRows;
   }
 
   async scan(source: ByteSource, handle: BlockHandler): Promise<SourceSummary> {
@@ -161,7 +167,7 @@ export class RowScanner {
   ): void {
     if (lines === 0)
       this.#addFileProblem(source.label, 'rows', 'at least one row', `${source.size} bytes without a row`);
-    const expected = this.#countRows ? expectedRows(source.name) : undefined;
+    const expected = this.#expectedRows?.(source.name);
     if (expected === undefined || lines === 0 || rows + rejected === expected) return;
     const hint = rows + rejected < expected ? 'the file is not complete; download it again' : undefined;
     this.#addFileProblem(

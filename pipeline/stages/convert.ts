@@ -4,6 +4,7 @@ import { checkNotInput, checkOutput } from '../files/checks.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
 import { openRowSource } from '../inputs/open-source.ts';
 import type { PinnedIds } from '../inputs/pinned-ids.ts';
+import { type ExpectedRows, loadExpectedRows } from '../manifest/expected-rows.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
 import { buildStore, type BuildResult } from '../store/build-store.ts';
 import type { Detector } from '../store/metadata.ts';
@@ -25,6 +26,8 @@ export interface ConvertOptions {
   readonly member?: string | undefined;
   readonly threads?: number | undefined;
   readonly detector?: Detector | undefined;
+  /** Rows that files must have, by name. Default: those of the manifest that comes with this package. */
+  readonly expectedRows?: ExpectedRows | undefined;
 }
 
 export type ConvertResult = BuildResult;
@@ -48,7 +51,8 @@ export async function convert(options: ConvertOptions, context: StageContext): P
     // All inputs are opened before work starts, so that a wrong name shows at once and not after an hour.
     for (const file of files) sources.push(await openRowSource(file, member));
     const { dtype = 'f32', pinned, threads, detector } = options;
-    const plan = { out, dtype, pinned, skipBad, force, threads, detector, checkRowCount: true };
+    const expectedRows = options.expectedRows ?? (await loadExpectedRows());
+    const plan = { out, dtype, pinned, skipBad, force, threads, detector, expectedRows };
     return await buildStore(sources, plan, context);
   } finally {
     await Promise.all(sources.map(async source => await source.close()));

@@ -2,21 +2,22 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
+import { DOWNLOADS } from '../fetch/asset-files.ts';
 import { readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
-import { decideOverlap, readFreeBytes } from '../fetch/disk-space.ts';
+import { decideOverlap, findFreeBytes } from '../fetch/disk-space.ts';
 import { Downloader } from '../fetch/download-source.ts';
 import type { DownloaderOptions } from '../fetch/download-source.ts';
 import { describeFailed } from '../fetch/fetch-failure.ts';
 import type { FailedAsset } from '../fetch/fetch-failure.ts';
 import { listDownloads, removeEmptyFolders, removeLeftovers } from '../fetch/leftovers.ts';
 import { obtainAsset } from '../fetch/obtain-asset.ts';
-import type { ObtainOptions, Outcome, Slot } from '../fetch/obtain-asset.ts';
-import type { StoreSteps } from '../fetch/place-asset.ts';
+import type { ObtainOptions, Outcome } from '../fetch/obtain-asset.ts';
 import { planFetch } from '../fetch/plan-fetch.ts';
 import type { FetchPlan, PlannedAsset } from '../fetch/plan-fetch.ts';
 import { recogniseFolder } from '../fetch/recognise-folder.ts';
-import { runInLanes } from '../fetch/run-in-lanes.ts';
+import { runOverlapping } from '../fetch/run-overlapping.ts';
+import { type Limit, makeLimit } from '../workers/limit.ts';
 import { selectAssets } from '../manifest/select.ts';
 import type { Selection } from '../manifest/select.ts';
 import { claimDataRoot } from '../fetch/single-run.ts';
@@ -35,7 +36,8 @@ export interface FetchOptions extends Selection {
   readonly from?: string | undefined;
   readonly environment?: NodeJS.ProcessEnv | undefined;
   readonly transfer?: DownloaderOptions['transfer'];
-  readonly steps: StoreSteps;
+  /** Runs conversions, one at a time by default; others may share the limit. */
+  readonly placing?: Limit | undefined;
 }
 
 export interface FetchResult {
@@ -47,13 +49,14 @@ export interface FetchResult {
 }
 
 export interface FetchPreview extends FetchPlan {
-  readonly diskFreeBytes: number;
+  /** null where the file system does not say. */
+  readonly diskFreeBytes: number | null;
 }
 
 /** What `fetch` would do, without doing it. */
 export async function previewFetch(options: FetchOptions): Promise<FetchPreview> {
   const plan = await makePlan(options, selectNames(options), await readLock(options.dataRoot));
-  return { ...plan, diskFreeBytes: await readFreeBytes(options.dataRoot) };
+  return { ...plan, diskFreeBytes: await findFreeBytes(options.dataRoot) };
 }
 
 /**
@@ -73,7 +76,7 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
       own !== undefined && options.datasets.length === 0 ? [...own.found.keys()] : selectNames(options);
     if (options.frozen === true) checkFrozen(names, lock);
     const plan = await makePlan(options, names, lock);
-    const overlaps = own === undefined && decideOverlap(plan, await readFreeBytes(dataRoot), dataRoot);
+    const overlaps = own === undefined && decideOverlap(plan, await findFreeBytes(dataRoot), dataRoot);
     const outcomes = await obtainAll(plan, overlaps ? 2 : 1, { ...options, lock, own }, context);
     const failed = outcomes.filter(outcome => typeof outcome === 'object');
     const namesOf = (wanted: Outcome): string[] =>
@@ -82,7 +85,7 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
     await removeLeftovers(manifest, dataRoot, [...fetched, ...present]);
     return { ok: failed.length === 0, fetched, present, failed };
   } finally {
-    await removeEmptyFolders(join(dataRoot, '.downloads'));
+    await removeEmptyFolders(join(dataRoot, DOWNLOADS));
     await release();
   }
 }
@@ -91,7 +94,7 @@ type RunOptions = FetchOptions & Pick<ObtainOptions, 'lock' | 'own'>;
 
 async function obtainAll(
   plan: FetchPlan,
-  lanes: number,
+  concurrency: number,
   options: RunOptions,
   context: StageContext,
 ): Promise<Outcome[]> {
@@ -107,19 +110,19 @@ async function obtainAll(
     context: inner,
     transfer,
   });
-  const slots = { downloading: makeSlot(), placing: makeSlot() };
+  const limits = { downloading: makeLimit(1), placing: options.placing ?? makeLimit(1) };
   const conflicts = (a: PlannedAsset, b: PlannedAsset): boolean => {
     const downloads = listDownloads(manifest.assets[a.name]!);
     return listDownloads(manifest.assets[b.name]!).some(path => downloads.includes(path));
   };
   try {
-    return await runInLanes(
+    return await runOverlapping(
       plan.assets,
-      { lanes, conflicts, onFailure: error => abort.abort(error) },
+      { concurrency, conflicts, onFailure: error => abort.abort(error) },
       async (planned, later) => {
         const outcome = await obtainAsset(planned, later, {
           ...options,
-          ...slots,
+          ...limits,
           downloader,
           context: inner,
         });
@@ -131,16 +134,6 @@ async function obtainAll(
   } finally {
     downloader.close();
   }
-}
-
-/** One task at a time, in the order in which they were handed in. */
-function makeSlot(): Slot {
-  let last: Promise<unknown> = Promise.resolve();
-  return task => {
-    const mine = last.then(task);
-    last = mine.catch(() => undefined);
-    return mine;
-  };
 }
 
 async function makePlan(

@@ -1,17 +1,14 @@
-import { dirname, join, resolve } from 'node:path';
-import { statfs } from 'node:fs/promises';
-import { downloadPath, targetPath } from '../fetch/asset-files.ts';
-import { sizeOf } from '../fetch/check-content.ts';
+import { targetPath } from '../fetch/asset-files.ts';
 import { readLock } from '../fetch/data-lock.ts';
-import { selectAssets } from '../manifest/select.ts';
-import { readTargetStates } from '../fetch/target-states.ts';
+import { findFreeBytes } from '../fetch/disk-space.ts';
+import { type AssetState, describeState, readTargetStates } from '../fetch/target-states.ts';
 import type { Manifest } from '../manifest/load.ts';
-import { partialDownloadPath } from '../net/download-file.ts';
+import { selectAssets } from '../manifest/select.ts';
 
 export interface AssetStatus {
   readonly name: string;
   readonly file: string;
-  readonly state: 'present' | 'unlocked' | 'differs' | 'partial' | 'missing';
+  readonly state: AssetState;
   /** On disk, begun downloads included. */
   readonly bytes: number;
 }
@@ -23,52 +20,27 @@ export interface DatasetStatus {
 
 export interface DataStatus {
   readonly datasets: readonly DatasetStatus[];
-  /** Each file once, though data sets share some. */
+  /** Each file once, though datasets share some. */
   readonly usedBytes: number;
-  readonly freeBytes: number;
+  /** null where the file system does not say. */
+  readonly freeBytes: number | null;
 }
 
-/** What is there, begun and missing: sizes and headers only, so that it takes no time. */
+/** Which files of each dataset are downloaded, partial or missing, by sizes and headers only, so that it is quick. */
 export async function readStatus(manifest: Manifest, dataRoot: string): Promise<DataStatus> {
   const lock = await readLock(dataRoot);
   const names = selectAssets(manifest, { datasets: Object.keys(manifest.datasets), splits: ['all'] });
   const states = await readTargetStates({ manifest, dataRoot }, names);
-  const known = new Map<string, AssetStatus>();
-  for (const name of names) {
-    const asset = manifest.assets[name]!;
-    const { sizeBytes, contentSha256 } = states[name]!;
-    const entry = lock[name];
-    let bytes = sizeBytes ?? 0;
-    let begun = 0;
-    for (const source of asset.sources) {
-      const path = join(dataRoot, downloadPath(asset, source));
-      begun += (await sizeOf(partialDownloadPath(path))) ?? (await sizeOf(path)) ?? 0;
-    }
-    bytes += begun;
-    const isLocked = entry !== undefined && (contentSha256 ?? entry.sha256) === entry.sha256;
-    const agrees = isLocked && (contentSha256 !== undefined || sizeBytes === entry.size);
-    const there = entry === undefined ? 'unlocked' : agrees ? 'present' : 'differs';
-    const state = sizeBytes !== undefined ? there : begun > 0 ? 'partial' : 'missing';
-    known.set(name, { name, file: targetPath(asset), state, bytes });
-  }
+  const describe = (name: string): AssetStatus => {
+    const state = states[name]!;
+    const bytes = (state.sizeBytes ?? 0) + state.partialBytes;
+    const file = targetPath(manifest.assets[name]!);
+    return { name, file, state: describeState(state, lock[name]), bytes };
+  };
   const datasets = Object.keys(manifest.datasets).map(dataset => ({
     dataset,
-    assets: selectAssets(manifest, { datasets: [dataset], splits: ['all'] }).map(name => known.get(name)!),
+    assets: selectAssets(manifest, { datasets: [dataset], splits: ['all'] }).map(describe),
   }));
-  const disk = await statOfDisk(dataRoot);
-  return {
-    datasets,
-    usedBytes: [...known.values()].reduce((sum, { bytes }) => sum + bytes, 0),
-    freeBytes: disk === undefined ? 0 : disk.bavail * disk.bsize,
-  };
-}
-
-/** The disk that a folder lies on, or would lie on. */
-async function statOfDisk(
-  folder: string,
-): Promise<{ readonly bavail: number; readonly bsize: number } | undefined> {
-  for (let path = resolve(folder); ; path = dirname(path)) {
-    const disk = await statfs(path).catch(() => undefined);
-    if (disk !== undefined || dirname(path) === path) return disk;
-  }
+  const usedBytes = names.reduce((sum, name) => sum + describe(name).bytes, 0);
+  return { datasets, usedBytes, freeBytes: await findFreeBytes(dataRoot) };
 }

@@ -1,5 +1,6 @@
 import type { StageContext } from '../events.ts';
 import { openRowSource } from '../inputs/open-source.ts';
+import { type ExpectedRows, loadExpectedRows } from '../manifest/expected-rows.ts';
 import { RowDecoder } from '../rows/decoder/row-decoder.ts';
 import { ProblemLog, type ProblemSummary } from '../rows/problem-log.ts';
 import { RowScanner, type SourceSummary, withoutShape } from '../rows/scan-rows.ts';
@@ -11,6 +12,8 @@ export interface ValidateOptions {
   readonly member?: string | undefined;
   /** Decoding threads; a default for this machine where not given. */
   readonly threads?: number | undefined;
+  /** Rows that files must have, by name. Default: those of the manifest that comes with this package. */
+  readonly expectedRows?: ExpectedRows | undefined;
 }
 
 export interface ValidateResult extends ProblemSummary {
@@ -25,13 +28,14 @@ export interface ValidateResult extends ProblemSummary {
  */
 export async function validate(options: ValidateOptions, context: StageContext): Promise<ValidateResult> {
   const { files, member, threads } = options;
+  const expectedRows = options.expectedRows ?? (await loadExpectedRows());
   const log = new ProblemLog(context.emit);
   const decoder = new RowDecoder({ dtype: 'f32', threads });
   const sources: Omit<SourceSummary, 'shape'>[] = [];
   try {
     for (const file of files) {
       // Ids must be unique within a file only: the same image may be in a train file and in a subset of it.
-      const scanner = new RowScanner(decoder, log, context, 'validate');
+      const scanner = new RowScanner(decoder, log, context, { stage: 'validate', expectedRows });
       const source = await openRowSource(file, member);
       try {
         sources.push(withoutShape(await scanner.scan(source, block => block.release())));

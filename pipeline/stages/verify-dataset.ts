@@ -7,12 +7,13 @@ import { checkContent, digestFile, sizeOf } from '../fetch/check-content.ts';
 import { describeLockMismatch, readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
 import { selectAssets } from '../manifest/select.ts';
-import { readStoreIds } from '../fetch/store-ids.ts';
 import { readStoreSource } from '../fetch/target-states.ts';
 import { readAnswers, verifyRecords } from '../annotations/verify-records.ts';
 import type { RecordFindings } from '../annotations/verify-records.ts';
 import type { Asset, Dataset, Manifest } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
+import { checkStore } from '../store/check-store.ts';
+import { StoreFile } from '../store/reader.ts';
 
 export interface VerifyDatasetOptions {
   readonly manifest: Manifest;
@@ -21,7 +22,6 @@ export interface VerifyDatasetOptions {
   readonly splits?: readonly string[] | undefined;
   /** Files, sizes and headers only. */
   readonly quick?: boolean | undefined;
-  readonly verifyStore: (path: string, context: StageContext) => Promise<{ readonly ok: boolean }>;
 }
 
 export interface DatasetProblem {
@@ -150,7 +150,7 @@ class Verification {
       return problem(`made from other rows (sha256 ${store.sha256}) than the locked ones (${entry.sha256})`);
     }
     if (this.#options.quick === true) return [];
-    const { ok } = await this.#options.verifyStore(path, this.#context);
+    const { ok } = await checkStore(path, this.#context);
     return ok
       ? []
       : problem('the store is damaged', `lxmert-data verify ${path} names the images; make it again`);
@@ -184,7 +184,7 @@ class Verification {
 
   #idsOf(features: string): Promise<readonly string[] | undefined> {
     const path = join(this.#options.dataRoot, targetPath(this.#options.manifest.assets[features]!));
-    const ids = this.#ids.get(features) ?? readStoreIds(path).catch(() => undefined);
+    const ids = this.#ids.get(features) ?? readIds(path).catch(() => undefined);
     this.#ids.set(features, ids);
     return ids;
   }
@@ -207,6 +207,11 @@ class Verification {
       selectAssets(manifest, { datasets: [dataset], splits: ['all'] }).includes(name);
     return Object.keys(manifest.datasets).find(has) ?? 'DATASET';
   }
+}
+
+async function readIds(path: string): Promise<readonly string[]> {
+  const store = await StoreFile.open(path);
+  return await store.readImageIds().finally(() => store.close());
 }
 
 function describeFindings(

@@ -1,6 +1,7 @@
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { checkStore, type StoreCheck } from '../store/check-store.ts';
+import { type ExpectedRows, loadExpectedRows } from '../manifest/expected-rows.ts';
 import { compareWithSource, type SourceComparison } from '../store/compare-rows.ts';
 
 export interface VerifyStoresOptions {
@@ -12,6 +13,8 @@ export interface VerifyStoresOptions {
   readonly member?: string | undefined;
   /** Reading threads; all cores where not given. */
   readonly threads?: number | undefined;
+  /** Rows that source files must have, by name. Default: those of the manifest that comes with this package. */
+  readonly expectedRows?: ExpectedRows | undefined;
 }
 
 /** A store that was read, with what is wrong with it. */
@@ -51,7 +54,11 @@ async function verifyOne(
     const check = await checkStore(path, context, options.threads);
     const { against: files } = options;
     if (files === undefined) return { ...check, error: null, against: null };
-    const against = await compareWithSource(path, { files, member: options.member }, context);
+    const against = await compareWithSource(
+      path,
+      { files, member: options.member, expectedRows: options.expectedRows ?? (await loadExpectedRows()) },
+      context,
+    );
     return { ...check, ok: check.ok && against.ok, error: null, against };
   } catch (error) {
     context.signal.throwIfAborted();

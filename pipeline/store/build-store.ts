@@ -4,6 +4,7 @@ import { checkFreeSpace, checkOutput } from '../files/checks.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
 import type { PinnedIds } from '../inputs/pinned-ids.ts';
 import { fileProblem } from '../problem.ts';
+import type { ExpectedRows } from '../manifest/expected-rows.ts';
 import { RowDecoder } from '../rows/decoder/row-decoder.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
 import { ProblemLog, type ProblemSummary } from '../rows/problem-log.ts';
@@ -31,8 +32,8 @@ export interface BuildPlan {
   /** Decoding threads; a default for this machine where not given. */
   readonly threads?: number | undefined;
   readonly detector?: Detector | undefined;
-  /** False where the number of rows is decided by the caller and not by the manifest. */
-  readonly checkRowCount: boolean;
+  /** Rows that each source must have; undefined where the caller decides how many there are. */
+  readonly expectedRows?: ExpectedRows | undefined;
 }
 
 export interface BuildResult extends ProblemSummary {
@@ -92,7 +93,10 @@ class StoreBuilder {
     });
     this.#placement = new RowPlacement(plan.pinned?.ids ?? []);
     this.#filler = new StoreFiller(writer, this.#placement);
-    this.#scanner = new RowScanner(this.#decoder, this.#log, context, 'convert', plan.checkRowCount);
+    this.#scanner = new RowScanner(this.#decoder, this.#log, context, {
+      stage: 'convert',
+      expectedRows: plan.expectedRows,
+    });
   }
 
   static async start(

@@ -1,5 +1,6 @@
 import type { StageContext } from '../events.ts';
 import type { DecodedBlock, StreamedLine } from '../rows/decoder/row-decoder.ts';
+import type { ExpectedRows } from '../manifest/expected-rows.ts';
 import { RowDecoder } from '../rows/decoder/row-decoder.ts';
 import { imageIdBytes, recordColumn, type RowRecord } from '../rows/row-record.ts';
 import { StoreFile } from './reader.ts';
@@ -20,6 +21,8 @@ export interface SourceFiles {
   readonly files: readonly string[];
   /** The TSV to read inside zips that hold several. */
   readonly member?: string | undefined;
+  /** Rows that files must have, by name. */
+  readonly expectedRows?: ExpectedRows | undefined;
 }
 
 export interface SourceComparison extends ProblemSummary {
@@ -34,7 +37,7 @@ export interface SourceComparison extends ProblemSummary {
 /** Compares a store with the rows it should have come from, byte by byte; rows of an f16 or bf16 store are rounded first. */
 export async function compareWithSource(
   path: string,
-  { files, member }: SourceFiles,
+  { files, member, expectedRows }: SourceFiles,
   context: StageContext,
 ): Promise<SourceComparison> {
   const store = await StoreFile.open(path);
@@ -42,7 +45,7 @@ export async function compareWithSource(
   const log = new ProblemLog(context.emit);
   try {
     const comparison = new Comparison(store, await store.readImageIds());
-    const scanner = new RowScanner(decoder, log, context, 'compare');
+    const scanner = new RowScanner(decoder, log, context, { stage: 'compare', expectedRows });
     for (const file of files) {
       const source = await openRowSource(file, member);
       try {

@@ -5,6 +5,7 @@ import type { ExecutionContext } from 'ava';
 import { createHttpClient } from '../../pipeline/net/client.ts';
 import type { DownloadOptions } from '../../pipeline/net/download-file.ts';
 import type { FileShape } from '../../pipeline/net/file-shape.ts';
+import type { WatchdogOptions } from '../../pipeline/net/receive-range.ts';
 import type { RemoteFile } from '../../pipeline/net/remote-file.ts';
 import type { RetryPolicy } from '../../pipeline/net/retry-delay.ts';
 
@@ -15,6 +16,9 @@ export const FAST_RETRY: RetryPolicy = {
   maxDelayMs: 20,
   maxRetryAfterMs: 1500,
 };
+
+/** For connections that are to stall; others would stall too on a busy machine. */
+export const FAST_WATCHDOG: WatchdogOptions = { idleMs: 200, minBytes: 100 };
 
 /** Bytes that look like a zip at first and repeat nowhere, the same for a seed on every run. */
 export function makeZipLike(size: number, seed = 1): Buffer {
@@ -41,7 +45,7 @@ export function makePlainRemote(
   url: string,
   options: Partial<RemoteFile> & { shape?: FileShape } = {},
 ): RemoteFile {
-  const client = createHttpClient({ environment: {}, responseMs: 2000 });
+  const client = createHttpClient({ environment: {} });
   t.teardown(() => client.close());
   return {
     identity: `test ${new URL(url).pathname}`,
@@ -57,7 +61,6 @@ export function fastOptions(path: string, options: Partial<DownloadOptions> = {}
   return {
     path,
     retry: FAST_RETRY,
-    watchdog: { idleMs: 200, minBytes: 100 },
     signal: new AbortController().signal,
     ...options,
   };

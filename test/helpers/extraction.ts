@@ -1,3 +1,5 @@
+import { findImageSet, type ImageSet } from '../../pipeline/manifest/image-sets.ts';
+import { loadManifest } from '../../pipeline/manifest/load.ts';
 import type { StageContext } from '../../pipeline/events.ts';
 import {
   type ExtractionRequest,
@@ -19,4 +21,11 @@ export async function runExtraction(run: ExtractRun, context: StageContext): Pro
   const plan = await planExtraction(run, context);
   const extractors = typeof start === 'function' ? await start(plan) : { start };
   return await extract({ plan, extractors, stallSeconds, skipBad, keepRows }, context);
+}
+
+const manifest = await loadManifest();
+
+/** An image set of the manifest that comes with the tool. */
+export function findSplit(name: string): ImageSet {
+  return findImageSet(manifest, name);
 }

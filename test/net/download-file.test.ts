@@ -4,15 +4,21 @@ import { once } from 'node:events';
 import { unlinkSync } from 'node:fs';
 import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { downloadFile } from '../../pipeline/net/download-file.ts';
 import { MirrorFault } from '../../pipeline/net/mirror-fault.ts';
 import type { FaultKind } from '../../pipeline/net/mirror-fault.ts';
+import type { WatchdogOptions } from '../../pipeline/net/receive-range.ts';
 import type { RemoteFile } from '../../pipeline/net/remote-file.ts';
-import { fastOptions, makePlainRemote, makeTemporaryFolder, makeZipLike } from '../helpers/downloads.ts';
+import {
+  FAST_WATCHDOG,
+  fastOptions,
+  makePlainRemote,
+  makeTemporaryFolder,
+  makeZipLike,
+} from '../helpers/downloads.ts';
 import { startFileServer, startServer } from '../helpers/file-server.ts';
 import type { ServedFile, ServerFault } from '../helpers/file-server.ts';
 
@@ -26,9 +32,15 @@ interface Case {
   readonly file?: Partial<ServedFile>;
   readonly remote?: Partial<RemoteFile>;
   readonly connections?: number;
+  readonly watchdog?: WatchdogOptions;
 }
 
-async function setUp(t: ExecutionContext, { faults = [], file = {}, remote = {}, connections = 1 }: Case) {
+const WATCHED = { watchdog: FAST_WATCHDOG };
+
+async function setUp(
+  t: ExecutionContext,
+  { faults = [], file = {}, remote = {}, connections = 1, watchdog }: Case,
+) {
   const folder = await makeTemporaryFolder(t);
   const server = await startFileServer(
     () => ({ bytes: BYTES, ...file }),
@@ -37,7 +49,7 @@ async function setUp(t: ExecutionContext, { faults = [], file = {}, remote = {},
   t.teardown(() => server.close());
   const path = join(folder, 'a.zip');
   const notes: string[] = [];
-  const options = fastOptions(path, { connections, onNote: note => notes.push(note) });
+  const options = fastOptions(path, { connections, watchdog, onNote: note => notes.push(note) });
   return { folder, server, path, notes, options, remote: makePlainRemote(t, `${server.url}a.zip`, remote) };
 }
 
@@ -85,9 +97,9 @@ test('cuts on four connections', testRight, {
   faults: Array.from({ length: 12 }, (_, i) => cut(i * 300_000)),
   connections: 4,
 });
-test('a stalled connection', testRight, { faults: [{ kind: 'stall', bytes: 500_000 }] }, 2);
-test('a stall before the first byte', testRight, { faults: [{ kind: 'stall', bytes: 0 }] }, 2);
-test('a slow drip is a stall', testRight, { faults: [{ kind: 'drip' }] });
+test('a stalled connection', testRight, { faults: [{ kind: 'stall', bytes: 500_000 }], ...WATCHED });
+test('a stall before the first byte', testRight, { faults: [{ kind: 'stall', bytes: 0 }], ...WATCHED });
+test('a slow drip is a stall', testRight, { faults: [{ kind: 'drip' }], ...WATCHED });
 test(
   'busy, with Retry-After in seconds',
   testRight,
@@ -329,14 +341,24 @@ async function downloadUnknown(t: ExecutionContext, knowsRanges: boolean) {
   return { ranges, notes };
 }
 
+/** The second request goes on after what the first one brought: on a busy machine that may be less than was sent. */
+function checkResumed(t: ExecutionContext, ranges: readonly (string | undefined)[]): void {
+  t.is(ranges[0], 'bytes=0-');
+  const start = Number(/^bytes=(\d+)-$/.exec(ranges[1] ?? '')?.[1]);
+  t.true(start > 0 && start <= 2_000_000, ranges[1]);
+}
+
 test('a file of unknown length goes on where the server can send its rest', async t => {
   const { ranges } = await downloadUnknown(t, true);
-  t.deepEqual(ranges, ['bytes=0-', 'bytes=2000000-']);
+  t.is(ranges.length, 2);
+  checkResumed(t, ranges);
 });
 
 test('a file of unknown length on a server without ranges begins anew, and says why', async t => {
   const { ranges, notes } = await downloadUnknown(t, false);
-  t.deepEqual(ranges, ['bytes=0-', 'bytes=2000000-', 'bytes=0-']);
+  t.is(ranges.length, 3);
+  checkResumed(t, ranges);
+  t.is(ranges[2], 'bytes=0-');
   t.regex(notes.at(-1) ?? '', /^this server cannot continue the file \(.*ignores ranges/);
 });
 
@@ -373,15 +395,13 @@ test('an abort stops at once and a later run goes on', async t => {
   const { server, path, options, remote, folder } = await setUp(t, {
     faults: [{ kind: 'stall', bytes: 2_000_000 }],
   });
-  let done = 0;
   const first = downloadFile(remote, {
     ...options,
-    onProgress: doneBytes => (done = doneBytes),
-    watchdog: { idleMs: 60_000, minBytes: 1 },
+    onProgress: doneBytes => {
+      if (doneBytes >= 1_500_000) abort.abort(new Error('stop'));
+    },
     signal: abort.signal,
   });
-  while (done < 1_500_000) await sleep(5);
-  abort.abort(new Error('stop'));
   await t.throwsAsync(first, { message: 'stop' });
   t.deepEqual((await readdir(folder)).sort(), ['a.zip.partial', 'a.zip.partial-journal']);
   await downloadFile(remote, options);

@@ -41,7 +41,7 @@ async function startRawServer(
 }
 
 function makeClient(t: ExecutionContext) {
-  const client = createHttpClient({ environment: {}, responseMs: 2000 });
+  const client = createHttpClient({ environment: {} });
   t.teardown(() => client.close());
   return client;
 }
@@ -53,7 +53,7 @@ test('an answer that switches protocols is an error, not a silence', async t => 
   const request = makeClient(t).request({ url, allowHttp: true });
   await t.throwsAsync(request, {
     instanceOf: MirrorFault,
-    message: /answers 101 and wants another protocol/,
+    message: /answers 101 to switch to another protocol/,
   });
 });
 
@@ -101,7 +101,8 @@ test('time that a slow disk takes is not held against the server', async t => {
   const opened = { accepted, body, url, isChunked: false };
   const all: Buffer[] = [];
   const { signal } = new AbortController();
-  await receiveBody(opened, 1 << 20, { idleMs: 600, minBytes: 1000 }, signal, async chunks => {
+  const options = { budgetBytes: 1 << 20, watchdog: { idleMs: 600, minBytes: 1000 }, signal };
+  await receiveBody(opened, options, async chunks => {
     // Into the second interval, of which the server then has only the rest.
     if (all.length === 0) await sleep(1100);
     all.push(...chunks.map(chunk => Buffer.from(chunk)));

@@ -139,7 +139,7 @@ testInChromium('status as a page: what is there, from which mirror, what to do',
     const missing = page.locator('tr', { hasText: 'vqa/test.json' }).first();
     t.regex(
       await missing.innerText(),
-      /missing[\s\S]*to be had from unc, drive, baidu, unc-nlp1 \(dead\)[\s\S]*lxmert-data fetch vqa --split test/,
+      /missing[\s\S]*available from unc, drive, baidu, unc-nlp1 \(dead\)[\s\S]*lxmert-data fetch vqa --split test/,
     );
   }
   const narrow = await openPage(t, join(folder, 'status.html'), { width: 400 });

@@ -3,9 +3,8 @@ import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { PipelineEvent } from '../../pipeline/events.ts';
-import { findSplit } from '../../pipeline/extraction/splits.ts';
 import { startExtractorProcess, type StartExtractor } from '../../pipeline/extraction/process.ts';
-import { type ExtractRun, runExtraction } from '../helpers/extraction.ts';
+import { type ExtractRun, runExtraction, findSplit } from '../helpers/extraction.ts';
 import { verifyStore } from '../../pipeline/stages/verify-store.ts';
 import { openStore } from '../../pipeline/store/feature-store.ts';
 import { makeContext } from '../helpers/rows.ts';

@@ -4,18 +4,18 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { LxmertDataError } from '../../pipeline/errors.ts';
+import type { StageContext } from '../../pipeline/events.ts';
 import { decideOverlap } from '../../pipeline/fetch/disk-space.ts';
 import { planFetch } from '../../pipeline/fetch/plan-fetch.ts';
 import type { Asset, Manifest, Mirror, Source } from '../../pipeline/manifest/load.ts';
-import { convert } from '../../pipeline/stages/convert.ts';
 import { exportTsv } from '../../pipeline/stages/export-tsv.ts';
 import { fetchData, previewFetch } from '../../pipeline/stages/fetch.ts';
 import type { FetchOptions } from '../../pipeline/stages/fetch.ts';
-import { verifyStore } from '../../pipeline/stages/verify-store.ts';
+import { storeBytesFor } from '../../pipeline/store/layout.ts';
+import { makeLimit } from '../../pipeline/workers/limit.ts';
 import { FAST_RETRY, makeTemporaryFolder } from '../helpers/downloads.ts';
 import { startDriveServer } from '../helpers/drive-server.ts';
 import { startFileServer } from '../helpers/file-server.ts';
@@ -29,7 +29,6 @@ const ZIP = makeZip({ 'somewhere/a_obj36.tsv': TSV });
 const BOTH_ZIP = makeZip({ 'x/a_obj36.tsv': TSV, 'x/b_obj36.tsv': OTHER_TSV });
 const VQA = JSON.stringify([{ img_id: 'i', question_id: 1, sent: 's', label: {} }]);
 const TABLE = '["yes", ""]';
-const STEPS = { convert, verifyStore, exportTsv };
 
 type Files = Record<string, Buffer | string>;
 
@@ -72,6 +71,7 @@ function makeManifest(mirrors: Record<string, Mirror>, { json, a, b }: Case['sou
         splits: { train: ['vqa/train.json', 'feat/a_obj36'], test: ['feat/b_obj36'] },
       },
     },
+    image_sets: {},
     assets: {
       'table.json': {
         kind: 'table',
@@ -122,7 +122,6 @@ async function setUp(t: ExecutionContext, value: Case = {}) {
     manifest: makeManifest(mirrors, value.sources),
     environment: {},
     transfer: { retry: FAST_RETRY, watchdog: { idleMs: 300, minBytes: 10 } },
-    steps: STEPS,
   };
   const lock = async () =>
     (
@@ -393,9 +392,9 @@ test('the plan names files, mirrors, bytes and disk, and changes nothing', async
     ],
   );
   t.is(plan.downloadBytes, 10_000);
-  t.is(plan.diskPeakBytes, 10_000 + 3 * 297_216);
+  t.is(plan.diskPeakBytes, 10_000 + storeBytesFor(3, 'f32'));
   t.is(plan.unknownSizes, 2);
-  t.true(plan.diskFreeBytes > 0);
+  t.true((plan.diskFreeBytes ?? 0) > 0);
   t.false(existsSync(dataRoot));
   t.is(server.requests.length, 0);
 });
@@ -405,8 +404,8 @@ const THREE: Case = {
 };
 
 /** Three feature files from three zips; the conversion of the first waits for `gate`. */
-async function setUpThree(t: ExecutionContext, gate: (server: TestServer) => Promise<void>) {
-  const made = await setUp(t, THREE);
+async function setUpThree(t: ExecutionContext, gate: () => Promise<void>, faultOf?: Case['faultOf']) {
+  const made = await setUp(t, faultOf === undefined ? THREE : { ...THREE, faultOf });
   const { manifest } = made.options;
   const c: Asset = {
     kind: 'features',
@@ -416,6 +415,8 @@ async function setUpThree(t: ExecutionContext, gate: (server: TestServer) => Pro
     sources: [{ mirror: 'first', get: 'zip-member', path: 'c.zip', member: 'c_obj36.tsv' }],
   };
   const splits = { train: ['feat/a_obj36', 'feat/b_obj36', 'feat/c_obj36'] };
+  const limit = makeLimit(1);
+  let isFirst = true;
   const options: FetchOptions = {
     ...made.options,
     manifest: {
@@ -423,48 +424,65 @@ async function setUpThree(t: ExecutionContext, gate: (server: TestServer) => Pro
       datasets: { set: { title: 'Set', common: [], default_splits: ['train'], splits } },
       assets: { ...manifest.assets, 'feat/c_obj36': c },
     },
-    steps: {
-      ...STEPS,
-      async convert(what, context) {
-        if (what.out.includes('/a_obj36')) await gate(made.server);
-        return convert(what, context);
-      },
-    },
+    placing: task =>
+      limit(async () => {
+        const isGated = isFirst;
+        isFirst = false;
+        if (isGated) await gate();
+        return await task();
+      }),
   };
   return { ...made, options };
 }
 
-async function waitFor(condition: () => boolean, what: string): Promise<void> {
-  for (let waited = 0; !condition(); waited += 10) {
-    if (waited > 10_000) throw new Error(`waited in vain: ${what}`);
-    await sleep(10);
-  }
-}
-
 test('the next file is downloaded while one is converted, and no other', async t => {
+  const secondIsHere = Promise.withResolvers<undefined>();
   let atGate: string[] = [];
-  const { options, context, dataRoot } = await setUpThree(t, async server => {
-    const next = join(dataRoot, '.downloads/first/b.zip');
-    await waitFor(() => existsSync(next), 'the second zip is there before the first is converted');
-    await sleep(200);
-    atGate = server.requests.map(({ path }) => path);
-  });
+  let firstWasPlaced: boolean | undefined;
+  const made = await setUpThree(
+    t,
+    async () => {
+      await secondIsHere.promise;
+      atGate = made.server.requests.map(({ path }) => path);
+    },
+    path => {
+      if (path === '/1/c.zip') firstWasPlaced = existsSync(join(made.dataRoot, 'feat/a_obj36.safetensors'));
+      return undefined;
+    },
+  );
+  const { options, dataRoot } = made;
+  const context: StageContext = {
+    ...made.context,
+    emit(event) {
+      const isWhole = event.event === 'progress' && event.stage === 'fetch' && event.done === event.total;
+      if (isWhole && event.input === 'feat/b_obj36') secondIsHere.resolve(undefined);
+    },
+  };
   const result = await fetchData(options, context);
   t.true(result.ok);
   t.deepEqual(result.fetched, ['feat/a_obj36', 'feat/b_obj36', 'feat/c_obj36']);
   t.deepEqual(atGate, ['/1/a.zip', '/1/b.zip']);
+  t.is(firstWasPlaced, true, 'the third file waits until the first one is in place');
   t.false(existsSync(join(dataRoot, '.downloads')));
 });
 
 test('a conversion that fails for our own fault stops the download beside it', async t => {
-  const { options, context, dataRoot, server } = await setUpThree(t, async () => {
-    await waitFor(() => server.requests.length > 1, 'the second download has begun');
-    throw new LxmertDataError('ERR_NO_SPACE', { what: 'not enough disk space' });
-  });
+  const secondHasBegun = Promise.withResolvers<undefined>();
+  const { options, context, dataRoot, server } = await setUpThree(
+    t,
+    async () => {
+      await secondHasBegun.promise;
+      throw new LxmertDataError('ERR_NO_SPACE', { what: 'not enough disk space' });
+    },
+    path => {
+      if (path === '/1/b.zip') secondHasBegun.resolve(undefined);
+      return undefined;
+    },
+  );
   await t.throwsAsync(fetchData(options, context), { code: 'ERR_NO_SPACE' });
   t.false(server.requests.some(({ path }) => path === '/1/c.zip'));
   t.false(existsSync(join(dataRoot, 'feat/b_obj36.safetensors')));
-  t.true((await fetchData({ ...options, steps: STEPS }, context)).ok, 'a later run goes on');
+  t.true((await fetchData({ ...options, placing: undefined }, context)).ok, 'a later run goes on');
 });
 
 test('a bad conversion falls back to the next mirror while another file is under way', async t => {
@@ -481,7 +499,7 @@ test('the disk plan counts the file ahead', t => {
   const nothing = { partialBytes: 0 };
   const states = { 'feat/a_obj36': nothing, 'feat/b_obj36': { partialBytes: 4000 } };
   const plan = planFetch(manifest, { names, keep: 'none', lock: {}, states });
-  const [a, b] = [3 * 297_216, 2 * 297_216];
+  const [a, b] = [storeBytesFor(3, 'f32'), storeBytesFor(2, 'f32')];
   t.is(plan.diskPeakBytes, a + 6000 + b);
   t.is(plan.overlappedPeakBytes, a + 6000 + b);
   const keeping = planFetch(manifest, { names, keep: 'zip', lock: {}, states });

@@ -1,4 +1,5 @@
 import { formatBytes } from '../../files/format-bytes.ts';
+import { loadExpectedRows } from '../../manifest/expected-rows.ts';
 import { FEATURE_DTYPES, type FeatureDtype } from '../../rows/feature-dtype.ts';
 import { convert, defaultStorePath } from '../../stages/convert.ts';
 import {
@@ -6,6 +7,8 @@ import {
   integerOption,
   textOption,
   DECODING_THREADS_OPTION,
+  MANIFEST_OPTION,
+  manifestFiles,
   MEMBER_OPTION,
 } from '../spec.ts';
 import { readPinnedIds } from '../../inputs/pinned-ids.ts';
@@ -47,6 +50,7 @@ export const convertCommand: CommandSpec = {
     reportOption('write the outcome and all problems as JSON'),
     MEMBER_OPTION,
     DECODING_THREADS_OPTION,
+    MANIFEST_OPTION,
   ],
   examples: [
     ['lxmert-data convert train2014_obj36.zip', 'archive to store, no TSV on disk'],
@@ -71,6 +75,7 @@ export const convertCommand: CommandSpec = {
         force: options['force'] === true,
         member: textOption(options, 'member'),
         threads: integerOption(options, 'threads'),
+        expectedRows: await loadExpectedRows(manifestFiles(options)),
       },
       context,
     );

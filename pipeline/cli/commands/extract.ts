@@ -1,5 +1,7 @@
 import { LxmertDataError } from '../../errors.ts';
-import { findSplit } from '../../extraction/splits.ts';
+import { builtInImageSets } from '../../manifest/built-in-names.ts';
+import { findImageSet } from '../../manifest/image-sets.ts';
+import { loadManifest } from '../../manifest/load.ts';
 import {
   type ExtractPlan,
   extractionBytes,
@@ -13,6 +15,8 @@ import {
   type CommandContext,
   type CommandSpec,
   integerOption,
+  MANIFEST_OPTION,
+  manifestFiles,
   type OptionSpec,
   textOption,
 } from '../spec.ts';
@@ -21,18 +25,22 @@ import { openReport, reportOption } from '../report-file.ts';
 
 const MAX_LISTED = 20;
 
+const SETS = builtInImageSets();
+const DATASETS = [...new Set(SETS.map(name => name.split('/')[0]!))];
+const SPLITS = [...new Set(SETS.map(name => name.split('/')[1]!))];
+
 const OPTIONS: readonly OptionSpec[] = [
   {
     name: 'split',
     value: 'SPLIT',
-    description: 'coco/{train,valid,test}, nlvr2/{train,valid,test,hidden}, gqa, gqa/testdev, custom',
-    looksLike: /^(coco|nlvr2|gqa|custom)(\/[a-z]+)?$|^(train|valid|test|hidden|testdev|all)$/,
+    description: SETS.map(name => name.replace(/\/all$/, '')).join(', '),
+    looksLike: new RegExp(`^(${DATASETS.join('|')})(/[a-z]+)?$|^(${SPLITS.join('|')})$`),
   },
   {
     name: 'dataset',
     value: 'NAME',
     description: 'dataset of a --split named without one',
-    choices: ['coco', 'nlvr2', 'gqa', 'custom'],
+    choices: DATASETS,
   },
   {
     name: 'images',
@@ -65,6 +73,7 @@ const OPTIONS: readonly OptionSpec[] = [
   { name: 'force', description: 'replace an existing output' },
   { name: 'dry-run', description: 'print what would be done' },
   reportOption('write the outcome as JSON'),
+  MANIFEST_OPTION,
 ];
 
 export const extractCommand: CommandSpec = {
@@ -100,10 +109,11 @@ export const extractCommand: CommandSpec = {
       });
     }
     const report = await openReport(options, []);
+    const manifest = await loadManifest({ files: manifestFiles(options) });
     const backend = await chooseBackend(options, context);
     context.emit({ event: 'note', message: `backend ${backend.name}: ${backend.why}` });
     const request = {
-      split: findSplit(name, textOption(options, 'dataset')),
+      split: findImageSet(manifest, name, textOption(options, 'dataset')),
       images,
       data: context.data,
       out: checkOut(textOption(options, 'out')),

@@ -1,13 +1,18 @@
 import { LxmertDataError } from '../../errors.ts';
-import { formatBytes } from '../../files/format-bytes.ts';
+import { formatBytes, formatFreeBytes } from '../../files/format-bytes.ts';
+import { builtInDatasets } from '../../manifest/built-in-names.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import type { AssetKind, Manifest } from '../../manifest/load.ts';
-import { convert } from '../../stages/convert.ts';
-import { exportTsv } from '../../stages/export-tsv.ts';
 import { fetchData, previewFetch } from '../../stages/fetch.ts';
 import type { FetchOptions, FetchPreview } from '../../stages/fetch.ts';
-import { verifyStore } from '../../stages/verify-store.ts';
-import { type CommandContext, type CommandSpec, integerOption, textOption } from '../spec.ts';
+import {
+  type CommandContext,
+  type CommandSpec,
+  integerOption,
+  MANIFEST_OPTION,
+  manifestFiles,
+  textOption,
+} from '../spec.ts';
 import type { OptionValues } from '../spec.ts';
 
 const KINDS: readonly AssetKind[] = ['json', 'features', 'weights'];
@@ -20,10 +25,10 @@ export const fetchCommand: CommandSpec = {
     'Brings every file of the named data sets from whichever mirror has it, checks it, and makes stores of the image features. Goes on where an earlier run stopped.',
   argument: {
     name: 'dataset',
-    description: 'vqa, gqa, nlvr2, pretrain, weights, detector',
+    description: builtInDatasets().join(', '),
     required: false,
     many: true,
-    looksLike: /^(vqa|gqa|nlvr2|pretrain|weights|detector)$/,
+    looksLike: new RegExp(`^(${builtInDatasets().join('|')})$`),
   },
   options: [
     {
@@ -57,7 +62,7 @@ export const fetchCommand: CommandSpec = {
       description: 'take files downloaded by hand from this folder',
       looksLike: /[/.]/,
     },
-    { name: 'manifest', value: 'FILE', description: 'your own mirrors and files', looksLike: /\.json$/ },
+    MANIFEST_OPTION,
     {
       name: 'base-url',
       value: 'NAME=URL,…',
@@ -76,7 +81,7 @@ export const fetchCommand: CommandSpec = {
   ],
   async run(words, values, context) {
     const manifest = await loadManifest({
-      files: splitList(textOption(values, 'manifest')),
+      files: manifestFiles(values),
       baseUrls: parseBaseUrls(textOption(values, 'base-url')),
     });
     if (values['list'] === true) {
@@ -123,7 +128,6 @@ function readOptions(
     connections: integerOption(values, 'connections'),
     frozen: values['frozen'] === true,
     from: textOption(values, 'from'),
-    steps: { convert, verifyStore, exportTsv },
   };
 }
 
@@ -177,10 +181,10 @@ function printPlan(plan: FetchPreview, { print }: CommandContext): void {
   }
   const unknown = plan.unknownSizes === 0 ? '' : `, ${plan.unknownSizes} of them of unknown size`;
   print(`${plan.files} files to fetch${unknown}, about ${formatBytes(plan.downloadBytes)}`);
-  const [needed, free] = [formatBytes(plan.diskPeakBytes), formatBytes(plan.diskFreeBytes)];
+  const [needed, free] = [formatBytes(plan.diskPeakBytes), formatFreeBytes(plan.diskFreeBytes)];
   const overlapped = formatBytes(plan.overlappedPeakBytes);
   print(
-    plan.overlappedPeakBytes <= plan.diskFreeBytes
+    plan.overlappedPeakBytes <= (plan.diskFreeBytes ?? Infinity)
       ? `disk: about ${overlapped} needed at the peak, ${free} free`
       : `disk: about ${needed} needed at the peak, ${free} free; with ${overlapped} the next file would be downloaded while one is converted`,
   );

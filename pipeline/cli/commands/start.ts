@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
 import { makeDemoImages } from '../../extraction/demo-images.ts';
+import { findImageSet } from '../../manifest/image-sets.ts';
 import { startEmbeddedExtractor } from '../../extraction/embedded/start.ts';
 import { planExtraction } from '../../extraction/plan-extraction.ts';
-import { findSplit } from '../../extraction/splits.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import { convert, defaultStorePath } from '../../stages/convert.ts';
@@ -152,7 +152,7 @@ async function extractTo(
   context: CommandContext,
 ): Promise<Made | undefined> {
   const plan = await planExtraction(
-    { split: findSplit('custom'), images, data: context.data, out, force },
+    { split: findImageSet(await loadManifest(), 'custom'), images, data: context.data, out, force },
     context,
   );
   const weights = await chooseWeights(textOption(options, 'weights'), context);
@@ -197,7 +197,6 @@ async function fetchWeights(context: CommandContext): Promise<boolean> {
       dataRoot: context.data,
       manifest: await loadManifest({}),
       transfer: { retry: { attempts: 1, firstDelayMs: 0, maxDelayMs: 0, maxRetryAfterMs: 0 } },
-      steps: { convert, verifyStore, exportTsv },
     },
     {
       signal: context.signal,

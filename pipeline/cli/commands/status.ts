@@ -1,10 +1,10 @@
-import { formatBytes } from '../../files/format-bytes.ts';
+import { formatBytes, formatFreeBytes } from '../../files/format-bytes.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import { describeStatus } from '../health-pages.ts';
 import { readStatus } from '../../stages/status.ts';
 import { checkReport, writeReport } from '../../report/write-report.ts';
-import { type CommandSpec, textOption } from '../spec.ts';
+import { type CommandSpec, MANIFEST_OPTION, manifestFiles, textOption } from '../spec.ts';
 
 const WORDS = {
   present: 'present',
@@ -19,7 +19,7 @@ export const statusCommand: CommandSpec = {
   description:
     'Shows which files of each data set are there, begun or missing, and the disk they use. Reads no contents.',
   options: [
-    { name: 'manifest', value: 'FILE', description: 'your own mirrors and files', looksLike: /\.json$/ },
+    MANIFEST_OPTION,
     { name: 'html', value: 'FILE', description: 'write it as a page', looksLike: /\.html$/ },
   ],
   examples: [
@@ -33,8 +33,7 @@ export const statusCommand: CommandSpec = {
       throw new LxmertDataError('ERR_USAGE', { what: 'the page has the wrong ending', expected, got: page });
     }
     await checkReport(page, []);
-    const own = textOption(options, 'manifest');
-    const manifest = await loadManifest({ files: own?.split(',') });
+    const manifest = await loadManifest({ files: manifestFiles(options) });
     const status = await readStatus(manifest, context.data);
     context.emit({ event: 'result', stage: 'status', ok: true, ...status });
     await writeReport(page, status, async () => await describeStatus(status, manifest, context.data));
@@ -46,7 +45,7 @@ export const statusCommand: CommandSpec = {
         context.print(`  ${WORDS[state].padEnd(19)}  ${file}${bytes === 0 ? '' : `, ${formatBytes(bytes)}`}`);
       }
     }
-    context.print(`disk: ${formatBytes(status.usedBytes)} used, ${formatBytes(status.freeBytes)} free`);
+    context.print(`disk: ${formatBytes(status.usedBytes)} used, ${formatFreeBytes(status.freeBytes)} free`);
     return true;
   },
 };

@@ -1,10 +1,13 @@
 import { formatBytes } from '../../files/format-bytes.ts';
+import { loadExpectedRows } from '../../manifest/expected-rows.ts';
 import { validate } from '../../stages/validate.ts';
 import {
   type CommandSpec,
   integerOption,
   textOption,
   DECODING_THREADS_OPTION,
+  MANIFEST_OPTION,
+  manifestFiles,
   MEMBER_OPTION,
 } from '../spec.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
@@ -20,7 +23,12 @@ export const validateCommand: CommandSpec = {
     many: true,
     looksLike: /\.(tsv|zip)$/,
   },
-  options: [reportOption('write all problems as JSON'), MEMBER_OPTION, DECODING_THREADS_OPTION],
+  options: [
+    reportOption('write all problems as JSON'),
+    MEMBER_OPTION,
+    DECODING_THREADS_OPTION,
+    MANIFEST_OPTION,
+  ],
   examples: [
     ['lxmert-data validate train2014_obj36.tsv', 'check one file'],
     ['lxmert-data validate *.zip --report problems.json', 'check archives without unpacking them'],
@@ -33,6 +41,7 @@ export const validateCommand: CommandSpec = {
         files,
         member: textOption(options, 'member'),
         threads: integerOption(options, 'threads'),
+        expectedRows: await loadExpectedRows(manifestFiles(options)),
       },
       context,
     );

@@ -1,17 +1,21 @@
 import { LxmertDataError } from '../../errors.ts';
+import { builtInDatasets } from '../../manifest/built-in-names.ts';
+import { loadExpectedRows } from '../../manifest/expected-rows.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import type { Manifest } from '../../manifest/load.ts';
 import { readStatus } from '../../stages/status.ts';
 import { verifyDatasets } from '../../stages/verify-dataset.ts';
 import { describeDatasetReport } from '../print-datasets.ts';
 import type { SourceComparison } from '../../store/compare-rows.ts';
-import { type CheckedStore, verifyStore, verifyStores } from '../../stages/verify-store.ts';
+import { type CheckedStore, verifyStores } from '../../stages/verify-store.ts';
 import {
   type CommandContext,
   type CommandSpec,
   integerOption,
   type OptionValues,
   textOption,
+  MANIFEST_OPTION,
+  manifestFiles,
   MEMBER_OPTION,
 } from '../spec.ts';
 import { describeDatasets } from '../health-pages.ts';
@@ -32,7 +36,7 @@ export const verifyCommand: CommandSpec = {
     description: 'data sets (default: all that have a file here), or .safetensors stores',
     required: false,
     many: true,
-    looksLike: /\.safetensors$|^(vqa|gqa|nlvr2|pretrain|weights|detector)$/,
+    looksLike: new RegExp(`\\.safetensors$|^(${builtInDatasets().join('|')})$`),
   },
   options: [
     {
@@ -46,7 +50,7 @@ export const verifyCommand: CommandSpec = {
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
     { name: 'split', value: 'S,…', description: 'of data sets: splits, or all', looksLike: /^[a-z0-9_,-]+$/ },
     { name: 'quick', description: 'of data sets: files, sizes and headers only' },
-    { name: 'manifest', value: 'FILE', description: 'your own mirrors and files', looksLike: /\.json$/ },
+    MANIFEST_OPTION,
   ],
   examples: [
     ['lxmert-data verify vqa', 'everything that training on VQA reads'],
@@ -76,6 +80,7 @@ async function verifyStoreFiles(
       against: files,
       member: textOption(options, 'member'),
       threads: integerOption(options, 'threads'),
+      expectedRows: files === undefined ? undefined : await loadExpectedRows(manifestFiles(options)),
     },
     context,
   );
@@ -94,7 +99,7 @@ async function verifyData(
   context: CommandContext,
 ): Promise<boolean> {
   const report = await openReport(options, [], ['.json', '.html']);
-  const manifest = await loadManifest({ files: textOption(options, 'manifest')?.split(',') });
+  const manifest = await loadManifest({ files: manifestFiles(options) });
   const reports = await verifyDatasets(
     {
       manifest,
@@ -102,7 +107,6 @@ async function verifyData(
       datasets: args.length > 0 ? args : await findPresentDatasets(manifest, context.data),
       splits: textOption(options, 'split')?.split(','),
       quick: options['quick'] === true,
-      verifyStore,
     },
     context,
   );

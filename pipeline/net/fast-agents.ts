@@ -2,7 +2,13 @@ import { Agent as HttpAgent } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { OnReadOpts, Socket } from 'node:net';
-import { DirectBody } from './direct-body.ts';
+import type { DirectBody } from './direct-body.ts';
+
+/*
+ * The part of the fast body path that meets Node's sockets: see fast-body.ts for what it is for. It rests on `onread`
+ * of node:net, which Node documents, and on the parser being fed by the socket's `data` event, which it does not;
+ * test/net/direct-body.test.ts is the contract that every Node in use must keep.
+ */
 
 /** Headers and small bodies are read in pieces of this size. */
 const READ_BYTES = 64 << 10;
@@ -10,20 +16,21 @@ const READ_BYTES = 64 << 10;
 const MIN_DIRECT_BYTES = 256 << 10;
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** Wants the body of an answer directly, if its connection can do that. */
-export interface BodyOffer {
-  readonly destroy: (error?: Error) => void;
-  isOpen: boolean;
-  body: DirectBody | undefined;
-}
+/** Makes the body that takes over, unless nobody wants it any more. */
+export type TakeOver = (connection: {
+  readonly length: number;
+  /** The bytes of the body that came together with the headers. */
+  readonly first: Buffer;
+  readonly resume: () => void;
+}) => DirectBody | undefined;
 
 interface Candidate {
   readonly response: IncomingMessage;
   readonly length: number;
-  readonly offer: BodyOffer;
+  readonly takeOver: TakeOver;
 }
 
-/** What a socket has read goes to the HTTP parser, until an answer is taken over by a DirectBody. */
+/** Hands what a socket has read to the HTTP parser, until a DirectBody takes over. */
 class SocketTap {
   readonly #memory = Buffer.allocUnsafeSlow(READ_BYTES);
   #candidate: Candidate | undefined;
@@ -42,16 +49,15 @@ class SocketTap {
     };
   }
 
-  /** To be called when the headers of an answer are there and none of its body is. */
-  consider(response: IncomingMessage, offer: BodyOffer): void {
+  consider(response: IncomingMessage, takeOver: TakeOver): void {
     const { 'content-length': length, 'transfer-encoding': coding } = response.headers;
     const isFile = response.statusCode === 200 || response.statusCode === 206;
     if (!isFile || coding !== undefined || length === undefined || !/^\d+$/.test(length)) return;
-    if (Number(length) >= MIN_DIRECT_BYTES) {
-      this.#candidate = { response, length: Number(length), offer };
-    }
+    if (Number(length) < MIN_DIRECT_BYTES) return;
+    this.#candidate = { response, length: Number(length), takeOver };
   }
 
+  /** Returns whether the socket is to read on. */
   #read(socket: Socket, length: number): boolean {
     if (this.#body !== undefined) return this.#body.accept(length);
     const bytes = this.#memory.subarray(0, length);
@@ -59,30 +65,25 @@ class SocketTap {
     socket.emit('data', bytes);
     const candidate = this.#candidate;
     this.#candidate = undefined;
-    if (candidate?.offer.isOpen !== true) return true;
+    if (candidate === undefined) return true;
     // Both must say where the body begins: what the parser took for body, and the end of the headers before it.
-    const first = length - candidate.response.readableLength;
-    if (!bytes.subarray(Math.max(first - HEAD_END.length, 0), first).equals(HEAD_END)) return true;
-    this.#body = new DirectBody({
-      length: candidate.length,
-      first: bytes.subarray(first),
-      resume: () => socket.resume(),
-      destroy: candidate.offer.destroy,
-    });
-    candidate.offer.body = this.#body;
-    return false;
+    const start = length - candidate.response.readableLength;
+    if (!bytes.subarray(Math.max(start - HEAD_END.length, 0), start).equals(HEAD_END)) return true;
+    const first = bytes.subarray(start);
+    this.#body = candidate.takeOver({ length: candidate.length, first, resume: () => socket.resume() });
+    return this.#body === undefined;
   }
 }
 
 const TAPS = new WeakMap<Socket, SocketTap>();
 
-/** Notes the wish for the body of an answer; where nothing comes of it, the body comes through the parser as always. */
-export function offerDirectBody(response: IncomingMessage, offer: BodyOffer): void {
-  TAPS.get(response.socket)?.consider(response, offer);
+/** To be called when the headers of a response are there and none of its body is read. */
+export function considerResponse(response: IncomingMessage, takeOver: TakeOver): void {
+  TAPS.get(response.socket)?.consider(response, takeOver);
 }
 
-/** Connections whose bodies can be taken directly. Those to a proxy are made elsewhere and stay as they are. */
-export class TappedAgent extends HttpAgent {
+/** Connections whose bodies can be taken over. Those to a proxy are made elsewhere and stay as they are. */
+export class FastHttpAgent extends HttpAgent {
   override createConnection(
     ...[options, callback]: Parameters<HttpAgent['createConnection']>
   ): ReturnType<HttpAgent['createConnection']> {
@@ -91,7 +92,7 @@ export class TappedAgent extends HttpAgent {
 }
 
 /** The same for https. */
-export class TappedTlsAgent extends HttpsAgent {
+export class FastHttpsAgent extends HttpsAgent {
   override createConnection(
     ...[options, callback]: Parameters<HttpsAgent['createConnection']>
   ): ReturnType<HttpsAgent['createConnection']> {
