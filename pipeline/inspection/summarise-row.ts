@@ -88,7 +88,7 @@ export function findRowProblems(image: Pick<StoredImage, 'features' | 'record' |
   // A stored value was in the range of its dtype when it was rounded; widened it is in that of f32.
   checkFeatures(bits, 'f32', report);
   const columns = new Set<string>(shape.binary.map(field => field.name));
-  checkColumns(record, shape, columns, imageSize(record), report);
+  checkColumns({ record, shape, readable: columns, size: imageSize(record) }, report);
   return problems.filter(problem => problem.severity === 'error');
 }
 

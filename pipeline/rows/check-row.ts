@@ -164,14 +164,18 @@ function checkConfidences(record: RowRecord, column: 'objects_conf' | 'attrs_con
   }
 }
 
-/** All checks of a row's small columns. `readable` names the columns whose base64 could be decoded. */
-export function checkColumns(
-  record: RowRecord,
-  shape: RowShape,
-  readable: ReadonlySet<string>,
-  size: { readonly height: number; readonly width: number } | undefined,
-  report: Report,
-): void {
+/** The small columns of a row, and what is known of them. */
+export interface CheckedColumns {
+  readonly record: RowRecord;
+  readonly shape: RowShape;
+  /** Columns whose base64 could be decoded. */
+  readonly readable: ReadonlySet<string>;
+  /** Undefined where the size of the image could not be read. */
+  readonly size: { readonly height: number; readonly width: number } | undefined;
+}
+
+/** All checks of a row's small columns. */
+export function checkColumns({ record, shape, readable, size }: CheckedColumns, report: Report): void {
   if (readable.has('boxes') && size !== undefined) checkBoxes(record, size.height, size.width, report);
   if (shape.name !== 'obj36') return;
   if (readable.has('objects_id')) checkIds(record, 'objects_id', OBJECT_CLASSES, report);

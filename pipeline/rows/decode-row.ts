@@ -1,8 +1,8 @@
 import { decodeBase64 } from './base64.ts';
 import { checkColumns, checkFeatures } from './check-row.ts';
 import { type FeatureDtype, narrowFeatures } from './feature-dtype.ts';
-import { literalParts, parseOddRow } from './quoted-row.ts';
-import { type RowProblem, showText } from '../problem.ts';
+import { literalParts, parseQuotedRow } from './quoted-row.ts';
+import { type RowProblem, rowProblem, showText } from '../problem.ts';
 import {
   imageSize,
   LINE_END,
@@ -26,7 +26,8 @@ const PLAIN_NUMBER = /^[1-9][0-9]{0,6}$/;
 const BLANK = /^[ \t\r]*$/;
 /** Characters of an id that a message shows. */
 const SHOWN_ID_CHARS = 100;
-const ODD_NUMBER = /^0*[1-9][0-9]{0,6}$/;
+/** Leading zeros are kept as they are written. */
+const ANY_NUMBER = /^0*[1-9][0-9]{0,6}$/;
 
 /** Where a row is decoded to. `features` has the store's dtype; `scratch` is 36 x 2048 float32 and may be the same memory. */
 export interface RowTarget {
@@ -105,17 +106,17 @@ function checkTexts(
   if (idFault === undefined) setImageId(record, Buffer.from(fields.id));
   else {
     const expected = `printable UTF-8 of 1 to ${MAX_ID_BYTES} bytes`;
-    report({ code: 'img_id', severity: 'error', column: shape.columns[0]!, expected, got: idFault });
+    report(rowProblem('img_id', shape.columns[0]!, { expected, got: idFault }));
   }
   let sized = true;
   for (const [column, value] of [
     [shape.columns[shape.heightIndex]!, fields.height],
     [shape.columns[shape.widthIndex]!, fields.width],
   ] as const) {
-    if (ODD_NUMBER.test(value)) continue;
+    if (ANY_NUMBER.test(value)) continue;
     sized = false;
     const got = value === '' ? 'nothing' : JSON.stringify(value.slice(0, 40));
-    report({ code: 'image_size', severity: 'error', column, expected: 'pixels, 1 to 9999999', got });
+    report(rowProblem('image_size', column, { expected: 'pixels, 1 to 9999999', got }));
   }
   if (sized) setImageSize(record, Number(fields.height), Number(fields.width));
   if (fields.count !== String(BOXES)) {
@@ -125,7 +126,7 @@ function checkTexts(
       column: 'num_boxes',
       expected: String(BOXES),
       got: fields.count === '' ? 'nothing' : showText(fields.count, 40),
-      hint: 'LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
+      hint: 'LXMERT needs exactly 36 boxes; use the fixed 36-box features',
     });
   }
   return sized;
@@ -168,12 +169,12 @@ function readFields(
   shape: RowShape,
   report: (problem: RowProblem) => void,
 ): RowFields | undefined {
-  const odd = parseOddRow(line.toString('utf8', 0, end), shape);
-  if (!odd.ok) {
-    report(odd.problem);
+  const parsed = parseQuotedRow(line.toString('utf8', 0, end), shape);
+  if (!parsed.ok) {
+    report(parsed.problem);
     return undefined;
   }
-  const { fields } = odd;
+  const { fields } = parsed;
   return {
     id: fields[0]!,
     height: fields[shape.heightIndex]!,
@@ -183,9 +184,94 @@ function readFields(
   };
 }
 
+/** One row on its way from text to record; faults are reported as they are found. */
+class RowDecoding {
+  readonly #shape: RowShape;
+  readonly #target: RowTarget;
+  readonly #report: (problem: RowProblem) => void;
+  /** Binary columns that could be decoded. */
+  readonly #readable = new Set<string>();
+  #errors = 0;
+
+  constructor(shape: RowShape, target: RowTarget, report: (problem: RowProblem) => void) {
+    this.#shape = shape;
+    this.#target = target;
+    this.#report = report;
+  }
+
+  decode(line: Buffer): DecodedRow {
+    const kind = lineEndKind(line);
+    const end = line.length - kind;
+    if (end < TEXT_REACH && BLANK.test(line.toString('latin1', 0, end)))
+      return { status: 'blank', imgId: null };
+    const note = (problem: RowProblem): void => this.#note(problem);
+    const plain = splitPlain(line, end, this.#shape);
+    const fields = plain ?? readFields(line, end, this.#shape, note);
+    if (fields === undefined) return { status: 'bad', imgId: null };
+    setLineEnd(this.#target.record, kind);
+    const sized = checkTexts(fields, this.#shape, this.#target.record, note);
+    this.#decodeColumns(fields);
+    this.#checkValues(sized);
+    const parts = plain === undefined ? this.#keepParts(line, fields) : undefined;
+    if (this.#errors > 0)
+      return { status: 'bad', imgId: fields.id === '' ? null : showText(fields.id, SHOWN_ID_CHARS) };
+    this.#finish();
+    return { status: 'ok', imgId: fields.id, ...(parts === undefined ? {} : { parts }) };
+  }
+
+  #note(problem: RowProblem): void {
+    if (problem.severity === 'error') this.#errors++;
+    this.#report(problem);
+  }
+
+  #decodeColumns({ base64, count }: RowFields): void {
+    const { record, scratch } = this.#target;
+    for (const [index, field] of this.#shape.binary.entries()) {
+      const text = base64[index] ?? '';
+      const into = field.name === 'features' ? scratch : recordColumn(record, field.name);
+      const problem = decodeColumn(field, text, count, into);
+      if (problem !== undefined) this.#note(problem);
+      else if (text.length === field.chars) this.#readable.add(field.name);
+    }
+  }
+
+  #checkValues(sized: boolean): void {
+    const { dtype, record } = this.#target;
+    const note = (problem: RowProblem): void => this.#note(problem);
+    if (this.#readable.has('features')) checkFeatures(this.#bits, dtype, note);
+    const size = sized ? imageSize(record) : undefined;
+    checkColumns({ record, shape: this.#shape, readable: this.#readable, size }, note);
+  }
+
+  /** The literal texts of a row that is not written plainly, so that it can be given back. */
+  #keepParts(line: Buffer, fields: RowFields): readonly string[] | undefined {
+    const parts = literalParts(line.toString('utf8'), fields.base64);
+    if (parts === undefined && this.#errors === 0) {
+      const found = { expected: 'base64 in one piece', got: 'a row too unusual to be given back' };
+      this.#note(rowProblem('text', null, found));
+    }
+    return parts;
+  }
+
+  /** Rounds the features to the store's dtype and sets the checksum. */
+  #finish(): void {
+    const { dtype, features, record } = this.#target;
+    if (dtype !== 'f32') {
+      const halves = new Uint16Array(features.buffer, features.byteOffset, features.length / 2);
+      narrowFeatures(this.#bits, halves, dtype);
+    }
+    setRowCrc(record, rowCrc(features, record, this.#readable));
+  }
+
+  get #bits(): Uint32Array {
+    const { scratch } = this.#target;
+    return new Uint32Array(scratch.buffer, scratch.byteOffset, FEATURE_BYTES / 4);
+  }
+}
+
 /**
- * Decodes and checks one row of a TSV, line end included in `line`. Every fault found is reported; the row is `ok` only without errors.
- * On `ok` the target holds the row's features in the target's dtype and its record, checksum included.
+ * Decodes and checks one row of a TSV, line end included in `line`. Every fault found is reported; the row is `ok` only
+ * without errors. On `ok` the target holds the row's features in the target's dtype and its record, checksum included.
  */
 export function decodeRow(
   line: Buffer,
@@ -193,51 +279,5 @@ export function decodeRow(
   target: RowTarget,
   report: (problem: RowProblem) => void,
 ): DecodedRow {
-  const kind = lineEndKind(line);
-  const end = line.length - kind;
-  if (end < TEXT_REACH && BLANK.test(line.toString('latin1', 0, end)))
-    return { status: 'blank', imgId: null };
-  let errors = 0;
-  const note = (problem: RowProblem): void => {
-    if (problem.severity === 'error') errors++;
-    report(problem);
-  };
-  const plain = splitPlain(line, end, shape);
-  const fields = plain ?? readFields(line, end, shape, note);
-  if (fields === undefined) return { status: 'bad', imgId: null };
-  const { record } = target;
-  setLineEnd(record, kind);
-  const sized = checkTexts(fields, shape, record, note);
-  const readable = new Set<string>();
-  for (const [index, field] of shape.binary.entries()) {
-    const into = field.name === 'features' ? target.scratch : recordColumn(record, field.name);
-    const problem = decodeColumn(field, fields.base64[index]!, fields.count, into);
-    if (problem === undefined && fields.base64[index]!.length === field.chars) readable.add(field.name);
-    else if (problem !== undefined) note(problem);
-  }
-  const bits = new Uint32Array(target.scratch.buffer, target.scratch.byteOffset, FEATURE_BYTES / 4);
-  if (readable.has('features')) checkFeatures(bits, target.dtype, note);
-  checkColumns(record, shape, readable, sized ? imageSize(record) : undefined, note);
-  const parts = plain === undefined ? literalParts(line.toString('utf8'), fields.base64) : undefined;
-  if (plain === undefined && parts === undefined && errors === 0) {
-    note({
-      code: 'text',
-      severity: 'error',
-      column: null,
-      expected: 'base64 in one piece',
-      got: 'a row too unusual to keep',
-    });
-  }
-  if (errors > 0)
-    return { status: 'bad', imgId: fields.id === '' ? null : showText(fields.id, SHOWN_ID_CHARS) };
-  if (target.dtype !== 'f32') {
-    const halves = new Uint16Array(
-      target.features.buffer,
-      target.features.byteOffset,
-      target.features.length / 2,
-    );
-    narrowFeatures(bits, halves, target.dtype);
-  }
-  setRowCrc(record, rowCrc(target.features, record, readable));
-  return { status: 'ok', imgId: fields.id, ...(parts === undefined ? {} : { parts }) };
+  return new RowDecoding(shape, target, report).decode(line);
 }

@@ -94,7 +94,9 @@ function bytesLiteral({ fields }: Sample): Diagnosis | undefined {
 }
 
 function wrappedBase64({ text }: Sample): Diagnosis | undefined {
-  const isWrapped = /^[A-Za-z0-9+/=]{60,80}$/.test(text) || /\t"[A-Za-z0-9+/=]{60,80}$/.test(text);
+  const isPiece = /^[A-Za-z0-9+/="]{1,80}$/.test(text);
+  const endsInPiece = text.length < 1000 && /\t"[A-Za-z0-9+/=]{60,80}$/.test(text);
+  const isWrapped = isPiece || endsInPiece;
   if (!isWrapped) return undefined;
   return {
     what: 'base64 is wrapped over several lines',

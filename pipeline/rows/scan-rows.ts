@@ -1,16 +1,19 @@
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import type { ExpectedRows } from '../manifest/expected-rows.ts';
-import type { Problem, ProblemCode } from '../problem.ts';
-import type { DecodedBlock, RowDecoder } from './decoder/row-decoder.ts';
-import { EDGE, edgeOf } from './row-record.ts';
-import type { RowShape } from './row-shape.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
+import type { ExpectedRows } from '../manifest/expected-rows.ts';
+import { fileProblem } from '../problem.ts';
+import type { DecodedBlock, RowDecoder, StreamedLine } from './decoder/row-decoder.ts';
+import { type Diagnosis, diagnoseRows } from './diagnose-rows.ts';
 import type { ProblemLog } from './problem-log.ts';
+import { EDGE, edgeOf, recordColumn, type RowRecord } from './row-record.ts';
+import { OBJ36, type RowShape } from './row-shape.ts';
 
-/** A file without one sound row in this many lines is something else than features. */
+/** A file without one valid row in this many lines is not a feature TSV. */
 const HOPELESS_LINES = 1000;
 const LINE_LIMIT = 2 ** 32;
+/** Rows that must all fail in the same way to say so of the file. */
+const DIAGNOSED_ROWS = 8;
 
 export interface SourceSummary {
   readonly name: string;
@@ -19,9 +22,11 @@ export interface SourceSummary {
   readonly sha256: string;
   readonly rows: number;
   readonly rejected: number;
-  /** Rows whose boxes end exactly at Caffe's limits, and beyond them. */
+  /** Rows whose boxes end exactly where Caffe clips them, and beyond. */
   readonly edge_exact: number;
   readonly edge_beyond: number;
+  /** Why all rows of the file fail, where that is known. */
+  readonly diagnosis: string | null;
   readonly shape: RowShape | undefined;
 }
 
@@ -33,119 +38,125 @@ export function withoutShape({
   return { ...summary, columns: shape?.columns.length ?? 0 };
 }
 
-/** Takes one block; `accepted[i]` tells whether `block.lines[i]` is a row to keep. Must release the block in the end. */
+/** Takes one block; `accepted[i]` is true where `block.lines[i]` is a row to keep. Must release the block in the end. */
 export type BlockHandler = (block: DecodedBlock, accepted: readonly boolean[]) => void;
+
+export interface ScanOptions {
+  /** Name of the stage, for events. */
+  readonly stage: string;
+  /** Undefined where the caller decides how many rows there are. */
+  readonly expectedRows?: ExpectedRows | undefined;
+}
+
+/** Counts of one source. */
+class Tally {
+  rows = 0;
+  rejected = 0;
+  lines = 0;
+  edge_exact = 0;
+  edge_beyond = 0;
+  /** Whether any row has an attribute. */
+  hasAttributes = false;
+
+  count(keep: boolean, edge: number): void {
+    this.lines++;
+    if (!keep) {
+      this.rejected++;
+      return;
+    }
+    this.rows++;
+    if (edge === EDGE.exact) this.edge_exact++;
+    if (edge === EDGE.beyond) this.edge_beyond++;
+  }
+
+  get isHopeless(): boolean {
+    return this.rows === 0 && this.lines >= HOPELESS_LINES;
+  }
+}
 
 /** Reads sources one after the other, with everything that concerns all rows together: uniqueness, counts, progress. */
 export class RowScanner {
   readonly #decoder: RowDecoder;
   readonly #log: ProblemLog;
   readonly #context: StageContext;
-  readonly #stage: string;
-  readonly #expectedRows: ExpectedRows | undefined;
+  readonly #options: ScanOptions;
   /** Source and line of each img_id, packed into one number. */
   readonly #seen = new Map<string, number>();
   readonly #labels: string[] = [];
   #shape: RowShape | undefined;
 
-  /** `expectedRows` is undefined where the caller decides how many rows there are. */
-  constructor(
-    decoder: RowDecoder,
-    log: ProblemLog,
-    context: StageContext,
-    { stage, expectedRows }: { readonly stage: string; readonly expectedRows?: ExpectedRows | undefined },
-  ) {
+  constructor(decoder: RowDecoder, log: ProblemLog, context: StageContext, options: ScanOptions) {
     this.#decoder = decoder;
     this.#log = log;
     this.#context = context;
-    this.#stage = stage;
-    this.#expectedRows = expectedRows;
+    this.#options = options;
   }
 
   async scan(source: ByteSource, handle: BlockHandler): Promise<SourceSummary> {
-    const { emit } = this.#context;
-    const { label, size } = source;
+    const { emit, signal } = this.#context;
+    const { stage } = this.#options;
+    const { name, label, size } = source;
     this.#labels.push(label);
-    emit({ event: 'start', stage: this.#stage, input: label, bytes: size });
+    emit({ event: 'start', stage, input: label, bytes: size });
     for (const message of source.warnings ?? []) emit({ event: 'warning', message });
-    const tally = { rows: 0, rejected: 0, lines: 0, edge_exact: 0, edge_beyond: 0 };
+    const tally = new Tally();
     let done = 0;
     let shape: RowShape | undefined;
-    let hopeless = false;
+    let diagnosis: Diagnosis | undefined;
     for await (const block of this.#decoder.decode(source)) {
-      this.#checkInterrupted();
+      signal.throwIfAborted();
+      if (shape === undefined) diagnosis = this.#diagnose(block, label);
       shape = block.shape;
       this.#log.add(block.problems, block.counts);
-      const accepted = block.lines.map(line => {
-        if (line.status === 'blank') return false;
-        tally.lines++;
-        const keep = line.status === 'ok' && this.#isNew(line, label);
-        if (!keep) tally.rejected++;
-        else {
-          tally.rows++;
-          const edge = edgeOf(block.record(line.slot));
-          if (edge === EDGE.exact) tally.edge_exact++;
-          if (edge === EDGE.beyond) tally.edge_beyond++;
-        }
-        return keep;
-      });
+      const accepted = block.lines.map(line => this.#accept(line, block, tally));
       done = block.lines.reduce((sum, line) => sum + line.length, done);
       this.#checkShape(shape, tally.rows, label);
       handle(block, accepted);
-      emit({
-        event: 'progress',
-        stage: this.#stage,
-        input: label,
-        done,
-        total: size,
-        unit: 'bytes',
-        rows: tally.rows,
-      });
-      hopeless = tally.rows === 0 && tally.lines >= HOPELESS_LINES;
-      if (hopeless) break;
+      const { rows } = tally;
+      emit({ event: 'progress', stage, input: label, done, total: size, unit: 'bytes', rows });
+      if (tally.isHopeless) break;
     }
-    if (hopeless)
-      this.#addFileProblem(
-        label,
-        'rows',
-        'a feature TSV',
-        `${tally.lines} lines without one sound row; stopped there`,
-      );
-    else {
-      await source.finish();
-      this.#checkCount(source, tally);
-    }
-    return { name: source.name, label, size, sha256: await this.#decoder.digest(), shape, ...tally };
+    await this.#finish(source, tally, shape);
+    const { rows, rejected, edge_exact, edge_beyond } = tally;
+    const sha256 = await this.#decoder.digest();
+    const counts = { rows, rejected, edge_exact, edge_beyond };
+    return { name, label, size, sha256, ...counts, diagnosis: diagnosis?.what ?? null, shape };
   }
 
-  #checkInterrupted(): void {
-    this.#context.signal.throwIfAborted();
+  /** Explains a file whose first rows all fail, before their problems are listed one by one. */
+  #diagnose(block: DecodedBlock, label: string): Diagnosis | undefined {
+    const indices = [...block.lines.keys()].filter(index => block.lines[index]?.status !== 'blank');
+    const first = indices.slice(0, DIAGNOSED_ROWS);
+    if (first.length === 0 || first.some(index => block.lines[index]?.status !== 'bad')) return undefined;
+    const diagnosis = diagnoseRows(
+      first.map(index => block.text(index)),
+      block.shape,
+    );
+    if (diagnosis === undefined) return undefined;
+    const message = `${label}: ${diagnosis.what}; ${diagnosis.hint}`;
+    this.#context.emit({ event: 'warning', message });
+    return diagnosis;
   }
 
-  #isNew(
-    line: { readonly imgId: string | null; readonly line: number; readonly offset: number },
-    source: string,
-  ): boolean {
-    const imgId = line.imgId!;
+  #accept(line: StreamedLine, block: DecodedBlock, tally: Tally): boolean {
+    if (line.status === 'blank') return false;
+    const keep = line.status === 'ok' && this.#isNew(line);
+    if (keep && !tally.hasAttributes) tally.hasAttributes = hasAttributes(block.record(line.slot));
+    tally.count(keep, keep ? edgeOf(block.record(line.slot)) : EDGE.before);
+    return keep;
+  }
+
+  #isNew({ imgId, line, offset }: StreamedLine): boolean {
+    if (imgId === null) return false;
+    const source = this.#labels.at(-1) ?? '';
     const first = this.#seen.get(imgId);
     if (first === undefined) {
-      this.#seen.set(imgId, (this.#labels.length - 1) * LINE_LIMIT + line.line);
+      this.#seen.set(imgId, (this.#labels.length - 1) * LINE_LIMIT + line);
       return true;
     }
-    const where = `${this.#labels[Math.floor(first / LINE_LIMIT)]!}:${first % LINE_LIMIT}`;
-    this.#log.add([
-      {
-        code: 'duplicate',
-        severity: 'error',
-        source,
-        line: line.line,
-        offset: line.offset,
-        img_id: imgId,
-        column: null,
-        expected: 'an img_id that occurs once',
-        got: `one that stands in ${where} already`,
-      },
-    ]);
+    const where = `${this.#labels[Math.floor(first / LINE_LIMIT)] ?? ''}:${first % LINE_LIMIT}`;
+    const found = { expected: 'an img_id that occurs once', got: `one that is in ${where} already` };
+    this.#log.add([{ ...fileProblem('duplicate', source, found), line, offset, img_id: imgId }]);
     return false;
   }
 
@@ -161,34 +172,34 @@ export class RowScanner {
     });
   }
 
-  #checkCount(
-    source: ByteSource,
-    { rows, rejected, lines }: { rows: number; rejected: number; lines: number },
-  ): void {
-    if (lines === 0)
-      this.#addFileProblem(source.label, 'rows', 'at least one row', `${source.size} bytes without a row`);
-    const expected = this.#expectedRows?.(source.name);
-    if (expected === undefined || lines === 0 || rows + rejected === expected) return;
-    const hint = rows + rejected < expected ? 'the file is not complete; download it again' : undefined;
-    this.#addFileProblem(
-      source.label,
-      'rows',
-      `${expected} rows in ${source.name}`,
-      `${rows + rejected} rows`,
-      hint,
-    );
+  async #finish(source: ByteSource, tally: Tally, shape: RowShape | undefined): Promise<void> {
+    const { label, name, size } = source;
+    const report = (expected: string, got: string, hint?: string): void =>
+      this.#log.add([fileProblem('rows', label, { expected, got, hint })]);
+    const { rows, rejected, lines } = tally;
+    if (tally.isHopeless) {
+      report('a feature TSV', `${lines} lines without one valid row; stopped there`);
+      return;
+    }
+    await source.finish();
+    if (lines === 0) {
+      report('at least one row', `${size} bytes without a row`);
+      return;
+    }
+    if (rows > 0 && !tally.hasAttributes && shape === OBJ36) {
+      const message = `${label}: attribute ids and confidences are zero in every row, so the detector had no attributes; LXMERT's pre-training would learn them`;
+      this.#context.emit({ event: 'warning', message });
+    }
+    const expected = this.#options.expectedRows?.(name);
+    const found = rows + rejected;
+    if (expected === undefined || found === expected) return;
+    const hint = found < expected ? 'the file is incomplete; download it again' : undefined;
+    report(`${expected} rows in ${name}`, `${found} rows`, hint);
   }
+}
 
-  #addFileProblem(source: string, code: ProblemCode, expected: string, got: string, hint?: string): void {
-    const place = { source, line: 0, offset: 0, img_id: null, column: null };
-    const problem: Problem = {
-      code,
-      severity: 'error',
-      ...place,
-      expected,
-      got,
-      ...(hint === undefined ? {} : { hint }),
-    };
-    this.#log.add([problem]);
-  }
+function hasAttributes(record: RowRecord): boolean {
+  return (['attrs_id', 'attrs_conf'] as const).some(column =>
+    recordColumn(record, column).some(byte => byte !== 0),
+  );
 }

@@ -3,7 +3,7 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
   'an empty file': ['error: rows.tsv: rows: expected at least one row, got 0 bytes without a row'],
   'blank lines only': ['error: rows.tsv: rows: expected at least one row, got 9 bytes without a row'],
   'a single zero byte': [
-    'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 1 column in 1 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
+    'error: rows.tsv:1 (byte 0): columns: expected a row, got a zero byte; this space was reserved and never written; download or copy the file again',
   ],
   'a torn row in the middle, its rest missing': [
     'error: rows.tsv:1 (byte 0) SYNTHETIC_000000000000: length features: expected 393216 base64 characters (294912 bytes), got 3041 characters; the row is damaged or torn; extract or download it again',
@@ -64,15 +64,7 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: length features: expected 393216 base64 characters (294912 bytes), got 768 characters; the row is damaged or torn; extract or download it again',
   ],
   'a header line': [
-    'error: rows.tsv:1 (byte 0) img_id: image_size img_h: expected pixels, 1 to 9999999, got "img_h"',
-    'error: rows.tsv:1 (byte 0) img_id: image_size img_w: expected pixels, 1 to 9999999, got "img_w"',
-    'error: rows.tsv:1 (byte 0) img_id: num_boxes num_boxes: expected 36, got num_boxes; LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
-    'error: rows.tsv:1 (byte 0) img_id: length objects_id: expected 384 base64 characters (288 bytes), got 10 characters; the row is damaged or torn; extract or download it again',
-    'error: rows.tsv:1 (byte 0) img_id: length objects_conf: expected 192 base64 characters (144 bytes), got 12 characters; the row is damaged or torn; extract or download it again',
-    'error: rows.tsv:1 (byte 0) img_id: length attrs_id: expected 384 base64 characters (288 bytes), got 8 characters; the row is damaged or torn; extract or download it again',
-    'error: rows.tsv:1 (byte 0) img_id: length attrs_conf: expected 192 base64 characters (144 bytes), got 10 characters; the row is damaged or torn; extract or download it again',
-    'error: rows.tsv:1 (byte 0) img_id: length boxes: expected 768 base64 characters (576 bytes), got 5 characters; the row is damaged or torn; extract or download it again',
-    'error: rows.tsv:1 (byte 0) img_id: length features: expected 393216 base64 characters (294912 bytes), got 8 characters; the row is damaged or torn; extract or download it again',
+    "error: rows.tsv:1 (byte 0): columns: expected a row, got the names of the columns; remove the line: sed -i '/^img_id\\t/d' FILE",
   ],
   'commas in place of tabs': [
     'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 1 column in 395175 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
@@ -97,14 +89,14 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: img_id img_id: expected printable UTF-8 of 1 to 255 bytes, got bytes that are not UTF-8',
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: image_size img_h: expected pixels, 1 to 9999999, got "\\u00006\\u00004\\u00000\\u0000"',
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: image_size img_w: expected pixels, 1 to 9999999, got "\\u00004\\u00008\\u00000\\u0000"',
-    'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: num_boxes num_boxes: expected 36, got �3�6�; LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
+    'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: num_boxes num_boxes: expected 36, got �3�6�; LXMERT needs exactly 36 boxes; use the fixed 36-box features',
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: length objects_id: expected 384 base64 characters (288 bytes), got 769 characters; the row is damaged or torn; extract or download it again',
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: length objects_conf: expected 192 base64 characters (144 bytes), got 385 characters; the row is damaged or torn; extract or download it again',
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: length attrs_id: expected 384 base64 characters (288 bytes), got 769 characters; the row is damaged or torn; extract or download it again',
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: length attrs_conf: expected 192 base64 characters (144 bytes), got 385 characters; the row is damaged or torn; extract or download it again',
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: length boxes: expected 768 base64 characters (576 bytes), got 1537 characters; the row is damaged or torn; extract or download it again',
     'error: rows.tsv:1 (byte 0) ��S�Y�N�T�H�E�T�I�C�_�0�0�0�0�0�0�0�0�0�0�0�0�: length features: expected 393216 base64 characters (294912 bytes), got 786435 characters; the row is damaged or torn; extract or download it again',
-    'error: rows.tsv:2 (byte 790355): columns: expected 10 columns, got 1 column in 1 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
+    'error: rows.tsv:2 (byte 790355): columns: expected a row, got a zero byte; this space was reserved and never written; download or copy the file again',
   ],
   'url-safe base64': [
     'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: base64 features: expected only A-Z a-z 0-9 + /, got "-" at character 0',
@@ -141,16 +133,16 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: length features: expected 393216 base64 characters (294912 bytes), got 393220 characters; the row is damaged or torn; extract or download it again',
   ],
   'num_boxes 35': [
-    'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: num_boxes num_boxes: expected 36, got 35; LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
+    'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: num_boxes num_boxes: expected 36, got 35; LXMERT needs exactly 36 boxes; use the fixed 36-box features',
   ],
   'num_boxes missing': [
-    'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: num_boxes num_boxes: expected 36, got nothing; LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
+    'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: num_boxes num_boxes: expected 36, got nothing; LXMERT needs exactly 36 boxes; use the fixed 36-box features',
   ],
   'num_boxes 36.0': [
-    'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: num_boxes num_boxes: expected 36, got 36.0; LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
+    'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: num_boxes num_boxes: expected 36, got 36.0; LXMERT needs exactly 36 boxes; use the fixed 36-box features',
   ],
   'a row of 40 adaptive boxes': [
-    'error: rows.tsv:2 (byte 395177) ADAPTIVE_1: num_boxes num_boxes: expected 36, got 40; LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
+    'error: rows.tsv:2 (byte 395177) ADAPTIVE_1: num_boxes num_boxes: expected 36, got 40; LXMERT needs exactly 36 boxes; use the fixed 36-box features',
   ],
   'NaN among the features': [
     'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: not_finite features: expected finite values, got NaN at box 1, dimension 0; 2 such values',
@@ -221,10 +213,10 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: not_finite attrs_conf: expected finite values, got NaN for box 0',
   ],
   'an id twice': [
-    'error: rows.tsv:3 (byte 790354) SYNTHETIC_000000000000: duplicate: expected an img_id that occurs once, got one that stands in rows.tsv:1 already',
+    'error: rows.tsv:3 (byte 790354) SYNTHETIC_000000000000: duplicate: expected an img_id that occurs once, got one that is in rows.tsv:1 already',
   ],
   'an id twice, the first of them bad': [
-    'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: num_boxes num_boxes: expected 36, got 35; LXMERT and its kin need exactly 36 boxes; use the fixed 36-box features',
+    'error: rows.tsv:2 (byte 395177) SYNTHETIC_000000000001: num_boxes num_boxes: expected 36, got 35; LXMERT needs exactly 36 boxes; use the fixed 36-box features',
   ],
   'no id': [
     'error: rows.tsv:2 (byte 395177): img_id img_id: expected printable UTF-8 of 1 to 255 bytes, got nothing',
@@ -320,9 +312,9 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv:2 (byte 13): columns: expected 10 columns, got 1 column in 12 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
     'error: rows.tsv:3 (byte 26): columns: expected 10 columns, got 1 column in 12 characters; the row is torn, or the file is not a feature TSV; extract or download it again',
     '… 1497 more',
-    'error: rows.tsv: rows: expected a feature TSV, got 1500 lines without one sound row; stopped there',
+    'error: rows.tsv: rows: expected a feature TSV, got 1500 lines without one valid row; stopped there',
   ],
   'rows missing from a published file': [
-    'error: val2014_obj36.tsv: rows: expected 40504 rows in val2014_obj36.tsv, got 2 rows; the file is not complete; download it again',
+    'error: val2014_obj36.tsv: rows: expected 40504 rows in val2014_obj36.tsv, got 2 rows; the file is incomplete; download it again',
   ],
 };
