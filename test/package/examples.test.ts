@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
 import { startExtractorProcess, type StartExtractor } from '../../pipeline/extraction/process.ts';
-import { findSplit } from '../../pipeline/extraction/splits.ts';
 import { openStore } from '../../pipeline/store/feature-store.ts';
 import { convert } from '../../pipeline/stages/convert.ts';
 import { verifyStore } from '../../pipeline/stages/verify-store.ts';
 import { ROOT } from '../helpers/cli.ts';
-import { runExtraction } from '../helpers/extraction.ts';
+import { findSplit, runExtraction } from '../helpers/extraction.ts';
 import { makeContext, makeLines, writeTsv } from '../helpers/rows.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
 
