@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint';
 const ATOMIC = 'Final names are given by pipeline/files/atomic.ts alone.';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'data/', 'node_modules/', '.venv/'] },
+  { ignores: ['dist/', 'data/', 'node_modules/', '.venv/', 'api/', 'coverage/', 'dist-release/'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {

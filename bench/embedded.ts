@@ -1,7 +1,7 @@
 /**
  * Speed of the embedded detector beside what onnxruntime gets out of the same processor for one large matrix product.
  *
- *   npx node bench/embedded.ts [images] [rois] [batch] [device]
+ *   npm run bench -- embedded [images] [rois] [batch] [device]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -12,7 +12,7 @@ import { writePpms } from '../test/helpers/ppm.ts';
 
 /*
  * What handing out images, taking rows in and checking them costs, with containers that take a fixed time for an image:
- *   node bench/extract-overhead.ts [images for one worker, default 60] [ms an image, default 250]
+ *   npm run bench -- extract-overhead [images for one worker, default 60] [ms an image, default 250]
  * Needs a Docker engine (DOCKER_HOST or the default socket).
  */
 

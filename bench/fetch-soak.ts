@@ -11,7 +11,7 @@ import { startFileServer } from '../test/helpers/file-server.ts';
 import type { ServerFault } from '../test/helpers/file-server.ts';
 
 /*
- * N downloads from a server that goes wrong at random: node bench/fetch-soak.ts [N] [seed]. Each must end as the right file, byte for byte,
+ * N downloads from a server that goes wrong at random: npm run bench -- fetch-soak [N] [seed]. Each must end as the right file, byte for byte,
  * or as an error of the mirror with nothing under the file's name. The same seed makes the same faults.
  */
 

@@ -8,7 +8,7 @@ import { hasNginx, startNginx } from '../test/helpers/nginx.ts';
 import { measure, median } from './measure.ts';
 
 /*
- * Throughput of a download from a local nginx, beside aria2c with the same number of connections: node bench/fetch-throughput.ts [GB] [rounds].
+ * Throughput of a download from a local nginx, beside aria2c with the same number of connections: npm run bench -- fetch-throughput [GB] [rounds].
  * Ours ends with the file on the disk and its sha256 known, so aria2c is followed by `sync` of its file, and in a second comparison by sha256sum
  * too. All are whole processes, rounds take turns. TMPDIR=/dev/shm leaves the disk out.
  */

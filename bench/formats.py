@@ -1,6 +1,6 @@
 """The store against the other ways to feed features to training, with PyTorch's DataLoader, shuffled.
 
-    python bench/formats.py [--images 20000] [--only store-f32,hdf5-flat] [--json R.json] [--table T.md] [--plot P.svg]
+    npm run bench -- formats [--images 20000] [--only store-f32,hdf5-flat] [--json R.json] [--table T.md] [--plot P.svg]
 
 Makes the same images (rows of the true shape, made-up content; 20,000 are 6 GB) in one format after the other, in
 BENCH_DIR or the system's temporary folder, and deletes each when it is measured. Needs Linux, PyTorch 2, the package of

@@ -3,24 +3,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import { sharp } from '../pipeline/detector/image/sharp.ts';
-import {
-  CLI,
-  makeFolder,
-  makeWarm,
-  measure,
-  median,
-  numberArgument,
-  say,
-  sizeOf,
-  writeBenchTsv,
-} from './measure.ts';
+import { makeWarm, measureCli, median, numberArgument, prepareRows, print, sizeOf } from './measure.ts';
 
 /*
- * What looking at a store takes: node bench/inspect.ts [--gb 4.2] [--images 500] [--runs 3]
- * Reading a whole store for its numbers, then a page of many images in Chromium (CHROMIUM names the program).
+ * What looking at a store takes: reading a whole store for its figures, then a page of many images in Chromium
+ * (CHROMIUM names the program).
  */
 
-/** Scrolls for 400 frames and tells how long each took. */
+/** Scrolls for 400 frames and returns how long each took. */
 const SCROLL = `new Promise(done => {
   const times = [];
   let last;
@@ -34,35 +24,33 @@ const SCROLL = `new Promise(done => {
   requestAnimationFrame(step);
 })`;
 
-const folder = makeFolder();
-const tsv = join(folder, 'rows.tsv');
+const { folder, tsv } = prepareRows(4.2);
 const store = join(folder, 'rows.safetensors');
 const page = join(folder, 'page.html');
 const images = numberArgument('images', 500);
 const runs = numberArgument('runs', 3);
-writeBenchTsv(tsv, numberArgument('gb', 4.2));
-await measure(process.execPath, [CLI, 'convert', tsv, '--quiet']);
+await measureCli('convert', tsv);
 
-const words = [CLI, 'inspect', store, '--out', page, '--force', '--quiet'];
+const args = ['inspect', store, '--out', page, '--force'];
 await makeWarm(store);
 const whole: number[] = [];
 let peak = 0;
 for (let turn = 0; turn < runs; turn++) {
-  const run = await measure(process.execPath, [...words, '--limit', '1']);
+  const run = await measureCli(...args, '--limit', '1');
   whole.push(run.seconds);
   peak = Math.max(peak, run.peak);
 }
 const bytes = sizeOf(store);
-say(
+print(
   `${(bytes / 1e9).toFixed(2)} GB of store, page of one image: ${whole.map(time => time.toFixed(2)).join(' ')} s`,
 );
-say(`  ${(bytes / 1e9 / median(whole)).toFixed(2)} GB/s, peak memory ${(peak / 1e6).toFixed(0)} MB`);
+print(`  ${(bytes / 1e9 / median(whole)).toFixed(2)} GB/s, peak memory ${(peak / 1e6).toFixed(0)} MB`);
 
 const ids = Array.from({ length: images }, (_, index) => `SYNTHETIC_${String(index).padStart(12, '0')}`);
 const pictures = join(folder, 'pictures');
 await makePictures(pictures, images);
-const many = await measure(process.execPath, [...words, ...ids, '--images', pictures]);
-say(
+const many = await measureCli(...args, ...ids, '--images', pictures);
+print(
   `page of ${images} images: ${many.seconds.toFixed(1)} s, ${(sizeOf(page) / 1e6).toFixed(1)} MB, peak memory ${(many.peak / 1e6).toFixed(0)} MB`,
 );
 
@@ -84,8 +72,8 @@ for (let turn = 0; turn < runs; turn++) {
 await browser.close();
 frames.sort((a, b) => a - b);
 const at = (share: number): string => frames[Math.floor(share * (frames.length - 1))]!.toFixed(0);
-say(`opening it in Chromium, until boxes are drawn: ${opened.map(time => time.toFixed(2)).join(' ')} s`);
-say(
+print(`opening it in Chromium, until boxes are drawn: ${opened.map(time => time.toFixed(2)).join(' ')} s`);
+print(
   `scrolling through it, 120 pixels a frame: median ${at(0.5)} ms a frame, 95 % within ${at(0.95)} ms, 99 % within ${at(0.99)} ms`,
 );
 

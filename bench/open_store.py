@@ -1,6 +1,6 @@
 """Time and memory of opening a 10 GB store from Python.
 
-    python bench/open_store.py [--gb 10] [--runs 5]
+    npm run bench -- open-store [--gb 10] [--runs 5]
 
 Makes a sparse store (true header and ids, holes for the rest, deleted at the end) and opens it in fresh processes.
 Prints the worst of the runs. Needs the package of reader/ installed.

@@ -1,9 +1,9 @@
 /**
  * Compares the embedded detector with Caffe's own output, stage by stage, and prints the table of docs/parity.md.
  *
- *   npm run bench:parity                  # on the CPU
- *   npm run bench:parity -- cuda          # on another device
- *   npm run bench:parity -- cpu 000456    # some images only
+ *   npm run bench -- parity                  # on the CPU
+ *   npm run bench -- parity cuda          # on another device
+ *   npm run bench -- parity cpu 000456    # some images only
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -7,10 +7,10 @@ import { formatRow } from '../pipeline/rows/format-row.ts';
 import { sharp } from '../pipeline/detector/image/sharp.ts';
 import { makeSyntheticRow, seededRandom } from '../pipeline/rows/synthetic-row.ts';
 import { drawScene, SCENE, type SceneThing } from './draw-scene.ts';
-import { CLI, makeFolder, measure } from './measure.ts';
+import { makeFolder, measureCli } from './measure.ts';
 
 /*
- * Makes docs/images/inspect.webp: node bench/readme-picture.ts (CHROMIUM names the browser).
+ * Makes docs/images/inspect.webp (CHROMIUM names the browser).
  * The scene and its boxes are drawn and made up here; what shows them is the command itself, from TSV to page.
  */
 
@@ -32,9 +32,9 @@ await sharp(Buffer.from(svg)).jpeg({ quality: 92 }).toFile(join(folder, 'summer_
 writeFileSync(join(folder, 'drawn.tsv'), formatRow(makeRow()));
 const store = join(folder, 'drawn_obj36.safetensors');
 const page = join(folder, 'page.html');
-await measure(process.execPath, [CLI, 'convert', join(folder, 'drawn.tsv'), '--out', store, '--quiet']);
-const words = ['--images', folder, '--vocab', join(folder, 'vocab'), '--out', page, '--quiet'];
-await measure(process.execPath, [CLI, 'inspect', store, ...words]);
+await measureCli('convert', join(folder, 'drawn.tsv'), '--out', store);
+const args = ['--images', folder, '--vocab', join(folder, 'vocab'), '--out', page];
+await measureCli('inspect', store, ...args);
 
 const browser = await chromium.launch({
   executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',

@@ -1,6 +1,6 @@
 """Batches for training from a store, against features that are in memory already and against a plain mapped read.
 
-    python bench/train_batches.py [--images 8000] [--runs 3] [--dtypes f32,f16] [--only warm,cold,first,memory]
+    npm run bench -- train-batches [--images 8000] [--runs 3] [--dtypes f32,f16] [--only warm,cold,first,memory]
 
 Needs PyTorch 2 and the package of reader/. Makes stores of made-up rows of the true shape in BENCH_DIR or the system's
 temporary folder, deleted at the end. The sides of a comparison run in turn; medians are printed. Linux only.

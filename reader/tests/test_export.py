@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import pickle
 import pickletools
 import shutil
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from store_writer import Row, make_rows, write_store
 
-from lxmert_data import StoreError, StoreWarning
+from lxmert_data import StoreError, StoreWarning, errors
 from lxmert_data.export import FORMATS, export_store
 
 OUT_NAMES = {".h5": "x.h5", ".arrow": "x.arrow", ".lmdb": "x.lmdb"}
@@ -34,12 +35,12 @@ def library_of(name: str) -> None:
         pytest.importorskip(library.module)
 
 
-def export(store: Path, name: str, out: Path | None = None, **options: Any) -> Path:
+def export(store: Path, name: str, out: Path | None = None, *, check_leftovers: bool = True, **options: Any) -> Path:
     library_of(name)
     target = store.parent / out_name(name) if out is None else out
     result = export_store(store, target, name, **options)
     assert result.out == str(target)
-    assert not list(store.parent.glob("*.partial*"))
+    assert not check_leftovers or not list(store.parent.glob("*.partial*"))
     return target
 
 
@@ -430,6 +431,91 @@ def test_an_untrained_detector_is_told_and_travels(name: str, tmp_path: Path, ro
     assert found["exported_as"] == name
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_it_is_written_where_nobody_else_may_enter(name: str, store_path: Path) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def look(done: int, total: int) -> None:
+        seen.extend((path.name, path.stat().st_mode & 0o777) for path in store_path.parent.glob("*.partial"))
+
+    first = export(store_path, name, on_progress=look)
+    assert {mode for _, mode in seen} == {0o700}
+    # The result is as open as the caller's files are.
+    assert first.stat().st_mode & 0o777 == (0o777 if first.is_dir() else 0o666) & ~current_umask()
+    names = {partial for partial, _ in seen}
+    seen.clear()
+    export(store_path, name, on_progress=look, force=True)
+    assert names.isdisjoint({partial for partial, _ in seen})
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_folder_put_in_its_place_is_not_published(store_path: Path) -> None:
+    planted = store_path.parent / "planted"
+
+    def swap(done: int, total: int) -> None:
+        (partial,) = store_path.parent.glob("*.partial")
+        if done == total and not planted.exists():
+            partial.rename(planted)
+            partial.mkdir()
+            (partial / "x").mkdir()
+            (partial / "x" / "lxmert-data-export.json").write_text("not ours")
+
+    out = export(store_path, "npy", on_progress=swap, check_leftovers=False)
+    assert json.loads((out / "lxmert-data-export.json").read_text())["exported_as"] == "npy"
+
+
+def test_what_was_written_is_never_unpickled(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library_of("mmf-lmdb")
+    monkeypatch.setattr(pickle, "loads", None)
+    monkeypatch.setattr(pickle, "load", None)
+    export(store_path, "mmf-lmdb")
+    source = Path(errors.__file__).parent
+    for path in source.rglob("*.py"):
+        assert "pickle.load" not in path.read_text(), path
+
+
+def test_a_record_that_changed_is_noticed(store_path: Path) -> None:
+    library_of("mmf-lmdb")
+    import lmdb
+
+    from lxmert_data.export import mmf_lmdb
+
+    class Forger(mmf_lmdb.LmdbWriter):
+        def open_reader(self) -> Any:
+            with lmdb.open(self.plan.path, max_dbs=0) as env, env.begin(write=True) as txn:
+                txn.put(self.plan.ids[0].encode(), b"cos\nsystem\n(S'exit 1'\ntR.")
+            return super().open_reader()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmf_lmdb, "make_writer", Forger)
+        with pytest.raises(StoreError, match="the export is wrong: the record of image"):
+            export_store(store_path, store_path.parent / "x.lmdb", "mmf-lmdb")
+    assert [path.name for path in store_path.parent.iterdir()] == [store_path.name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.StoreError, "ERR_STORE"),
+        (errors.ExportRequestError, "ERR_USAGE"),
+        (errors.MissingFileError, "ERR_INPUT"),
+        (errors.MissingLibraryError, "ERR_LIBRARY"),
+        (errors.OutputError, "ERR_IO"),
+        (errors.OutputExistsError, "ERR_OUTPUT_EXISTS"),
+        (errors.DiskFullError, "ERR_NO_SPACE"),
+    ],
+)
+def test_every_error_has_a_code_and_crosses_processes(kind: type[StoreError], code: str) -> None:
+    error = pickle.loads(pickle.dumps(kind("what", "where", None, "got")))
+    assert type(error) is kind
+    assert (error.code, str(error)) == (code, "where: what\n  got:      got")
+
+
 def run_export(store: Path, name: str, out: str, *more: str, program: list[str] | None = None) -> Any:
     words = [sys.executable, *(program or ["-m", "lxmert_data.export"]), str(store), "--to", name, out, *more]
     return subprocess.run(words, capture_output=True, text=True, cwd=store.parent, check=False)
@@ -443,7 +529,7 @@ def test_the_command_tells_events(store_path: Path) -> None:
     assert events[1]["event"] == "result" and events[1]["rows"] == 5 and events[1]["lossless"] is True
     again = run_export(store_path, "npy", "x", "--json")
     assert again.returncode == 1
-    assert json.loads(again.stdout)["what"] == "the output exists already"
+    assert json.loads(again.stdout)["code"] == "ERR_OUTPUT_EXISTS"
 
 
 @pytest.fixture(scope="module")

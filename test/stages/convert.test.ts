@@ -16,6 +16,7 @@ import { makeSyntheticRow } from '../../pipeline/rows/synthetic-row.ts';
 import { joinLine, makeContext, makeLines, splitLine, writeTsv } from '../helpers/rows.ts';
 import { sharedPath, testWithShared } from '../helpers/shared.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
+import { testWithTools } from '../helpers/tools.ts';
 
 async function sha256(path: string): Promise<string> {
   return createHash('sha256')
@@ -93,33 +94,37 @@ test('rows come back by index and by id, at random and in sequence', async t => 
   await store.close();
 });
 
-test('the same input gives the same bytes, from a TSV, from zips, and with any number of threads', async t => {
-  const folder = await makeTempFolder(t);
-  await writeTsv(folder, makeLines(70), 'same_obj36.tsv');
-  execFileSync('zip', ['-q', 'flat.zip', 'same_obj36.tsv'], { cwd: folder });
-  execFileSync('zip', ['-q', '-0', 'stored.zip', 'same_obj36.tsv'], { cwd: folder });
-  execFileSync(
-    'sh',
-    [
-      '-c',
-      'mkdir -p mscoco_imgfeat && mv same_obj36.tsv mscoco_imgfeat && zip -q -r nested.zip mscoco_imgfeat',
-    ],
-    { cwd: folder },
-  );
-  const inputs = [
-    join(folder, 'mscoco_imgfeat', 'same_obj36.tsv'),
-    ...['flat', 'stored', 'nested'].map(name => join(folder, `${name}.zip`)),
-  ];
-  const hashes = new Set<string>();
-  for (const [index, input] of inputs.entries()) {
-    const out = join(folder, `${index}.safetensors`);
-    const result = await convertTo(out, [input], { threads: 1 + index });
-    t.true(result.ok);
-    hashes.add(await sha256(out));
-  }
-  t.is(hashes.size, 1);
-  t.false((await readdir(folder)).some(name => name.includes('partial')));
-});
+testWithTools(
+  'the same input gives the same bytes, from a TSV, from zips, with any threads',
+  ['zip'],
+  async t => {
+    const folder = await makeTempFolder(t);
+    await writeTsv(folder, makeLines(70), 'same_obj36.tsv');
+    execFileSync('zip', ['-q', 'flat.zip', 'same_obj36.tsv'], { cwd: folder });
+    execFileSync('zip', ['-q', '-0', 'stored.zip', 'same_obj36.tsv'], { cwd: folder });
+    execFileSync(
+      'sh',
+      [
+        '-c',
+        'mkdir -p mscoco_imgfeat && mv same_obj36.tsv mscoco_imgfeat && zip -q -r nested.zip mscoco_imgfeat',
+      ],
+      { cwd: folder },
+    );
+    const inputs = [
+      join(folder, 'mscoco_imgfeat', 'same_obj36.tsv'),
+      ...['flat', 'stored', 'nested'].map(name => join(folder, `${name}.zip`)),
+    ];
+    const hashes = new Set<string>();
+    for (const [index, input] of inputs.entries()) {
+      const out = join(folder, `${index}.safetensors`);
+      const result = await convertTo(out, [input], { threads: 1 + index });
+      t.true(result.ok);
+      hashes.add(await sha256(out));
+    }
+    t.is(hashes.size, 1);
+    t.false((await readdir(folder)).some(name => name.includes('partial')));
+  },
+);
 
 const roundTrip = test.macro(async (t, lines: readonly string[]) => {
   const folder = await makeTempFolder(t);

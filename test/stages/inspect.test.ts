@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import test from 'ava';
@@ -308,7 +309,10 @@ test('hostile img_ids do not break the sheet', async t => {
     ids.map(img_id => ({ img_id })),
   );
   const { code, stderr } = await runCli(['inspect', store, '--png', 'x.png'], { cwd: folder });
-  t.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  t.is(code, 0);
+  // Without fonts a picture has no text, which the warning says.
+  if (existsSync('/etc/fonts/fonts.conf') || process.platform !== 'linux') t.is(stderr, '');
+  else t.regex(stderr, /warning: no font was found/);
   t.is((await sharp(join(folder, 'x.png')).metadata()).width, 3 * 336 + 16);
 });
 
