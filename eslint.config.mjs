@@ -25,6 +25,31 @@ export default tseslint.config(
     },
   },
   {
+    files: ['pipeline/**/*.ts', 'scripts/**/*.ts'],
+    rules: {
+      complexity: ['error', 12],
+      'max-depth': ['error', 3],
+      'max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
+      'max-params': ['error', 4],
+      'no-restricted-syntax': [
+        'error',
+        'TSEnumDeclaration',
+        'ExportDefaultDeclaration',
+        {
+          // The number of arguments is limited: 125,000 work, 150,000 do not.
+          selector:
+            'CallExpression[callee.object.name="Math"][callee.property.name=/^(min|max)$/] > SpreadElement',
+          message: 'Reduce in one pass: Math.min(...array) fails for long arrays.',
+        },
+      ],
+    },
+  },
+  {
+    // Loops over rows, columns and channels, written out for speed.
+    files: ['pipeline/detector/image/network-input.ts', 'pipeline/inspection/survey-rows.ts'],
+    rules: { 'max-depth': 'off' },
+  },
+  {
     files: ['pipeline/**/*.ts'],
     ignores: ['pipeline/files/atomic.ts'],
     rules: {

@@ -35,3 +35,8 @@ export function formatSimilarity(value: number): string {
   const text = value.toFixed(4);
   return text === '1.0000' && value < 1 ? `1 − ${(1 - value).toExponential(0)}` : text;
 }
+
+/** Length of the longest text, for columns; 0 without any. */
+export function longest(texts: readonly string[]): number {
+  return texts.reduce((most, text) => Math.max(most, text.length), 0);
+}

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { type CommandSpec, textOption } from './spec.ts';
+import { type CommandSpec, type OptionValues, textOption } from './spec.ts';
 import { COMMANDS } from './registry.ts';
 import { restoreNpmArguments } from './npm-arguments.ts';
 import { type ParsedCommand, parseCommandLine, UsageExit } from './parse.ts';
-import { createReporter } from './reporter.ts';
+import { createReporter, type ReportMode } from './reporter.ts';
 import { LxmertDataError } from '../errors.ts';
 
 // Starting is most of the time of a short command; compiled modules are kept for the next one.
@@ -16,27 +16,22 @@ const EXIT = { done: 0, problems: 1, usage: 2, interrupted: 130 } as const;
 /** Ctrl-C reaches us from the terminal and again from npm, which passes it on: within this time it is one signal. */
 const ONE_SIGNAL_MS = 1000;
 
+/** npm scripts work on the data of the clone, wherever they are called. */
+const DATA_OF_CLONE = fileURLToPath(new URL('../../data', import.meta.url));
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
   listenToSignals(abort);
-  for (const stream of [process.stdout, process.stderr]) {
-    // The reader may close the stream early, as `| head` does; the work goes on and the exit code says how it ended.
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
+  surviveClosedPipes();
   let reporter = createReporter('human', process.stdout, process.stderr);
   try {
     const runByNpm = process.env['npm_lifecycle_event'] !== undefined;
     if (runByNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
     const { command, args, options } = await readCommandLine(argv);
-    const mode = options['json'] === true ? 'json' : options['quiet'] === true ? 'quiet' : 'human';
-    reporter = createReporter(mode, process.stdout, process.stderr);
-    const data =
-      textOption(options, 'data') ??
-      (runByNpm ? fileURLToPath(new URL('../../data', import.meta.url)) : 'data');
+    reporter = createReporter(modeOf(options), process.stdout, process.stderr);
+    const data = textOption(options, 'data') ?? (runByNpm ? DATA_OF_CLONE : 'data');
     const { emit, print, show, error } = reporter;
     const ok = await command.run(args, options, { emit, print, show, error, data, signal: abort.signal });
     reporter.end();
@@ -45,8 +40,25 @@ async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof UsageExit) return error.exitCode;
     reporter.end();
     reporter.fail(abort.signal.aborted ? abort.signal.reason : error);
-    if (abort.signal.aborted) return EXIT.interrupted;
-    return error instanceof LxmertDataError && error.code === 'ERR_USAGE' ? EXIT.usage : EXIT.problems;
+    return abort.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
+  }
+}
+
+function modeOf(options: OptionValues): ReportMode {
+  if (options['json'] === true) return 'json';
+  return options['quiet'] === true ? 'quiet' : 'human';
+}
+
+function exitCodeOf(error: unknown): number {
+  return error instanceof LxmertDataError && error.code === 'ERR_USAGE' ? EXIT.usage : EXIT.problems;
+}
+
+/** The reader may close a stream early, as `| head` does; the work goes on and the exit code says how it ended. */
+function surviveClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
   }
 }
 

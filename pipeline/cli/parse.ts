@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { longest } from '../show-text.ts';
 import { TOOL_VERSION } from '../version.ts';
 import type { CommandEntry } from './registry.ts';
 import { type CommandSpec, COMMON_OPTIONS, type OptionSpec, type OptionValues } from './spec.ts';
@@ -63,7 +64,7 @@ function declare(sub: Command, command: CommandSpec): void {
     sub.argument(argument.required ? `<${name}>` : `[${name}]`, argument.description);
   }
   for (const option of [...command.options, ...COMMON_OPTIONS]) sub.addOption(createOption(option));
-  const width = Math.max(...command.examples.map(([line]) => line.length));
+  const width = longest(command.examples.map(([line]) => line));
   const examples = command.examples.map(([line, meaning]) => `  ${line.padEnd(width)}  ${meaning}`);
   sub.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
 }

@@ -1,13 +1,14 @@
+import { longest } from '../show-text.ts';
 import type { DatasetReport } from '../stages/verify-dataset.ts';
 
 const MAX_LISTED = 20;
 
-/** A table of each data set's files, then every problem with what to do. */
+/** A table of the files of a dataset, then every problem with what to do. */
 export function describeDatasetReport(report: DatasetReport): string[] {
   const lines = [
-    `${report.dataset}: ${report.ok ? 'complete and sound' : `${report.problems.length} problem(s)`}`,
+    `${report.dataset}: ${report.ok ? 'complete and valid' : `${report.problems.length} problem(s)`}`,
   ];
-  const width = Math.max(...report.assets.map(({ file }) => file.length), 0);
+  const width = longest(report.assets.map(({ file }) => file));
   for (const { file, ok } of report.assets) lines.push(`  ${file.padEnd(width)}  ${ok ? 'ok' : 'NOT OK'}`);
   for (const { asset, what, hint } of report.problems.slice(0, MAX_LISTED)) {
     lines.push(`  ${asset}: ${what}`, `    what to do: ${hint}`);

@@ -1,3 +1,4 @@
+import { longest } from '../show-text.ts';
 import { COMMANDS } from './registry.ts';
 import { type ArgumentSpec, type CommandSpec, COMMON_OPTIONS, type OptionSpec } from './spec.ts';
 
@@ -33,7 +34,7 @@ function renderCommand(command: CommandSpec): string {
   const lines = [`## ${name}`, '', wrap(description), '', `\`lxmert-data ${usage}\``, ''];
   if (argument !== undefined) lines.push(`\`${argument.name}\`: ${argument.description}`, '');
   lines.push(optionTable(options));
-  const width = Math.max(...examples.map(([line]) => line.length));
+  const width = longest(examples.map(([line]) => line));
   const listed = examples.map(([line, meaning]) => `${line.padEnd(width)}   # ${meaning}`);
   lines.push('```', ...listed, '```', '');
   return lines.join('\n');

@@ -82,7 +82,8 @@ export function rankImages(survey: StoreSurvey, ids: readonly string[]): RankedI
     ].sort((a, b) => b.weight - a.weight);
     const weight = reasons.reduce((sum, reason) => sum + reason.weight, 0);
     // Images without a reason are ordered by how unusual they are.
-    const unusual = Math.min(Math.max(...deviations), OUTLIER_DEVIATIONS) / 100;
+    const most = deviations.reduce((a, b) => Math.max(a, b), 0);
+    const unusual = Math.min(most, OUTLIER_DEVIATIONS) / 100;
     return {
       at,
       row,

@@ -16,7 +16,10 @@ export type QuotedFields =
 export function parseQuotedRow(text: string, shape: RowShape): QuotedFields {
   if (/^\0+$/.test(text)) {
     const hint = 'this space was reserved and never written; download or copy the file again';
-    return { ok: false, problem: structure('a row', text.length === 1 ? 'a zero byte' : `${text.length} zero bytes`, hint) };
+    return {
+      ok: false,
+      problem: structure('a row', text.length === 1 ? 'a zero byte' : `${text.length} zero bytes`, hint),
+    };
   }
   let records: string[][];
   const tabs = countTabs(text);

@@ -41,8 +41,8 @@ const DEFAULT_STALL_SECONDS = 600;
  * Images that cannot be done are in `missing`; fails with ERR_EXTRACTOR where the extractors themselves cannot go on.
  */
 export async function extract(options: ExtractOptions, context: StageContext): Promise<ExtractResult> {
-  const { plan, extractors, skipBad = false, keepRows = false } = options;
-  const { stallSeconds = DEFAULT_STALL_SECONDS } = options;
+  const { plan, extractors, stallSeconds = DEFAULT_STALL_SECONDS } = options;
+  const [skipBad, keepRows] = [options.skipBad === true, options.keepRows === true];
   const note = (message: string): void => context.emit({ event: 'note', message });
   const folder = await RowFolder.open(plan.rowFolder, note);
   try {
@@ -56,9 +56,10 @@ export async function extract(options: ExtractOptions, context: StageContext): P
     const missing = findMissing(plan.images, folder, run.failures);
     const detector = run.detector ?? (await folder.readDetector());
     const rows = total - missing.length;
-    const publishable = rows > 0 && (missing.length === 0 || skipBad);
-    const published = publishable && (await publishRows(plan, folder, detector, context));
-    const ok = published && missing.length === 0;
+    const isComplete = missing.length === 0;
+    const published =
+      rows > 0 && (isComplete || skipBad) && (await publishRows(plan, folder, detector, context));
+    const ok = published && isComplete;
     // Where images are missing the rows stay, so that the next run tries only those.
     if (ok && !keepRows) await folder.remove();
     const out = published ? plan.out : null;

@@ -1,4 +1,4 @@
-import type { StageContext } from '../events.ts';
+import type { PipelineEvent, StageContext } from '../events.ts';
 import { checkNotInput, checkOutput } from '../files/checks.ts';
 import type { AgreementTotals, ImageAgreement } from '../inspection/agreement.ts';
 import { namesOf } from '../inspection/describe-store.ts';
@@ -94,7 +94,7 @@ async function comparePairs(
   for (const rows of wanted) {
     context.signal.throwIfAborted();
     compared.push({ rows, agreement: totals.add(await pair.read(rows)) });
-    reportProgress('compare', pair, compared.length, wanted.length, context);
+    context.emit(progress('compare', pair, compared.length, wanted.length));
   }
   return compared;
 }
@@ -118,16 +118,10 @@ async function* readCards(
   for (const { rows, agreement } of chosen) {
     context.signal.throwIfAborted();
     yield await readPairCard(await pair.read(rows), { rows, agreement }, pictures, side);
-    reportProgress('inspect', pair, ++done, chosen.length, context);
+    context.emit(progress('inspect', pair, ++done, chosen.length));
   }
 }
 
-function reportProgress(
-  stage: string,
-  { paths }: StorePair,
-  done: number,
-  total: number,
-  { emit }: StageContext,
-): void {
-  emit({ event: 'progress', stage, input: paths[0], unit: 'images', done, total });
+function progress(stage: string, { paths }: StorePair, done: number, total: number): PipelineEvent {
+  return { event: 'progress', stage, input: paths[0], unit: 'images', done, total };
 }

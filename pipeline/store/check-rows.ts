@@ -35,25 +35,25 @@ export async function checkRows({ path, begin, count }: RowRange): Promise<reado
     const damaged: DamagedImage[] = [];
     const read = async (from: number, turn: number): Promise<Buffer> =>
       await store.readTensor('features', from, Math.min(CHUNK_ROWS, begin + count - from), buffers[turn % 2]);
+    const check = (bytes: Buffer, row: number): void => {
+      const record = records[row - begin]!;
+      const got = rowCrc(bytes, record, columns);
+      const expected = rowCrcOf(record);
+      if (got === expected) return;
+      damaged.push({
+        row,
+        img_id: showText(imageIdOf(record), MAX_ID_BYTES),
+        offset: store.header.dataStart + features.begin + row * featureBytes,
+        expected: hexCrc(expected),
+        got: hexCrc(got),
+      });
+    };
     let next = read(begin, 0);
     for (let from = begin, turn = 1; from < begin + count; from += CHUNK_ROWS, turn++) {
       const bytes = await next;
       if (from + CHUNK_ROWS < begin + count) next = read(from + CHUNK_ROWS, turn);
-      for (let index = 0; index * featureBytes < bytes.length; index++) {
-        const row = from + index;
-        const record = records[row - begin]!;
-        const got = rowCrc(bytes.subarray(index * featureBytes, (index + 1) * featureBytes), record, columns);
-        const expected = rowCrcOf(record);
-        if (got === expected) continue;
-        const offset = store.header.dataStart + features.begin + row * featureBytes;
-        damaged.push({
-          row,
-          img_id: showText(imageIdOf(record), MAX_ID_BYTES),
-          offset,
-          expected: hexCrc(expected),
-          got: hexCrc(got),
-        });
-      }
+      for (let at = 0; at < bytes.length; at += featureBytes)
+        check(bytes.subarray(at, at + featureBytes), from + at / featureBytes);
     }
     return damaged;
   } finally {

@@ -3,33 +3,41 @@
  * the first, so a file with duplicates means different things to different programs. The text must be valid JSON.
  */
 export function findDuplicateKey(json: string): string | undefined {
-  const objects: (Set<string> | undefined)[] = [];
+  // Keys of each object that is open; undefined for an array.
+  const open: (Set<string> | undefined)[] = [];
   let expectKey = false;
   for (let at = 0; at < json.length; at++) {
     const char = json[at]!;
-    if (char === '{') {
-      objects.push(new Set());
-      expectKey = true;
-    } else if (char === '[') {
-      objects.push(undefined);
-      expectKey = false;
-    } else if (char === '}' || char === ']') {
-      objects.pop();
-      expectKey = false;
-    } else if (char === ',') expectKey = objects.at(-1) !== undefined;
-    else if (char === '"') {
+    if (char === '"') {
       const end = endOfString(json, at);
-      if (expectKey) {
-        const key = JSON.parse(json.slice(at, end)) as string;
-        const keys = objects.at(-1)!;
-        if (keys.has(key)) return key;
-        keys.add(key);
-        expectKey = false;
-      }
+      const key = expectKey ? (JSON.parse(json.slice(at, end)) as string) : undefined;
+      if (key !== undefined && open.at(-1)?.has(key) === true) return key;
+      if (key !== undefined) open.at(-1)?.add(key);
+      expectKey = false;
       at = end - 1;
-    }
+    } else expectKey = readPunctuation(char, open) ?? expectKey;
   }
   return undefined;
+}
+
+/** Opens and closes objects and arrays; whether a key comes next, undefined where that does not change. */
+function readPunctuation(char: string, open: (Set<string> | undefined)[]): boolean | undefined {
+  switch (char) {
+    case '{':
+      open.push(new Set());
+      return true;
+    case '[':
+      open.push(undefined);
+      return false;
+    case '}':
+    case ']':
+      open.pop();
+      return false;
+    case ',':
+      return open.at(-1) !== undefined;
+    default:
+      return undefined;
+  }
 }
 
 function endOfString(json: string, begin: number): number {

@@ -23,6 +23,20 @@ export interface StoreEnd {
   readonly metadata: RawMetadata;
 }
 
+export interface WriterOptions extends PublishOptions {
+  readonly dtype: FeatureDtype;
+  /** Offset of the data section. */
+  readonly dataStart: number;
+  /** For the message about a full disk only. */
+  readonly expectedRows: number;
+}
+
+interface WriterFiles {
+  readonly store: PartialOutput;
+  readonly records: PartialOutput;
+  readonly direct: FileHandle | undefined;
+}
+
 /**
  * Writes a store under a temporary name and publishes it whole. Features go to their final place at once, whatever the number of rows will
  * be; records wait in a second temporary file, because the place of the other tensors is known only at the end.
@@ -40,31 +54,19 @@ export class StoreWriter {
   #idBytes = 1;
   #written = 0;
 
-  private constructor(
-    path: string,
-    dtype: FeatureDtype,
-    dataStart: number,
-    expectedRows: number,
-    files: readonly [PartialOutput, PartialOutput, FileHandle | undefined],
-  ) {
+  private constructor(path: string, options: WriterOptions, files: WriterFiles) {
     this.path = path;
-    this.#dtype = dtype;
-    this.#dataStart = dataStart;
-    this.#expectedRows = expectedRows;
-    [this.#partial, this.#partialRecords, this.#direct] = files;
+    this.#dtype = options.dtype;
+    this.#dataStart = options.dataStart;
+    this.#expectedRows = options.expectedRows;
+    this.#partial = files.store;
+    this.#partialRecords = files.records;
+    this.#direct = files.direct;
     this.#store = this.#partial.handle;
     this.#records = this.#partialRecords.handle;
   }
 
-  /** `expectedRows` only serves the message about a full disk. */
-  static async create(
-    path: string,
-    options: PublishOptions & {
-      readonly dtype: FeatureDtype;
-      readonly dataStart: number;
-      readonly expectedRows: number;
-    },
-  ): Promise<StoreWriter> {
+  static async create(path: string, options: WriterOptions): Promise<StoreWriter> {
     const partials: PartialOutput[] = [];
     try {
       const store = await createPartial(path, 'store', options);
@@ -72,8 +74,7 @@ export class StoreWriter {
       const records = await createPartial(path, 'records');
       partials.push(records);
       const direct = await openForDirectWrites(store);
-      const { dtype, dataStart, expectedRows } = options;
-      return new StoreWriter(path, dtype, dataStart, expectedRows, [store, records, direct]);
+      return new StoreWriter(path, options, { store, records, direct });
     } catch (error) {
       for (const partial of partials) await partial.discard();
       throw await describeWriteFailure(path, storeBytesFor(options.expectedRows, options.dtype), error);

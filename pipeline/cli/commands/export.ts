@@ -63,11 +63,11 @@ ${FORMAT_LIST}`,
       'for MMF',
     ],
   ],
-  async run(words, options, context) {
+  async run(args, options, context) {
     const format = findExportFormat(textOption(options, 'to') ?? 'tsv');
     const out = checkOut(format, textOption(options, 'out'));
-    const [store] = resolveInputs(words, context.data);
-    const result = await writeExport(format, store!, out, options, context);
+    const [store] = resolveInputs(args, context.data);
+    const result = await writeExport({ format, store: store ?? '', out }, options, context);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'export', ok, to: format.name, ...details });
     const loss = result.lossless ? '' : ' (features were rounded)';
@@ -92,10 +92,14 @@ function checkOut(format: ExportFormat, out: string | undefined): string {
   });
 }
 
+interface ExportRequest {
+  readonly format: ExportFormat;
+  readonly store: string;
+  readonly out: string;
+}
+
 async function writeExport(
-  format: ExportFormat,
-  store: string,
-  out: string,
+  { format, store, out }: ExportRequest,
   options: OptionValues,
   context: CommandContext,
 ): Promise<ExportResult> {

@@ -79,12 +79,7 @@ function indexBlob(bytes: Uint8Array, offset: number): BlobPlace {
     } else if (number === SHAPE && wireType === WIRE_LENGTH_DELIMITED) {
       shape = readShape(reader);
     } else if (number === DATA || number === DOUBLE_DATA) {
-      const type = number === DATA ? 'float' : 'double';
-      const length = wireType === WIRE_LENGTH_DELIMITED ? reader.uint32() : type === 'float' ? 4 : 8;
-      const size = type === 'float' ? 4 : 8;
-      if (length % size !== 0) throw new RangeError(`a blob of ${length} bytes is no list of ${type}s`);
-      parts.push({ offset: offset + reader.pos, count: length / size, type });
-      reader.skip(length);
+      parts.push(readPart(reader, offset, number === DATA ? 'float' : 'double', wireType));
     } else {
       reader.skipType(wireType);
     }
@@ -94,6 +89,21 @@ function indexBlob(bytes: Uint8Array, offset: number): BlobPlace {
     count: parts.reduce((sum, part) => sum + part.count, 0),
     parts,
   };
+}
+
+/** Passes over numbers, packed or single, and says where they are. */
+function readPart(
+  reader: ProtobufReader,
+  offset: number,
+  type: BlobPart['type'],
+  wireType: number,
+): BlobPart {
+  const size = type === 'float' ? 4 : 8;
+  const length = wireType === WIRE_LENGTH_DELIMITED ? reader.uint32() : size;
+  if (length % size !== 0) throw new RangeError(`a blob of ${length} bytes is not a list of ${type}s`);
+  const part = { offset: offset + reader.pos, count: length / size, type };
+  reader.skip(length);
+  return part;
 }
 
 function readShape(reader: ProtobufReader): number[] {

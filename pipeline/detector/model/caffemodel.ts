@@ -81,10 +81,10 @@ async function indexFile(file: FileHandle, path: string, size: number): Promise<
   while (position < size) {
     const head = await readExactly(file, path, position, Math.min(HEAD_BYTES, size - position));
     const field = readFieldHead(head);
-    if (field === undefined) throw describeForeign(path, position, head);
+    if (field === undefined) throw describeOtherFile(path, position, head);
     const start = position + field.headBytes;
     const end = start + field.bodyBytes;
-    if (end > size) throw describeTruncated(path, position, layers, end, size);
+    if (end > size) throw describeTruncated(path, { position, layers, end, size });
     const form = field.wireType === LENGTH_DELIMITED ? LAYER_FIELDS.get(field.number) : undefined;
     if (form !== undefined && field.bodyBytes <= MAX_LAYER_BYTES) {
       const bytes = await readExactly(file, path, start, field.bodyBytes);
@@ -93,7 +93,7 @@ async function indexFile(file: FileHandle, path: string, size: number): Promise<
     }
     position = end;
   }
-  if (layers === 0) throw describeForeign(path, 0, await readExactly(file, path, 0, Math.min(64, size)));
+  if (layers === 0) throw describeOtherFile(path, 0, await readExactly(file, path, 0, Math.min(64, size)));
   return index;
 }
 
@@ -214,28 +214,35 @@ async function readExactly(
   return bytes;
 }
 
-function describeForeign(path: string, position: number, head: Buffer): LxmertDataError {
-  const text = head.toString('latin1').replaceAll(/[^\x20-\x7e]/g, '.');
-  const isPage = position === 0 && /^\s*</.test(head.toString('latin1'));
+function describeOtherFile(path: string, position: number, found: Buffer | string): LxmertDataError {
+  const head = typeof found === 'string' ? '' : found.toString('latin1');
+  const isPage = position === 0 && /^\s*</.test(head);
   return new LxmertDataError('ERR_INPUT', {
     what: isPage ? 'this is a web page, not a caffemodel' : 'this is not a caffemodel, or a damaged one',
     where: path,
     expected: 'a protobuf NetParameter with layers',
-    got: head.length === 0 ? 'an empty file' : `"${text}" at byte ${position}`,
+    got: typeof found === 'string' ? found : describeHead(head, position),
     hint: isPage
       ? `the server sent a page in place of the file: download it again in a browser; ${HINT}`
       : HINT,
   });
 }
 
-function describeTruncated(
-  path: string,
-  position: number,
-  layers: number,
-  end: number,
-  size: number,
-): LxmertDataError {
-  if (layers === 0) return describeForeign(path, position, Buffer.alloc(0));
+function describeHead(head: string, position: number): string {
+  return head === '' ? 'an empty file' : `"${head.replaceAll(/[^\x20-\x7e]/g, '.')}" at byte ${position}`;
+}
+
+interface CutField {
+  readonly position: number;
+  readonly end: number;
+  /** Layers that were read before it. */
+  readonly layers: number;
+  /** Of the file. */
+  readonly size: number;
+}
+
+function describeTruncated(path: string, { position, end, layers, size }: CutField): LxmertDataError {
+  if (layers === 0) return describeOtherFile(path, position, `${size} bytes without a layer`);
   return new LxmertDataError('ERR_INPUT', {
     what: 'the caffemodel is cut off or damaged',
     where: path,

@@ -43,7 +43,7 @@ interface Stage {
   readonly dilation: number;
 }
 
-export const CONV1: Convolution = convolve('conv1', 3, 64, 7, 2);
+export const CONV1: Convolution = convolve({ layer: 'conv1', inputs: 3, outputs: 64, kernel: 7, stride: 2 });
 /** Caffe rounds the size of a pooled map up and cuts the last windows off at the border. */
 export const POOL1 = { kernel: 3, stride: 2 } as const;
 
@@ -128,28 +128,39 @@ export function listBlobs(): Map<string, readonly number[]> {
   return blobs;
 }
 
+/** A convolution without stride and dilation, unless it says otherwise. */
 function convolve(
-  layer: string,
-  inputs: number,
-  outputs: number,
-  kernel: number,
-  stride = 1,
-  dilation = 1,
+  convolution: Omit<Convolution, 'stride' | 'dilation'> & Partial<Pick<Convolution, 'stride' | 'dilation'>>,
 ): Convolution {
-  return { layer, inputs, outputs, kernel, stride, dilation };
+  return { stride: 1, dilation: 1, ...convolution };
 }
 
 function buildStage(stage: string, { blocks, middle, inputs, stride, dilation }: Stage): Bottleneck[] {
   return blocks.map((block, index) => {
     const name = (branch: string): string => `${stage}${block}_branch${branch}`;
     const first = index === 0;
-    const blockInputs = first ? inputs : 4 * middle;
+    const outer = 4 * middle;
+    const blockInputs = first ? inputs : outer;
     const blockStride = first ? stride : 1;
     return {
-      reduce: convolve(name('2a'), blockInputs, middle, 1, blockStride),
-      spatial: convolve(name('2b'), middle, middle, 3, 1, dilation),
-      expand: convolve(name('2c'), middle, 4 * middle, 1),
-      ...(first && { shortcut: convolve(name('1'), blockInputs, 4 * middle, 1, blockStride) }),
+      reduce: convolve({
+        layer: name('2a'),
+        inputs: blockInputs,
+        outputs: middle,
+        kernel: 1,
+        stride: blockStride,
+      }),
+      spatial: convolve({ layer: name('2b'), inputs: middle, outputs: middle, kernel: 3, dilation }),
+      expand: convolve({ layer: name('2c'), inputs: middle, outputs: outer, kernel: 1 }),
+      ...(first && {
+        shortcut: convolve({
+          layer: name('1'),
+          inputs: blockInputs,
+          outputs: outer,
+          kernel: 1,
+          stride: blockStride,
+        }),
+      }),
     };
   });
 }

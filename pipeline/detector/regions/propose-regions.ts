@@ -81,8 +81,8 @@ export function decodeProposals(scores: ProposalScores, { height, width, scale }
     const shiftY = FEATURE_STRIDE * Math.floor(cell / mapWidth);
     for (const [anchor, [x1, y1, x2, y2]] of BASE_ANCHORS.entries()) {
       const delta = (k: number): number => deltas[(4 * anchor + k) * cells + cell]!;
-      const [left, right] = decodeSpan(x1 + shiftX, x2 + shiftX, delta(0), delta(2), width - 1);
-      const [top, bottom] = decodeSpan(y1 + shiftY, y2 + shiftY, delta(1), delta(3), height - 1);
+      const [left, right] = decodeSpan([x1 + shiftX, x2 + shiftX], [delta(0), delta(2)], width - 1);
+      const [top, bottom] = decodeSpan([y1 + shiftY, y2 + shiftY], [delta(1), delta(3)], height - 1);
       if (!(fround(fround(right - left) + 1) >= minSide && fround(fround(bottom - top) + 1) >= minSide))
         continue;
       boxes[4 * count] = left;
@@ -98,10 +98,8 @@ export function decodeProposals(scores: ProposalScores, { height, width, scale }
 
 /** Moves and stretches one side of an anchor, then clips it to 0 … `last`. */
 function decodeSpan(
-  start: number,
-  end: number,
-  shift: number,
-  stretch: number,
+  [start, end]: readonly [start: number, end: number],
+  [shift, stretch]: readonly [shift: number, stretch: number],
   last: number,
 ): [number, number] {
   const size = end - start + 1;

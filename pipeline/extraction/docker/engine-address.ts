@@ -27,16 +27,24 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Finds the engine as Docker's own command does: DOCKER_HOST, DOCKER_CONTEXT, the current context, then the usual sockets. */
 export function findEngineAddress(env: Environment = process.env, home = homedir()): EngineAddress {
   const folder = env['DOCKER_CONFIG'] ?? join(home, '.docker');
-  const host = env['DOCKER_HOST'];
-  if (host !== undefined && host !== '') {
-    const verify = (env['DOCKER_TLS_VERIFY'] ?? '') !== '' || (env['DOCKER_TLS'] ?? '') !== '';
-    const certificates = env['DOCKER_CERT_PATH'] ?? folder;
-    return parseHost(host, `DOCKER_HOST ${host}`, secure =>
-      verify || secure ? readTls(certificates) : undefined,
-    );
-  }
-  const context = env['DOCKER_CONTEXT'] ?? readCurrentContext(folder);
-  if (context !== undefined && context !== '' && context !== 'default') return readContext(folder, context);
+  const host = env['DOCKER_HOST'] ?? '';
+  if (host !== '') return readHost(host, env, folder);
+  const context = env['DOCKER_CONTEXT'] ?? readCurrentContext(folder) ?? '';
+  if (context !== '' && context !== 'default') return readContext(folder, context);
+  return findSocket(env, home);
+}
+
+function readHost(host: string, env: Environment, folder: string): EngineAddress {
+  const isSet = (name: string): boolean => (env[name] ?? '') !== '';
+  const verify = isSet('DOCKER_TLS_VERIFY') || isSet('DOCKER_TLS');
+  const certificates = env['DOCKER_CERT_PATH'] ?? folder;
+  return parseHost(host, `DOCKER_HOST ${host}`, secure =>
+    verify || secure ? readTls(certificates) : undefined,
+  );
+}
+
+/** The first of the usual sockets that exists; the first of all where none does, so that an error names it. */
+function findSocket(env: Environment, home: string): EngineAddress {
   const paths =
     process.platform === 'win32'
       ? ['//./pipe/docker_engine']
@@ -45,7 +53,7 @@ export function findEngineAddress(env: Environment = process.env, home = homedir
           join(home, '.docker', 'run', 'docker.sock'),
           ...(env['XDG_RUNTIME_DIR'] === undefined ? [] : [join(env['XDG_RUNTIME_DIR'], 'docker.sock')]),
         ];
-  const path = paths.find(existsSync) ?? paths[0]!;
+  const path = paths.find(existsSync) ?? paths[0] ?? '';
   return { kind: 'socket', path, label: path };
 }
 
@@ -110,23 +118,30 @@ function parseHost(
   label: string,
   tlsFor: (secure: boolean) => EngineTls | undefined,
 ): EngineAddress {
-  const [, scheme, rest] = /^([a-z]+):\/\/(.*)$/.exec(host) ?? [];
-  if (scheme === 'unix' || scheme === 'npipe') return { kind: 'socket', path: rest!, label };
-  const url = scheme === undefined ? undefined : URL.parse(host.replace(/^[a-z]+/, 'http'));
-  if (url === undefined || url === null || url.hostname === '') {
-    throw new LxmertDataError('ERR_ENGINE', {
-      what: 'this address of a Docker engine is not understood',
-      where: label,
-      expected: 'unix:///var/run/docker.sock, tcp://HOST:PORT or ssh://USER@HOST',
-    });
-  }
+  const [, scheme, rest = ''] = /^([a-z]+):\/\/(.*)$/.exec(host) ?? [];
+  if (scheme === 'unix' || scheme === 'npipe') return { kind: 'socket', path: rest, label };
+  const url = URL.parse(scheme === undefined ? '' : host.replace(/^[a-z]+/, 'http'));
+  if (url === null || url.hostname === '') throw unknownAddress(label);
   if (scheme === 'ssh') {
     const user = url.username === '' ? '' : `${decodeURIComponent(url.username)}@`;
     return { kind: 'ssh', destination: user + url.hostname, port: url.port || undefined, label };
   }
-  const secure = scheme === 'https' || url.port === '2376';
-  const tls = tlsFor(secure);
-  // The port of plain http is dropped by the parser.
-  const port = Number(url.port || (/:80(\/|$)/.test(rest!) ? 80 : tls === undefined ? 2375 : 2376));
-  return { kind: 'tcp', host: url.hostname, port, tls, label };
+  const tls = tlsFor(scheme === 'https' || url.port === '2376');
+  return { kind: 'tcp', host: url.hostname, port: portOf(url, rest, tls !== undefined), tls, label };
+}
+
+function unknownAddress(where: string): LxmertDataError {
+  return new LxmertDataError('ERR_ENGINE', {
+    what: 'this address of a Docker engine is not understood',
+    where,
+    expected: 'unix:///var/run/docker.sock, tcp://HOST:PORT or ssh://USER@HOST',
+  });
+}
+
+/** The port of a TCP address, or Docker's own where it names none. */
+function portOf({ port }: URL, rest: string, secure: boolean): number {
+  if (port !== '') return Number(port);
+  // URL drops the default port of http.
+  if (/:80(\/|$)/.test(rest)) return 80;
+  return secure ? 2376 : 2375;
 }

@@ -110,12 +110,21 @@ export async function createEmbeddedExtractor(options: EmbeddedExtractorOptions)
       device === 'cpu' ? 1 : Math.min(MAX_IMAGE_THREADS, Math.max(1, availableParallelism() - 1));
     const imagePool = new WorkerPool<ImageRequest, Answer>(import.meta.url, './image-worker', imageThreads);
     const detector = { name: 'bottom-up-attention (embedded)', weights: weights.id, rois } as const;
-    return new Extractor(detector, device, devicePool, imagePool, imageThreads, guard);
+    return new Extractor({ detector, device, devicePool, imagePool, imageThreads, guard });
   } catch (error) {
     await devicePool.close();
     guard.release();
     throw error;
   }
+}
+
+interface ExtractorParts {
+  readonly detector: EmbeddedDetector;
+  readonly device: Exclude<Device, 'auto'>;
+  readonly devicePool: WorkerPool<DeviceRequest, Answer>;
+  readonly imagePool: WorkerPool<ImageRequest, Answer>;
+  readonly imageThreads: number;
+  readonly guard: DeviceGuard;
 }
 
 class Extractor implements EmbeddedExtractor {
@@ -129,14 +138,7 @@ class Extractor implements EmbeddedExtractor {
   #images = 0;
   #closed: Promise<void> | undefined;
 
-  constructor(
-    detector: EmbeddedDetector,
-    device: Exclude<Device, 'auto'>,
-    devicePool: WorkerPool<DeviceRequest, Answer>,
-    imagePool: WorkerPool<ImageRequest, Answer>,
-    imageThreads: number,
-    guard: DeviceGuard,
-  ) {
+  constructor({ detector, device, devicePool, imagePool, imageThreads, guard }: ExtractorParts) {
     this.detector = detector;
     this.device = device;
     this.#devicePool = devicePool;
