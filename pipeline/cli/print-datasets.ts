@@ -2,10 +2,10 @@ import type { DatasetReport } from '../stages/verify-dataset.ts';
 
 const MAX_LISTED = 20;
 
-/** A table of each data set's files, then every problem with what to do. */
+/** A table of each dataset's files, then every problem with what to do. */
 export function describeDatasetReport(report: DatasetReport): string[] {
   const lines = [
-    `${report.dataset}: ${report.ok ? 'complete and sound' : `${report.problems.length} problem(s)`}`,
+    `${report.dataset}: ${report.ok ? 'complete and valid' : `${report.problems.length} problem(s)`}`,
   ];
   const width = Math.max(...report.assets.map(({ file }) => file.length), 0);
   for (const { file, ok } of report.assets) lines.push(`  ${file.padEnd(width)}  ${ok ? 'ok' : 'NOT OK'}`);
