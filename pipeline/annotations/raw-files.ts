@@ -43,7 +43,7 @@ export async function* readNlvr2(
   yield batch;
 }
 
-/** Lines without their LF. node:readline would also cut at U+2028, which may stand inside a JSON string. */
+/** Lines without their LF. node:readline would also cut at U+2028, which may occur inside a JSON string. */
 async function* readLines(path: string, signal?: AbortSignal): AsyncGenerator<string> {
   let pending: Buffer = Buffer.alloc(0);
   let number = 0;

@@ -9,26 +9,26 @@ import type { AssetStatus, DatasetStatus, DataStatus } from '../stages/status.ts
 import type { DatasetReport } from '../stages/verify-dataset.ts';
 
 interface StateWords {
-  readonly words: string;
+  readonly label: string;
   readonly tone: Tone;
   /** What to do, given the command that fetches the file and the path of the file. */
   readonly advice: (fetch: string, target: string) => string;
 }
 
 const STATES: Readonly<Record<AssetState, StateWords>> = {
-  present: { words: 'present', tone: 'good', advice: () => '' },
+  present: { label: 'present', tone: 'good', advice: () => '' },
   unlocked: {
-    words: 'present, not locked',
+    label: 'present, not locked',
     tone: 'warn',
     advice: fetch => `${fetch} checks and locks it`,
   },
   differs: {
-    words: 'not as locked',
+    label: 'not as locked',
     tone: 'bad',
     advice: (fetch, target) => `move ${target} away, then ${fetch}`,
   },
-  partial: { words: 'partial', tone: 'warn', advice: fetch => `${fetch} continues it` },
-  missing: { words: 'missing', tone: 'plain', advice: fetch => fetch },
+  partial: { label: 'partial', tone: 'warn', advice: fetch => `${fetch} continues it` },
+  missing: { label: 'missing', tone: 'plain', advice: fetch => fetch },
 };
 
 const isPresent = ({ state }: AssetStatus): boolean => state === 'present' || state === 'unlocked';
@@ -78,11 +78,11 @@ function describeDataset(
     tone: assets.some(({ state }) => state === 'differs') ? 'bad' : isWhole ? 'good' : 'plain',
     columns: ['Size', 'From', 'What to do'],
     rows: assets.map(({ name, file, state, bytes }): HealthRow => {
-      const { words, tone, advice } = STATES[state];
+      const { label, tone, advice } = STATES[state];
       const fetch = `lxmert-data fetch ${dataset}${splitOption(name, manifest, dataset)}`;
       const size = bytes === 0 ? '' : formatBytes(bytes);
       const cells = [size, describeOrigin(manifest, name, lock[name]), advice(fetch, file)];
-      return { what: file, state: words, tone, cells };
+      return { what: file, state: label, tone, cells };
     }),
     problems: [],
   };
@@ -132,7 +132,7 @@ export async function describeDatasets(
 /** The mirror that a locked file came from; for others, those that have it. */
 function describeOrigin(manifest: Manifest, name: string, entry: LockEntry | undefined): string {
   if (entry !== undefined)
-    return `${manifest.mirrors[entry.mirror]?.title ?? entry.mirror}, ${entry.place}, ${entry.date.slice(0, 10)}`;
+    return `${manifest.mirrors[entry.mirror]?.title ?? entry.mirror}, ${entry.location}, ${entry.date.slice(0, 10)}`;
   const sources = orderSources(manifest, manifest.assets[name]!);
   const mirrors = [...new Set(sources.map(({ mirror }) => mirror))];
   const isDead = (mirror: string): boolean => manifest.mirrors[mirror]?.dead !== undefined;

@@ -3,7 +3,7 @@ import type { DatasetReport } from '../stages/verify-dataset.ts';
 
 const MAX_LISTED = 20;
 
-/** A table of the files of a dataset, then every problem with what to do. */
+/** A table of each dataset's files, then every problem with what to do. */
 export function describeDatasetReport(report: DatasetReport): string[] {
   const lines = [
     `${report.dataset}: ${report.ok ? 'complete and valid' : `${report.problems.length} problem(s)`}`,

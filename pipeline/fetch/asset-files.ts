@@ -1,10 +1,9 @@
 import { posix } from 'node:path';
 import type { Asset, Source } from '../manifest/load.ts';
+import { DOWNLOADS } from '../manifest/reserved-names.ts';
 import type { FileShape } from '../net/file-shape.ts';
 
-/** Folder below the data root for downloads under way, a folder in it for each mirror. */
-export const DOWNLOADS = '.downloads';
-/** Folder in it for stores that are not in place yet; no mirror can be called so. */
+/** Folder in the downloads folder for stores that are not in place yet; no mirror can have this name. */
 export const STAGING = '.stores';
 
 /** Path of the asset in its final form, below the data root. */

@@ -2,32 +2,34 @@ import { join } from 'node:path';
 import { v } from '../schema.ts';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
 import { writeAtomically } from '../files/atomic.ts';
+import { LOCK_NAME } from '../manifest/reserved-names.ts';
 import { readRegular } from '../files/open-checked.ts';
 
 /** A thousand entries are a third of a megabyte. */
 const MAX_BYTES = 64 << 20;
 
-export const LOCK_NAME = 'lxmert-data.lock.json';
-
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const size = v.pipe(v.number(), v.integer(), v.minValue(0));
 
-const entrySchema = v.strictObject({
+const entryFields = {
   file: v.string(),
-  /** Of the file; for features, of the TSV inside, which is the same whichever way it came. */
+  /** Of the file; for features, of the TSV inside, which is the same whichever way it was downloaded. */
   size,
   sha256,
   mirror: v.string(),
-  place: v.string(),
   date: v.string(),
-});
-const entries = v.record(v.string(), entrySchema);
+};
+const entrySchema = v.strictObject({ ...entryFields, location: v.string() });
+/** As releases before 0.2 wrote it. */
+const formerEntrySchema = v.pipe(
+  v.strictObject({ ...entryFields, place: v.string() }),
+  v.transform(({ place, ...entry }) => ({ ...entry, location: place })),
+);
 const lockSchema = v.variant('lock_version', [
-  v.strictObject({ lock_version: v.literal(2), assets: entries }),
-  // Before version 0.2.
+  v.strictObject({ lock_version: v.literal(2), assets: v.record(v.string(), entrySchema) }),
   v.pipe(
-    v.strictObject({ lock_version: v.literal(1), artefacts: entries }),
-    v.transform(lock => ({ lock_version: 2 as const, assets: lock.artefacts })),
+    v.strictObject({ lock_version: v.literal(1), artefacts: v.record(v.string(), formerEntrySchema) }),
+    v.transform(({ artefacts }) => ({ lock_version: 2 as const, assets: artefacts })),
   ),
 ]);
 
@@ -66,7 +68,7 @@ export async function addToLock(dataRoot: string, name: string, entry: LockEntry
   await writeAtomically(path, 'lock', file => file.writeFile(text), { force: true });
 }
 
-/** Where the copy at hand is not the locked one: in words; undefined where it is, or where nothing is locked. */
+/** How a copy differs from the locked one, for messages; undefined if it does not, or if none is locked. */
 export function describeLockMismatch(
   entry: LockEntry | undefined,
   found: { readonly sizeBytes: number; readonly sha256: string },

@@ -3,7 +3,11 @@ import type { Manifest, Source } from '../manifest/load.ts';
 export interface FailedAsset {
   readonly name: string;
   /** One a mirror that was tried. */
-  readonly reasons: readonly { readonly mirror: string; readonly place: string; readonly reason: string }[];
+  readonly reasons: readonly {
+    readonly mirror: string;
+    readonly location: string;
+    readonly reason: string;
+  }[];
   /** What a person can do. */
   readonly manual: readonly string[];
 }
@@ -11,8 +15,8 @@ export interface FailedAsset {
 /** Lines for people: every mirror with its reason, then what is left to do by hand. */
 export function describeFailed({ name, reasons, manual }: FailedAsset): string[] {
   return [
-    `${name} could not be had`,
-    ...reasons.map(({ mirror, place, reason }) => `  ${mirror} (${place}): ${reason}`),
+    `${name} could not be downloaded`,
+    ...reasons.map(({ mirror, location, reason }) => `  ${mirror} (${location}): ${reason}`),
     ...manual.map(way => `  by hand: ${way}`),
   ];
 }

@@ -1,7 +1,8 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Asset, Manifest } from '../manifest/load.ts';
-import { DOWNLOADS, downloadPath, STAGING } from './asset-files.ts';
+import { DOWNLOADS } from '../manifest/reserved-names.ts';
+import { downloadPath, STAGING } from './asset-files.ts';
 
 const SUFFIXES = ['', '.partial', '.partial-journal'] as const;
 
@@ -11,8 +12,8 @@ export function listDownloads(asset: Asset): string[] {
 }
 
 /**
- * Removes what lies in `.downloads` for assets that are in place: partial files of mirrors that were left, zips kept
- * for others, and the same files of mirrors that no manifest names any more. What another asset may want stays.
+ * Removes what is left in `.downloads` of assets that are in place: partial files of mirrors that were left, zips kept
+ * for others, and the same files of mirrors that are no longer in any manifest. Files that another asset may need stay.
  */
 export async function removeLeftovers(
   manifest: Manifest,
@@ -24,7 +25,7 @@ export async function removeLeftovers(
   const wanted = others.flatMap(([, asset]) => listDownloads(asset));
   const ours = inPlace.flatMap(name => {
     const asset = manifest.assets[name]!;
-    // Parts lie in a folder that they may share with others' parts.
+    // Parts are in a folder that they may share with others' parts.
     return asset.sources.flatMap(source =>
       source.get === 'parts-member' ? [] : [downloadPath(asset, source)],
     );

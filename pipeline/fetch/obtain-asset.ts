@@ -39,7 +39,7 @@ export interface ObtainOptions {
   readonly placing: Limit;
 }
 
-/** Brings one asset into place, from the first mirror that has it, and locks it. Throws only what is not a mirror's fault. */
+/** Puts one asset in place, from the first mirror that has it, and locks it. Throws only failures that are not a mirror's. */
 export async function obtainAsset(
   planned: PlannedAsset,
   later: readonly PlannedAsset[],
@@ -53,7 +53,7 @@ export async function obtainAsset(
   if (action === 'conflict') {
     const reason = 'the file in place is not the locked one';
     const manual = `move ${path} away and fetch again; or, if it is the right one, take "${name}" out of the lock file`;
-    return { name, reasons: [{ mirror: 'in place', place: path, reason }], manual: [manual] };
+    return { name, reasons: [{ mirror: 'in place', location: path, reason }], manual: [manual] };
   }
   if (action === 'adopt') return options.placing(() => adopt(name, path, options));
   context.emit({ event: 'start', stage: 'fetch', input: name, bytes: planned.downloadBytes ?? 0 });
@@ -61,11 +61,11 @@ export async function obtainAsset(
   return options.placing(() => takeOwn(name, own.folder, own.found.get(name), options));
 }
 
-/** A file that the user put in place is checked like a download and locked. */
+/** Checks and locks a file that the user put in place. */
 async function adopt(name: string, path: string, options: ObtainOptions): Promise<Outcome> {
   const { manifest, context } = options;
   const asset = manifest.assets[name]!;
-  const origin = { mirror: 'in place', place: path };
+  const origin = { mirror: 'in place', location: path };
   try {
     if (asset.kind === 'features') {
       const verified = await checkStore(path, context);
@@ -83,7 +83,7 @@ async function adopt(name: string, path: string, options: ObtainOptions): Promis
     return 'present';
   } catch (error) {
     if (!(error instanceof MirrorFault) && !(error instanceof LxmertDataError)) throw error;
-    const reasons = [{ mirror: 'in place', place: path, reason: error.message }];
+    const reasons = [{ mirror: 'in place', location: path, reason: error.message }];
     return { name, reasons, manual: [`move ${path} away and fetch again`] };
   }
 }
@@ -104,8 +104,8 @@ async function tryMirrors(
       if (!(error instanceof MirrorFault)) throw error;
       const dead = manifest.mirrors[source.mirror]?.dead;
       const known = dead === undefined ? '' : ` (known to be gone since ${dead.since}: ${dead.evidence})`;
-      const place = describeLocation(source);
-      const reason = { mirror: source.mirror, place, reason: `${error.message}${known}` };
+      const location = describeLocation(source);
+      const reason = { mirror: source.mirror, location, reason: `${error.message}${known}` };
       reasons.push(reason);
       context.emit({ event: 'note', message: `${name}: ${reason.mirror} left: ${reason.reason}` });
     }
@@ -133,7 +133,7 @@ async function takeFrom(
         digest,
         ownedByUser: false,
       };
-      await place(name, { mirror: source.mirror, place: describeLocation(source) }, files, options);
+      await place(name, { mirror: source.mirror, location: describeLocation(source) }, files, options);
     } catch (error) {
       // Complete and wrong: fetching it again would bring the same.
       if (error instanceof MirrorFault) await downloader.discard(downloaded);
@@ -155,23 +155,27 @@ async function takeOwn(
   const { manifest } = options;
   const manual = listManualWays(manifest, orderSources(manifest, manifest.assets[name]!));
   if (found === undefined) {
-    return { name, reasons: [{ mirror: folder, place: '', reason: 'no file there holds it' }], manual };
+    return {
+      name,
+      reasons: [{ mirror: folder, location: '', reason: 'no file in this folder holds it' }],
+      manual,
+    };
   }
   const { paths } = found;
   try {
-    const origin = { mirror: 'own folder', place: paths[0]! };
+    const origin = { mirror: 'own folder', location: paths[0]! };
     await place(name, origin, { ...found, ownedByUser: true }, options);
     return 'fetched';
   } catch (error) {
     if (!(error instanceof MirrorFault)) throw error;
-    return { name, reasons: [{ mirror: folder, place: paths.join(', '), reason: error.message }], manual };
+    return { name, reasons: [{ mirror: folder, location: paths.join(', '), reason: error.message }], manual };
   }
 }
 
 /** Puts the asset in place, locks it, and writes the TSV where it is to be kept. */
 async function place(
   name: string,
-  origin: Pick<LockEntry, 'mirror' | 'place'>,
+  origin: Pick<LockEntry, 'mirror' | 'location'>,
   files: AssetFiles,
   options: ObtainOptions,
 ): Promise<void> {
@@ -188,7 +192,7 @@ async function place(
 async function record(
   name: string,
   { sizeBytes, sha256 }: FileDigest,
-  origin: Pick<LockEntry, 'mirror' | 'place'>,
+  origin: Pick<LockEntry, 'mirror' | 'location'>,
   { lock, manifest, dataRoot }: ObtainOptions,
 ): Promise<void> {
   if (lock[name] !== undefined) return;

@@ -27,7 +27,7 @@ export interface PlannedAsset {
   readonly kind: Asset['kind'];
   readonly file: string;
   readonly action: FetchAction;
-  /** Estimated where nobody published a size; absent where there is not even an estimate. */
+  /** Estimated where no size is published; undefined without an estimate. */
   readonly downloadBytes?: number | undefined;
   readonly finalBytes?: number | undefined;
   readonly sources: readonly PlannedSource[];

@@ -17,7 +17,7 @@ const MAX_DEPTH = 6;
 
 /**
  * Finds out which assets the files of a folder hold: feature rows and zips by base name of the TSV (parts of a zip
- * joined without a copy), JSON by folder name or, where that does not tell, by its content. Nothing is changed.
+ * joined without a copy), JSON by folder name or, where that is ambiguous, by its content. Nothing is changed.
  */
 export async function recogniseFolder(
   folder: string,
@@ -126,7 +126,7 @@ async function recognisePlain(path: string, manifest: Manifest): Promise<string 
   const inFolder = candidates.filter(([, { target }]) => basename(dirname(target)) === folder);
   if (inFolder.length === 1) return inFolder[0]![0];
   if (candidates.length === 1) return candidates[0]![0];
-  // train.json is VQA's, GQA's or NLVR2's: the records tell.
+  // train.json is VQA's, GQA's or NLVR2's: the records decide.
   if (candidates.length === 0) return undefined;
   const digest = await digestFile(path);
   const fitting: string[] = [];

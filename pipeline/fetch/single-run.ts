@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -42,7 +42,7 @@ async function claimFile(path: string, dataRoot: string): Promise<() => Promise<
     const holder = await readHolder(path);
     const [host, pid] = holder.split(' ');
     if (holder !== '' && (host !== hostname() || isAlive(Number(pid)))) {
-      throw busy(dataRoot, `process ${pid ?? '?'} on ${host ?? '?'}`);
+      throw busy(dataRoot, `${await describeAge(path)}process ${pid ?? '?'} on ${host ?? '?'}`);
     }
     // Left by a process that was killed.
     await rm(path, { force: true });
@@ -50,7 +50,7 @@ async function claimFile(path: string, dataRoot: string): Promise<() => Promise<
   throw busy(dataRoot, 'one that began at this moment');
 }
 
-/** Who claimed it; empty where the claim was written by a process that was killed at it. */
+/** The claim's owner; empty if its process was killed while writing it. */
 async function readHolder(path: string): Promise<string> {
   const read = async (): Promise<string> =>
     (await readRegular(path, { maxBytes: 4096 }).catch(() => '')).toString().trim();
@@ -61,10 +61,18 @@ async function readHolder(path: string): Promise<string> {
   return await read();
 }
 
+/** How old a claim is: one of another host cannot be checked, and may be left from a crash. */
+async function describeAge(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return '';
+  const minutes = Math.max(Math.round((Date.now() - found.mtimeMs) / 60_000), 0);
+  return `claimed ${minutes < 120 ? `${minutes} minutes` : `${Math.round(minutes / 60)} hours`} ago by `;
+}
+
 function busy(dataRoot: string, got: string): LxmertDataError {
-  const hint = `wait for it; if it is certain that none runs, delete ${join(dataRoot, NAME)}`;
+  const hint = `wait for it; if it no longer runs, take over by deleting ${join(dataRoot, NAME)}`;
   return new LxmertDataError('ERR_IO', {
-    what: 'another fetch is at work on this data folder',
+    what: 'another fetch is using this data folder',
     where: dataRoot,
     got,
     hint,

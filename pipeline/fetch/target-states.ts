@@ -44,7 +44,7 @@ export async function readTargetStates(
 /** How an asset is on the disk, for people. */
 export type AssetState = 'present' | 'unlocked' | 'differs' | 'partial' | 'missing';
 
-/** The same decision as a fetch makes, in words: what it would keep, check and lock, refuse, continue or fetch. */
+/** The decision that a fetch makes, as a state: what it would keep, check and lock, refuse, continue or fetch. */
 export function describeState(state: TargetState, entry: LockEntry | undefined): AssetState {
   switch (decideAction(state, entry)) {
     case 'keep':

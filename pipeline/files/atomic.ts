@@ -71,7 +71,7 @@ export async function createPartial(
       if (isOver) return;
       isOver = true;
       await handle.close();
-      // Whatever else bears the name by now is not ours to remove.
+      // Anything else that has the name by now is not ours to remove.
       if (isSameFile(await identityOfName(partial), own)) await rm(partial, { force: true });
       releasePartialPath(partial);
     },
@@ -201,7 +201,7 @@ export async function createPartialFolder(path: string, kind: string): Promise<P
   };
 }
 
-/** Remembers the folder of `path`, to find out before publishing whether another one stands in its place. */
+/** Remembers the folder of `path`, to find out before publishing whether it was replaced. */
 async function guardFolder(path: string): Promise<{ check(): Promise<void> }> {
   const folder = dirname(path);
   const before = await identityOf(folder);

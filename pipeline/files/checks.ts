@@ -70,7 +70,7 @@ function noSpace(path: string, needed: number, free: number, cause?: unknown): L
   });
 }
 
-/** Names a failed write: a full disk says how much is missing, `remaining` being the bytes still to be written, 0 where that is not known. */
+/** Describes a failed write. For a full disk it says how much is missing; `remaining` is the bytes still to write, 0 if unknown. */
 export async function describeWriteFailure(
   path: string,
   remaining: number,

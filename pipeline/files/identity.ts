@@ -1,6 +1,6 @@
 import { lstat, stat } from 'node:fs/promises';
 
-/** What tells one file or folder from another. BigInts: inode numbers of some file systems exceed 2^53. */
+/** What distinguishes one file or folder from another. BigInts: inode numbers of some file systems exceed 2^53. */
 export interface FileIdentity {
   readonly dev: bigint;
   readonly ino: bigint;
@@ -15,7 +15,7 @@ export async function identityOf(path: string): Promise<FileIdentity | undefined
   return await stat(path, { bigint: true }).catch(() => undefined);
 }
 
-/** Identity of what bears this name itself, be it a link. */
+/** Identity of the entry with this name itself, even if it is a link. */
 export async function identityOfName(path: string): Promise<FileIdentity | undefined> {
   return await lstat(path, { bigint: true }).catch(() => undefined);
 }

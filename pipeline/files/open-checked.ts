@@ -22,8 +22,9 @@ const NO_WAIT = (constants.O_NONBLOCK as number | undefined) ?? 0;
  * resumed, its journal, rows of an extraction. Refuses (ERR_IO) whatever somebody else could have put there to have
  * other files read or overwritten: links, files with a second hard link, special files, and files of other users.
  *
- * A file may belong to the user who runs this, to root, or to the owner of its folder, who can replace anything in it
- * anyhow. So root can go on with what a user began in a folder of that user's, and nobody is served a file by a third.
+ * A file may belong to the user who runs this, to root, or to the owner of its folder, who can replace
+ * anything in it in any case. So root can continue what a user began in a folder of that user's, and files planted by a
+ * third are refused.
  */
 export async function openOwn(path: string, options: OpenOptions = {}): Promise<FileHandle> {
   const access = options.write === true ? constants.O_RDWR : constants.O_RDONLY;

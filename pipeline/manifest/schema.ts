@@ -2,6 +2,7 @@ import { RECORD_SCHEMA_NAMES, TABLE_SCHEMA_NAMES } from '../annotations/record-s
 import { count, type MirrorEntry, url } from '../mirrors/fields.ts';
 import { mirrorSchema } from '../mirrors/registry.ts';
 import { v } from '../schema.ts';
+import { LOCK_NAME } from './reserved-names.ts';
 
 /** The shape of a manifest file; manifests/README.md explains every field. */
 
@@ -14,6 +15,28 @@ export function isSafePath(path: string): boolean {
 }
 
 const safePath = v.pipe(v.string(), v.check(isSafePath, 'must be a relative path without "..", "." or "\\"'));
+/** Names that Windows keeps for devices, whatever the extension. */
+const DEVICE = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i;
+
+/** A path below the data root: also none of this tool's own files there, and none that Windows cannot have. */
+function isTarget(path: string): boolean {
+  const parts = path.split('/');
+  return (
+    isSafePath(path) &&
+    !parts[0]!.startsWith('.') &&
+    path !== LOCK_NAME &&
+    parts.every(part => !/[:<>"|?*\x00-\x1f]|[. ]$/.test(part) && !DEVICE.test(part))
+  );
+}
+
+const target = v.pipe(
+  v.string(),
+  v.check(
+    isTarget,
+    'must be a relative path without "..", "\\" or ":", and no name of the system or of this tool',
+  ),
+);
+
 const baseName = v.pipe(
   v.string(),
   v.check(text => isSafePath(text) && !text.includes('/'), 'must be a file name'),
@@ -62,7 +85,7 @@ const estimate = v.strictObject({
 });
 
 const assetFields = {
-  target: safePath,
+  target,
   estimate: v.optional(estimate),
   note: v.optional(v.string()),
   sources: v.pipe(v.array(sourceSchema), v.minLength(1)),
@@ -113,7 +136,7 @@ const imageSetName = v.pipe(
 export const imageSetSchema = v.pipe(
   v.strictObject({
     asset: v.optional(v.string()),
-    target: v.optional(safePath),
+    target: v.optional(target),
     recursive: v.optional(v.boolean()),
     first: v.optional(v.string()),
     only: v.optional(v.string()),

@@ -3,12 +3,12 @@ import type { AssetKind, Manifest } from './load.ts';
 
 export interface Selection {
   readonly datasets: readonly string[];
-  /** Absent: each data set's own default; `all`: every split. */
+  /** Absent: each dataset's own default; `all`: every split. */
   readonly splits?: readonly string[] | undefined;
   readonly kinds?: readonly AssetKind[] | undefined;
 }
 
-/** Names of the assets that data sets and splits need, each once, small ones first. Throws ERR_USAGE for unknown names. */
+/** Names of the assets that datasets and splits need, each once, small ones first. Throws ERR_USAGE for unknown names. */
 export function selectAssets(manifest: Manifest, selection: Selection): readonly string[] {
   const names = new Set<string>();
   const known = new Set<string>();
@@ -16,7 +16,7 @@ export function selectAssets(manifest: Manifest, selection: Selection): readonly
     const dataset = Object.hasOwn(manifest.datasets, name) ? manifest.datasets[name] : undefined;
     if (dataset === undefined) {
       throw new LxmertDataError('ERR_USAGE', {
-        what: `there is no data set "${name}"`,
+        what: `unknown dataset "${name}"`,
         expected: Object.keys(manifest.datasets).join(', '),
         hint: 'fetch --list shows them with their splits',
       });
@@ -32,7 +32,7 @@ export function selectAssets(manifest: Manifest, selection: Selection): readonly
   const unknown = selection.splits?.find(split => split !== 'all' && !known.has(split));
   if (unknown !== undefined) {
     throw new LxmertDataError('ERR_USAGE', {
-      what: `no chosen data set has a split "${unknown}"`,
+      what: `no chosen dataset has a split "${unknown}"`,
       expected: `${[...known].join(', ')} or all`,
     });
   }

@@ -157,7 +157,7 @@ function explainFolder(
   return new MirrorFault('not-the-file', `Google Drive's page for folder ${id} is not a folder view`);
 }
 
-/** gdown and others tell files from pages by this header alone; a ranged answer is a file too. */
+/** gdown and others distinguish files from pages by this header alone; a ranged answer is a file too. */
 function isFile(response: HttpResponse): boolean {
   return response.headers['content-disposition'] !== undefined || response.status === 206;
 }

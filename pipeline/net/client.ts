@@ -39,7 +39,7 @@ export interface HttpPage {
 }
 
 export interface HttpClient {
-  /** Resolves when the headers are there. Any status is an answer; throws MirrorFault where there is none. */
+  /** Resolves when the headers are there. Any status is an answer; throws MirrorFault where there is no response. */
   request: (request: HttpRequest) => Promise<HttpResponse>;
   /** Like request, with the body as text, up to a limit. */
   readPage: (request: HttpRequest, maxBytes?: number) => Promise<HttpPage>;

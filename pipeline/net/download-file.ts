@@ -101,7 +101,7 @@ async function openFirst(session: DownloadSession, isRetry: boolean): Promise<Op
   return await session.open(asked, isRetry);
 }
 
-/** Plans the segments of a file of known size; undefined where only the end of the body tells its size. */
+/** Plans the segments of a file of known size; undefined where its size is known only at the end of the body. */
 async function planFile(session: DownloadSession, opened: OpenedRange): Promise<JournalledFile | undefined> {
   const { remote, options } = session;
   const { total = remote.sizeBytes, ranged, validator, end } = opened.accepted;

@@ -16,7 +16,7 @@ const READ_BYTES = 64 << 10;
 const MIN_DIRECT_BYTES = 256 << 10;
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** Makes the body that takes over, unless nobody wants it any more. */
+/** Creates the body that takes over, unless it is no longer wanted. */
 export type TakeOver = (connection: {
   readonly length: number;
   /** The bytes of the body that came together with the headers. */

@@ -41,7 +41,7 @@ const FITS: Readonly<Record<Exclude<FileShape, 'part'>, (bytes: Buffer, text: st
   // The id, then the height: no other file here has a tab so early.
   tsv: bytes => /^[^\t\n]{1,255}\t\d+\t\d+\t/.test(bytes.toString('latin1')),
   text: bytes => bytes.length > 0 && !bytes.includes(0),
-  // A zip since PyTorch 1.6; before, pickles, of which the first is a number that tells the format.
+  // A zip since PyTorch 1.6; before, pickles, the first of which is a number that identifies the format.
   torch: bytes =>
     bytes.subarray(0, 4).equals(Buffer.from('PK\x03\x04')) ||
     (bytes[0] === 0x80 && bytes.subarray(0, 32).includes(TORCH_NUMBER)),

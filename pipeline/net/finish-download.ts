@@ -46,7 +46,7 @@ export async function finishDownload(
   try {
     await data.handle.sync();
   } catch (error) {
-    // A second sync would find nothing wrong, so nobody may go on with these bytes.
+    // A second sync would find nothing wrong, so no later run may continue from these bytes.
     await removeJournal(journalPath);
     throw await describeWriteFailure(data.path, 0, error);
   }

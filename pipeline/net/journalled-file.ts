@@ -84,7 +84,7 @@ export class JournalledFile {
     this.#unsyncedBytes += size;
     if (this.#unsyncedBytes < SYNC_EVERY_BYTES || this.#syncing !== undefined) return;
     this.#unsyncedBytes = 0;
-    // The system tells of bytes that it could not write only once: a later sync would find nothing wrong.
+    // The system reports bytes that it could not write only once: a later sync would find nothing wrong.
     this.#syncing = this.#journal
       .sync(this.#data.handle)
       .catch((error: unknown) => void (this.#failure ??= error))

@@ -21,7 +21,7 @@ const TRANSIENT: readonly FaultKind[] = ['network', 'stalled', 'busy', 'expired'
 /** A mirror's failure. Transient ones are worth another try, the others mean: next mirror. */
 export class MirrorFault extends Error {
   readonly kind: FaultKind;
-  /** The server's own wish for how long to wait. */
+  /** How long the server asks to wait. */
   readonly retryAfterMs: number | undefined;
 
   constructor(

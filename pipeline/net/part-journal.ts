@@ -13,7 +13,7 @@ export interface Segment {
 }
 
 export interface JournalHead {
-  /** Mirror and place: bytes of one are never continued with bytes of another. */
+  /** Mirror and location: bytes from one are never continued with bytes from another. */
   readonly identity: string;
   readonly total: number;
   readonly validator: string | undefined;
@@ -57,7 +57,7 @@ export class PartJournal {
     return new PartJournal(head, segments, await openOwn(path, { write: true }));
   }
 
-  /** The journal of an earlier run, or undefined where there is none that can be used. */
+  /** The journal of an earlier run, or undefined if there is no usable one. */
   static async load(path: string): Promise<{ head: JournalHead; segments: Segment[] } | undefined> {
     let bytes: Buffer;
     try {

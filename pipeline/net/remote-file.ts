@@ -20,7 +20,7 @@ export interface RemoteFile {
   readonly sizeBytes?: number | undefined;
   readonly sha256?: string | undefined;
   readonly md5?: string | undefined;
-  /** Requests at a time that this server is known to bear. */
+  /** Concurrent requests that this server is known to allow. */
   readonly maxConnections: number;
   /** One try, no retries. Throws MirrorFault where the mirror says why not. */
   readonly open: (request: OpenRequest) => Promise<HttpResponse>;

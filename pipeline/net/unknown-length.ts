@@ -3,7 +3,7 @@ import { MirrorFault } from './mirror-fault.ts';
 import type { DownloadSession } from './download-session.ts';
 import type { OpenedRange } from './receive-range.ts';
 
-/** A body whose length only its end tells. It is not in the journal: a killed process begins it anew. */
+/** A body whose length is known only at its end. It is not in the journal: a killed process begins it anew. */
 export class UnknownLengthBody {
   readonly #session: DownloadSession;
   #receivedBytes = 0;

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { DOWNLOADS } from '../fetch/asset-files.ts';
+import { DOWNLOADS } from '../manifest/reserved-names.ts';
 import { readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
 import { decideOverlap, findFreeBytes } from '../fetch/disk-space.ts';
@@ -60,9 +60,9 @@ export async function previewFetch(options: FetchOptions): Promise<FetchPreview>
 }
 
 /**
- * Brings data sets below the data root: each file from the first mirror that has it, checked, put in place, and locked.
- * While one file is converted the next is downloaded, where the disk has room for both. A file that cannot be had does
- * not stop the others; the result names it with every mirror's reason.
+ * Downloads datasets to the data root: each file from the first mirror that has it, checked, put in place, and locked.
+ * While one file is converted the next is downloaded, where the disk has room for both. A file that cannot be downloaded
+ * does not stop the others; the result names it with every mirror's reason.
  */
 export async function fetchData(options: FetchOptions, context: StageContext): Promise<FetchResult> {
   const { dataRoot, manifest, from } = options;
@@ -149,7 +149,7 @@ async function makePlan(
 function selectNames(options: FetchOptions): readonly string[] {
   if (options.datasets.length > 0) return selectAssets(options.manifest, options);
   throw new LxmertDataError('ERR_USAGE', {
-    what: 'no data set is named',
+    what: 'no dataset given',
     expected: Object.keys(options.manifest.datasets).join(', '),
     hint: 'for example: fetch vqa',
   });

@@ -37,7 +37,7 @@ export interface DatasetReport {
   readonly problems: readonly DatasetProblem[];
 }
 
-/** Verifies whole data sets: files, hashes, records, answers, images, and how they fit together. */
+/** Verifies whole datasets: files, hashes, records, answers, images, and how they fit together. */
 export async function verifyDatasets(
   options: VerifyDatasetOptions,
   context: StageContext,
@@ -53,7 +53,7 @@ class Verification {
   readonly #options: VerifyDatasetOptions;
   readonly #lock: LockEntries;
   readonly #context: StageContext;
-  /** Assets are shared by data sets and looked at once. */
+  /** Assets are shared by datasets and looked at once. */
   readonly #checked = new Map<string, Promise<readonly DatasetProblem[]>>();
   readonly #records = new Map<string, number>();
   readonly #ids = new Map<string, Promise<readonly string[] | undefined>>();
@@ -156,7 +156,7 @@ class Verification {
       : problem('the store is damaged', `lxmert-data verify ${path} names the images; make it again`);
   }
 
-  /** The records against the answer table and the features that the data set uses with them. */
+  /** Checks the records against the answer table and the features that the dataset uses with them. */
   async #checkTogether(name: string, dataset: Dataset): Promise<DatasetProblem[]> {
     const { manifest, dataRoot } = this.#options;
     const asset = manifest.assets[name]!;

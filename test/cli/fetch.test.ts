@@ -51,7 +51,7 @@ async function checkDone(t: ExecutionContext, data: string): Promise<void> {
   t.deepEqual((await readdir(data)).sort(), ['lxmert-data.lock.json', 'nlvr2_imgfeat', 'vqa']);
 }
 
-(hasNginx ? test : test.skip)('a data set from a real nginx', async t => {
+(hasNginx ? test : test.skip)('a dataset from a real nginx', async t => {
   const nginx = await startNginx(await makeTempFolder(t));
   t.teardown(() => nginx.stop());
   for (const [name, bytes] of Object.entries(FILES)) {
@@ -107,10 +107,10 @@ test('the exit code and the message when nothing can be had', async t => {
   t.is(code, 1);
   t.regex(
     stderr,
-    /vqa\/train\.json could not be had\n {2}unc \(lxmert_data\/vqa\/train\.json\): the server answers 404/,
+    /vqa\/train\.json could not be downloaded\n {2}unc \(lxmert_data\/vqa\/train\.json\): the server answers 404/,
   );
   t.regex(stderr, /by hand: UNC Computer Science, the authors' own server: open the address/);
-  t.regex(stdout, /0 fetched, 0 in place before, 2 could not be had/);
+  t.regex(stdout, /0 fetched, 0 in place before, 2 could not be downloaded/);
 });
 
 test('--dry-run, --list and wrong words', async t => {

@@ -156,7 +156,7 @@ test(
   2,
   /expected: --out with a name that ends in \.tsv/,
 );
-test('neither a store nor a data set', exits, ['verify', 'good.tsv'], 2, /there is no data set "good\.tsv"/);
+test('neither a store nor a dataset', exits, ['verify', 'good.tsv'], 2, /unknown dataset "good\.tsv"/);
 
 test('help of every command has examples', async t => {
   for (const command of ['start', 'validate', 'convert', 'verify', 'export', 'extract', 'compare']) {

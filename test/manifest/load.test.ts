@@ -19,7 +19,7 @@ async function loadWith(t: ExecutionContext, ...contents: unknown[]) {
   return loadManifest({ files });
 }
 
-test('every data set of the built-in manifest names its parts', async t => {
+test('every dataset of the built-in manifest names its parts', async t => {
   const manifest = await loadManifest();
   t.deepEqual(Object.keys(manifest.datasets), ['vqa', 'gqa', 'nlvr2', 'pretrain', 'weights', 'detector']);
   t.deepEqual(manifest.datasets['pretrain']?.splits['mscoco_minival'], [
@@ -153,6 +153,21 @@ test(
   oneSource({ mirror: 'unc', get: 'zip-member', path: 'a.zip', member: 'x/y.tsv' }),
   /must be a file name/,
 );
+for (const target of [
+  '.downloads/x',
+  'lxmert-data.lock.json',
+  '.fetch-running',
+  'C:x',
+  'a/con.json',
+  'a/x.',
+]) {
+  test(
+    `the target ${target}`,
+    testRefused,
+    { manifest_version: 1, assets: { 'vqa/train.json': { target } } },
+    /\["target"\]: must be a relative path/,
+  );
+}
 test(
   'two assets with one target',
   testRefused,
@@ -160,7 +175,7 @@ test(
   /has the same target/,
 );
 test(
-  'a data set with an unknown asset',
+  'a dataset with an unknown asset',
   testRefused,
   { manifest_version: 1, datasets: { vqa: { common: ['vqa/nothing.json'] } } },
   /\$\.datasets\["vqa"\]: there is no asset "vqa\/nothing\.json"/,

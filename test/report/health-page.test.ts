@@ -146,7 +146,7 @@ testInChromium('status as a page: what is there, from which mirror, what to do',
   t.true(await narrow.evaluate('document.documentElement.scrollWidth <= innerWidth'));
 });
 
-testInChromium('verification of a data set as a page: every problem and how to mend it', async t => {
+testInChromium('verification of a dataset as a page: every problem and how to mend it', async t => {
   const folder = await makeData(t);
   const { code } = await runCli(['verify', 'vqa', '--quick', '--report', 'x.html'], { cwd: folder });
   t.is(code, 1);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -143,7 +143,7 @@ async function listFiles(folder: string): Promise<string[]> {
 const sha256 = (text: Buffer | string): string => createHash('sha256').update(text).digest('hex');
 const DEFAULT_FILES = ['feat/a_obj36.safetensors', 'lxmert-data.lock.json', 'table.json', 'vqa/train.json'];
 
-test('a data set ends as stores and JSON, locked, with nothing left over', async t => {
+test('a dataset ends as stores and JSON, locked, with nothing left over', async t => {
   const { options, context, dataRoot, lock, server } = await setUp(t);
   const result = await fetchData(options, context);
   t.deepEqual(result, {
@@ -373,9 +373,16 @@ test('a second fetch on the same folder waits its turn', async t => {
   const ends = await Promise.allSettled([fetchData(options, context), fetchData(options, context)]);
   const refused = ends.flatMap(end => (end.status === 'rejected' ? [String(end.reason)] : []));
   t.is(refused.length, 1, 'whichever came second');
-  t.regex(refused[0]!, /another fetch is at work/);
+  t.regex(refused[0]!, /another fetch is using/);
   await writeFile(join(dataRoot, '.fetch-running'), `${hostname()} 1\n`);
-  await t.throwsAsync(fetchData(options, context), { message: /another fetch is at work[^]*process 1 on/ });
+  await t.throwsAsync(fetchData(options, context), { message: /another fetch is using[^]*process 1 on/ });
+  await writeFile(join(dataRoot, '.fetch-running'), 'another-host 999999999\n');
+  const hoursAgo = Date.now() / 1000 - 3 * 3600;
+  await utimes(join(dataRoot, '.fetch-running'), hoursAgo, hoursAgo);
+  await t.throwsAsync(fetchData(options, context), {
+    message:
+      /claimed 3 hours ago by process 999999999 on another-host[^]*take over by deleting .*\.fetch-running/,
+  });
   await writeFile(join(dataRoot, '.fetch-running'), `${hostname()} 999999999\n`);
   t.true((await fetchData(options, context)).ok, 'the claim of a killed process does not count');
 });
@@ -547,13 +554,13 @@ test('failed tries leave no empty folders and no empty files', async t => {
   );
 });
 
-test('unknown data sets and splits are refused with what there is', async t => {
+test('unknown datasets and splits are refused with what there is', async t => {
   const { options } = await setUp(t);
   await t.throwsAsync(previewFetch({ ...options, datasets: ['nothing'] }), {
-    message: /no data set "nothing"[^]*set/,
+    message: /unknown dataset "nothing"[^]*set/,
   });
   await t.throwsAsync(previewFetch({ ...options, splits: ['dev'] }), {
-    message: /no chosen data set has a split "dev"/,
+    message: /no chosen dataset has a split "dev"/,
   });
 });
 
@@ -671,7 +678,7 @@ test(
   testFromFailure,
   { 'a.zip.aa': ZIP.subarray(0, 100) },
   'feat/a_obj36',
-  /no file there holds it/,
+  /no file in this folder holds it/,
 );
 test(
   '--from: a missing part in the middle',

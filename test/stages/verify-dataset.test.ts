@@ -48,7 +48,7 @@ async function verify(manifest: Manifest, dataRoot: string, quick = false) {
   return report!;
 }
 
-test('a sound data set', async t => {
+test('a sound dataset', async t => {
   const { data, manifest } = await setUp(t);
   const report = await verify(manifest, data);
   t.deepEqual(report.problems, []);
@@ -100,7 +100,7 @@ test('missing files say how to get them', async t => {
 test('a damaged store, and the difference to the lock', async t => {
   const { data, manifest, store, path } = await setUp(t);
   const digest = await digestFile(path);
-  const entry = { file: 'nlvr2/valid.json', mirror: 'm', place: 'p', date: '2020-01-01' };
+  const entry = { file: 'nlvr2/valid.json', mirror: 'm', location: 'p', date: '2020-01-01' };
   await addToLock(data, 'nlvr2/valid.json', { ...entry, size: digest.sizeBytes, sha256: digest.sha256 });
   const bytes = await readFile(store);
   bytes[bytes.length >> 1]! ^= 1;
@@ -185,7 +185,7 @@ test('status and verify on the command line', async t => {
   t.regex(status.stdout, /vqa: 0 of 9 files\n/);
   const good = await runCli(['verify', 'nlvr2', '--split', 'valid', ...words]);
   t.is(good.code, 0, good.stderr);
-  t.regex(good.stdout, /nlvr2: complete and sound/);
+  t.regex(good.stdout, /nlvr2: complete and valid/);
   await truncate(path, 5);
   const report = join(data, 'report.json');
   const bad = await runCli(['verify', 'nlvr2', '--split', 'valid', '--report', report, ...words]);

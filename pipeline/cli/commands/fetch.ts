@@ -22,7 +22,7 @@ const NAME_LIST = /^[a-z0-9_-]+(,[a-z0-9_-]+)*$/;
 export const fetchCommand: CommandSpec = {
   name: 'fetch',
   description:
-    'Brings every file of the named data sets from whichever mirror has it, checks it, and makes stores of the image features. Goes on where an earlier run stopped.',
+    'Downloads every file of the named datasets from the first mirror that has it, checks it, and makes stores of the image features. Continues where an earlier run stopped.',
   argument: {
     name: 'dataset',
     description: builtInDatasets().join(', '),
@@ -53,7 +53,7 @@ export const fetchCommand: CommandSpec = {
     {
       name: 'connections',
       value: 'N',
-      description: 'requests at a time where the server bears it',
+      description: 'concurrent requests, where the server allows them',
       integer: true,
     },
     {
@@ -71,15 +71,15 @@ export const fetchCommand: CommandSpec = {
     },
     { name: 'frozen', description: 'take only what the lock file names' },
     { name: 'dry-run', description: 'print the plan and do nothing' },
-    { name: 'list', description: 'show data sets, splits and mirrors' },
+    { name: 'list', description: 'show datasets, splits and mirrors' },
   ],
   examples: [
     ['lxmert-data fetch vqa', 'everything that fine-tuning on VQA needs'],
     ['lxmert-data fetch vqa --split test --dry-run', 'what that would be'],
-    ['lxmert-data fetch --from ~/Downloads', 'put in place what a browser brought'],
+    ['lxmert-data fetch --from ~/Downloads', 'put in place what a browser downloaded'],
     ['lxmert-data fetch nlvr2 --kind json', 'questions only'],
   ],
-  async run(words, values, context) {
+  async run(args, values, context) {
     const manifest = await loadManifest({
       files: manifestFiles(values),
       baseUrls: parseBaseUrls(textOption(values, 'base-url')),
@@ -88,7 +88,7 @@ export const fetchCommand: CommandSpec = {
       printList(manifest, context);
       return true;
     }
-    const options = readOptions(words, values, manifest, context);
+    const options = readOptions(args, values, manifest, context);
     if (values['dry-run'] === true) {
       const plan = await previewFetch(options);
       context.emit({ event: 'result', stage: 'fetch', ok: true, plan });
@@ -99,13 +99,13 @@ export const fetchCommand: CommandSpec = {
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'fetch', ok, ...details });
     const counts = `${result.fetched.length} fetched, ${result.present.length} in place before`;
-    context.print(ok ? counts : `${counts}, ${result.failed.length} could not be had (reasons above)`);
+    context.print(ok ? counts : `${counts}, ${result.failed.length} could not be downloaded (reasons above)`);
     return ok;
   },
 };
 
 function readOptions(
-  words: readonly string[],
+  args: readonly string[],
   values: OptionValues,
   manifest: Manifest,
   context: CommandContext,
@@ -118,7 +118,7 @@ function readOptions(
   }
   const kind = KINDS.find(known => known === values['kind']);
   return {
-    datasets: words,
+    datasets: args,
     splits: splitList(textOption(values, 'split')),
     kinds: kind === undefined ? undefined : [kind],
     dataRoot: context.data,
@@ -164,7 +164,7 @@ function printList(manifest: Manifest, { print, emit }: CommandContext): void {
 }
 
 function printPlan(plan: FetchPreview, { print }: CommandContext): void {
-  const words = {
+  const labels = {
     keep: 'in place',
     adopt: 'to check',
     fetch: 'to fetch',
@@ -175,8 +175,8 @@ function printPlan(plan: FetchPreview, { print }: CommandContext): void {
     const mirrors = [...new Set(sources.map(({ mirror, dead }) => (dead ? `${mirror} (gone)` : mirror)))];
     print(
       action === 'fetch'
-        ? `${words[action]}  ${file}, ${size}: ${mirrors.join(', ')}`
-        : `${words[action]}  ${file}`,
+        ? `${labels[action]}  ${file}, ${size}: ${mirrors.join(', ')}`
+        : `${labels[action]}  ${file}`,
     );
   }
   const unknown = plan.unknownSizes === 0 ? '' : `, ${plan.unknownSizes} of them of unknown size`;

@@ -7,7 +7,7 @@ import { type CommandSpec, textOption } from '../spec.ts';
 export const makeJsonCommand: CommandSpec = {
   name: 'make-json',
   description:
-    "Turns whichever files of the official set are there into LXMERT's JSON, byte for byte as the scripts in LXMERT's data folder do.",
+    "Turns the files of the official set that it finds into LXMERT's JSON, byte for byte as the scripts in LXMERT's data folder do.",
   argument: {
     name: 'set',
     description: 'gqa or nlvr2',
@@ -24,8 +24,8 @@ export const makeJsonCommand: CommandSpec = {
     ['lxmert-data make-json nlvr2 --raw nlvr/nlvr2/data', 'train.json, valid.json, test.json'],
     ['lxmert-data make-json gqa --raw gqa/questions1.2', 'balanced, all, submit'],
   ],
-  async run(words, options, context) {
-    const dataset = words[0];
+  async run(args, options, context) {
+    const dataset = args[0];
     const rawDirectory = textOption(options, 'raw');
     if ((dataset !== 'gqa' && dataset !== 'nlvr2') || rawDirectory === undefined) {
       throw new LxmertDataError('ERR_USAGE', {

@@ -17,13 +17,13 @@ const WORDS = {
 export const statusCommand: CommandSpec = {
   name: 'status',
   description:
-    'Shows which files of each data set are there, begun or missing, and the disk they use. Reads no contents.',
+    'Shows which files of each dataset are downloaded, partial or missing, and the disk space they use. Reads no contents.',
   options: [
     MANIFEST_OPTION,
     { name: 'html', value: 'FILE', description: 'write it as a page', looksLike: /\.html$/ },
   ],
   examples: [
-    ['lxmert-data status', 'all data sets'],
+    ['lxmert-data status', 'all datasets'],
     ['lxmert-data status --html status.html', 'the same as a page: from which mirror, and what to do'],
   ],
   async run(_words, options, context) {
@@ -40,7 +40,7 @@ export const statusCommand: CommandSpec = {
     for (const { dataset, assets } of status.datasets) {
       const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
       context.print(`${dataset}: ${there} of ${assets.length} files`);
-      // A data set of which nothing is there needs one line only.
+      // A dataset without any file needs one line only.
       for (const { file, state, bytes } of assets.every(({ state }) => state === 'missing') ? [] : assets) {
         context.print(`  ${WORDS[state].padEnd(19)}  ${file}${bytes === 0 ? '' : `, ${formatBytes(bytes)}`}`);
       }
