@@ -145,22 +145,25 @@ export class Downloader {
   }
 }
 
-/** What manifest and lock know of the file as it is downloaded; both hold, so the download is refused at once where it differs. */
+/** What manifest and lock know of the file as it is downloaded; a download that differs is refused at once. */
 function withKnownFacts(remote: RemoteFile, asset: Asset, source: Source, locked?: LockEntry): RemoteFile {
-  const isAsset = source.get === 'file';
-  const own = isAsset && asset.kind !== 'features' ? asset : undefined;
-  const facts = [
-    { size: source.size, sha256: source.sha256 },
-    { size: own?.size, sha256: own?.sha256 },
-    ...(isAsset ? [{ size: locked?.size, sha256: locked?.sha256 }] : []),
-  ];
-  const size = facts.find(fact => fact.size !== undefined)?.size;
-  const sha256 = facts.find(fact => fact.sha256 !== undefined)?.sha256;
+  const facts = knownFacts(asset, source, locked);
+  const size = facts.find(fact => fact?.size !== undefined)?.size;
+  const sha256 = facts.find(fact => fact?.sha256 !== undefined)?.sha256;
   if (size !== undefined && remote.sizeBytes !== undefined && size !== remote.sizeBytes) {
-    throw new MirrorFault(
-      'wrong-size',
-      `the mirror has a file of ${remote.sizeBytes} bytes, expected ${size}`,
-    );
+    const message = `the mirror has a file of ${remote.sizeBytes} bytes, expected ${size}`;
+    throw new MirrorFault('wrong-size', message);
   }
   return { ...remote, sizeBytes: size ?? remote.sizeBytes, sha256: sha256 ?? remote.sha256 };
+}
+
+interface KnownFacts {
+  readonly size?: number | undefined;
+  readonly sha256?: string | undefined;
+}
+
+/** Those of the source come first; those of the asset hold where the source is the file itself and not an archive of it. */
+function knownFacts(asset: Asset, source: Source, locked?: LockEntry): readonly (KnownFacts | undefined)[] {
+  if (source.get !== 'file') return [source];
+  return [source, asset.kind === 'features' ? undefined : asset, locked];
 }

@@ -57,22 +57,11 @@ export interface PlanOptions {
 export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
   const assets = options.names.map(name => planAsset(manifest, name, options));
   const toFetch = assets.filter(({ action }) => action === 'fetch');
-  const downloads = new Map<string, number>();
-  const steps: DiskStep[] = [];
-  for (const planned of toFetch) {
-    const asset = manifest.assets[planned.name]!;
-    const source = orderSources(manifest, asset, options.mirrors)[0];
-    const size = planned.downloadBytes ?? 0;
-    const path = source === undefined ? undefined : downloadPath(asset, source);
-    if (path !== undefined) downloads.set(path, size);
-    const isMoved = asset.kind !== 'features';
-    const final = planned.finalBytes ?? 0;
-    const missing = Math.max(size - options.states[planned.name]!.partialBytes, 0);
-    let kept = isMoved ? missing : final;
-    if (!isMoved && options.keep === 'zip') kept += missing;
-    if (!isMoved && options.keep === 'tsv') kept += asset.estimate?.tsv_bytes ?? 0;
-    steps.push({ path, missing, made: isMoved ? 0 : final, kept });
-  }
+  const steps = toFetch.map(planned => planStep(manifest, planned, options));
+  // Assets of one archive share its download.
+  const downloads = new Map(
+    steps.flatMap(({ path, size }) => (path === undefined ? [] : [[path, size] as const])),
+  );
   return {
     assets,
     files: toFetch.length,
@@ -83,8 +72,23 @@ export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
   };
 }
 
+/** The disk that one asset needs, and for how long. */
+function planStep(manifest: Manifest, planned: PlannedAsset, options: PlanOptions): DiskStep {
+  const asset = manifest.assets[planned.name]!;
+  const source = orderSources(manifest, asset, options.mirrors)[0];
+  const size = planned.downloadBytes ?? 0;
+  const path = source === undefined ? undefined : downloadPath(asset, source);
+  const missing = Math.max(size - (options.states[planned.name]?.partialBytes ?? 0), 0);
+  if (asset.kind !== 'features') return { path, size, missing, made: 0, kept: missing };
+  const made = planned.finalBytes ?? 0;
+  const beside = { zip: missing, tsv: asset.estimate?.tsv_bytes ?? 0, none: 0 };
+  return { path, size, missing, made, kept: made + beside[options.keep] };
+}
+
 interface DiskStep {
+  /** Of the download, shared by the assets of an archive. */
   readonly path: string | undefined;
+  readonly size: number;
   /** Still to be downloaded. */
   readonly missing: number;
   /** Written beside the download. */

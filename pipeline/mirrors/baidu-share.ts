@@ -64,36 +64,41 @@ const listSchema = v.object({
 export async function listBaiduFolder(share: BaiduShare, folder: string | undefined): Promise<BaiduListing> {
   const entries: BaiduEntry[] = [];
   for (let page = 1; page <= MAX_PAGES; page++) {
-    const answer = await post(
-      share,
-      'share/wxlist?channel=weixin&version=2.2.2&clienttype=25&web=1',
-      {
-        shorturl: share.share,
-        pwd: share.code,
-        root: folder === undefined ? '1' : '0',
-        ...(folder === undefined ? {} : { dir: folder }),
-        page: String(page),
-        num: String(PAGE_ENTRIES),
-        order: 'time',
-      },
-      `${share.base}disk/home`,
-    );
-    const { errno, errtype, data } = parseBaidu(listSchema, answer);
-    if (errno !== 0) throw explainErrno(errno, errtype);
-    const list = data?.list ?? [];
+    const { list, hasMore, ...about } = await listPage(share, folder, page);
     for (const { fs_id, isdir, path, server_filename, size } of list) {
       entries.push({ id: fs_id, name: server_filename, path, isFolder: isdir === 1, sizeBytes: size });
     }
-    const hasMore = data?.has_more === true || data?.has_more === 1 || list.length === PAGE_ENTRIES;
-    if (!hasMore || list.length === 0) {
-      const key = decodeKey(data?.seckey ?? '');
-      return { entries, shareId: data?.shareid ?? '', owner: data?.uk ?? '', key };
-    }
+    if (!hasMore || list.length === 0) return { entries, ...about };
   }
-  throw new MirrorFault(
-    'unsupported',
-    `more than ${MAX_PAGES * PAGE_ENTRIES} entries in a folder of the share`,
+  const message = `more than ${MAX_PAGES * PAGE_ENTRIES} entries in a folder of the share`;
+  throw new MirrorFault('unsupported', message);
+}
+
+interface ListedPage extends Omit<BaiduListing, 'entries'> {
+  readonly list: NonNullable<NonNullable<v.InferOutput<typeof listSchema>['data']>['list']>;
+  readonly hasMore: boolean;
+}
+
+async function listPage(share: BaiduShare, folder: string | undefined, page: number): Promise<ListedPage> {
+  const answer = await post(
+    share,
+    'share/wxlist?channel=weixin&version=2.2.2&clienttype=25&web=1',
+    {
+      shorturl: share.share,
+      pwd: share.code,
+      root: folder === undefined ? '1' : '0',
+      ...(folder === undefined ? {} : { dir: folder }),
+      page: String(page),
+      num: String(PAGE_ENTRIES),
+      order: 'time',
+    },
+    `${share.base}disk/home`,
   );
+  const { errno, errtype, data } = parseBaidu(listSchema, answer);
+  if (errno !== 0) throw explainErrno(errno, errtype);
+  const { list = [], has_more: more = false, seckey = '', shareid = '', uk = '' } = data ?? {};
+  const hasMore = more === true || more === 1 || list.length === PAGE_ENTRIES;
+  return { list, hasMore, key: decodeKey(seckey), shareId: shareid, owner: uk };
 }
 
 /** A link to the bytes of a file, good for some hours. Throws MirrorFault. */

@@ -43,17 +43,18 @@ export function isPartialFolderView(html: string): boolean {
 export function parseConfirmForm(html: string, pageUrl: string): string | undefined {
   const page = parsePage(html);
   const form = page.querySelector('#download-form');
-  const action = form?.getAttribute('action') ?? '';
-  if (form !== null && action !== '' && URL.canParse(action, pageUrl)) {
-    const url = new URL(action, pageUrl);
-    for (const input of form.querySelectorAll('input[type=hidden]')) {
-      const name = input.getAttribute('name');
-      if (name !== null) url.searchParams.set(name, input.getAttribute('value') ?? '');
-    }
-    return url.href;
+  const action = resolveLink(form?.getAttribute('action'), pageUrl);
+  if (form === null || action === undefined)
+    return resolveLink(page.querySelector('a[href*="confirm="]')?.getAttribute('href'), pageUrl)?.href;
+  for (const input of form.querySelectorAll('input[type=hidden]')) {
+    const name = input.getAttribute('name');
+    if (name !== null) action.searchParams.set(name, input.getAttribute('value') ?? '');
   }
-  const link = page.querySelector('a[href*="confirm="]')?.getAttribute('href') ?? '';
-  return link !== '' && URL.canParse(link, pageUrl) ? new URL(link, pageUrl).href : undefined;
+  return action.href;
+}
+
+function resolveLink(link: string | null | undefined, base: string): URL | undefined {
+  return (link ?? '') === '' ? undefined : (URL.parse(link ?? '', base) ?? undefined);
 }
 
 /** Why Drive sends a page instead of a file; undefined for the virus-scan page, which is no refusal. */

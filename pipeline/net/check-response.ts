@@ -36,57 +36,67 @@ export function checkRangeResponse(
   headers: IncomingHttpHeaders,
 ): AcceptedRange {
   if (status !== 200 && status !== 206) throw faultOfStatus(status, headers);
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new MirrorFault(
-      'unsupported',
-      `the server compresses the transfer (${encoding}) though asked not to`,
-    );
-  }
+  checkEncoding(headers);
   const validator = readValidator(headers);
-  if (known.validator !== undefined && validator !== undefined && validator !== known.validator) {
-    throw new MirrorFault(
-      'changed',
-      `the file on the server changed (${known.validator} became ${validator})`,
-    );
+  checkValidator(known, validator);
+  return status === 200
+    ? acceptWhole(asked, known, validator, headers)
+    : acceptPart(asked, known, validator, headers);
+}
+
+function checkEncoding(headers: IncomingHttpHeaders): void {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding === 'identity') return;
+  const message = `the server compresses the transfer (${encoding}) though asked not to`;
+  throw new MirrorFault('unsupported', message);
+}
+
+function checkValidator(known: KnownFile, validator: string | undefined): void {
+  if (known.validator === undefined || validator === undefined || validator === known.validator) return;
+  const message = `the file on the server changed (${known.validator} became ${validator})`;
+  throw new MirrorFault('changed', message);
+}
+
+/** A 200: the whole file from its start, whatever was asked for. */
+function acceptWhole(
+  asked: AskedRange,
+  known: KnownFile,
+  validator: string | undefined,
+  headers: IncomingHttpHeaders,
+): AcceptedRange {
+  if (asked.start > 0) {
+    const why = known.validator === undefined ? 'ignores ranges' : 'ignores ranges, or the file changed';
+    throw new MirrorFault('changed', `the server sends the file from its start: it ${why}`);
   }
-  if (status === 200) {
-    if (asked.start > 0) {
-      const why = known.validator === undefined ? 'ignores ranges' : 'ignores ranges, or the file changed';
-      throw new MirrorFault('changed', `the server sends the file from its start: it ${why}`);
-    }
-    const length = headers['content-length'];
-    const total = length === undefined ? undefined : Number(length);
-    if (total !== undefined && !Number.isSafeInteger(total)) {
-      throw new MirrorFault('unsupported', `the server says that the file has ${total} bytes`);
-    }
-    checkTotal(known, total);
-    return { start: 0, end: total, total, validator, ranged: false };
-  }
-  const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers['content-range'] ?? '');
-  if (range === null) {
-    throw new MirrorFault(
-      'unsupported',
-      `206 without a usable Content-Range (${headers['content-range'] ?? 'none'})`,
-    );
-  }
+  const length = headers['content-length'];
+  const total = length === undefined ? undefined : Number(length);
+  checkTotal(known, total);
+  return { start: 0, end: total, total, validator, ranged: false };
+}
+
+/** A 206: exactly the part that was asked for, or less of it. */
+function acceptPart(
+  asked: AskedRange,
+  known: KnownFile,
+  validator: string | undefined,
+  headers: IncomingHttpHeaders,
+): AcceptedRange {
+  const stated = headers['content-range'] ?? 'none';
+  const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(stated);
+  if (range === null) throw new MirrorFault('unsupported', `206 without a usable Content-Range (${stated})`);
   const [start, last, total] = range.slice(1).map(Number) as [number, number, number];
-  if (!Number.isSafeInteger(total)) {
-    throw new MirrorFault('unsupported', `the server says that the file has ${total} bytes`);
-  }
   checkTotal(known, total);
   const wantedEnd = Math.min(asked.end ?? total, total);
   if (start !== asked.start || last + 1 > wantedEnd || last < start) {
-    const got = `bytes ${start}-${last}`;
-    throw new MirrorFault(
-      'unsupported',
-      `asked for bytes ${asked.start}-${wantedEnd - 1}, the server sends ${got}`,
-    );
+    const message = `asked for bytes ${asked.start}-${wantedEnd - 1}, the server sends bytes ${start}-${last}`;
+    throw new MirrorFault('unsupported', message);
   }
   return { start, end: last + 1, total, validator, ranged: true };
 }
 
 function checkTotal(known: KnownFile, total: number | undefined): void {
+  if (total !== undefined && !Number.isSafeInteger(total))
+    throw new MirrorFault('unsupported', `the server says that the file has ${total} bytes`);
   if (known.total === undefined || total === undefined || total === known.total) return;
   throw new MirrorFault(
     'changed',
@@ -106,20 +116,16 @@ export function faultOfStatus(status: number, headers: IncomingHttpHeaders): Mir
   return new MirrorFault(kindOfStatus(status), `the server answers ${status}`, { retryAfterMs });
 }
 
+const KINDS: ReadonlyMap<number, FaultKind> = new Map([
+  ...[404, 410, 451].map(status => [status, 'gone'] as const),
+  ...[401, 403, 407].map(status => [status, 'forbidden'] as const),
+  ...[412, 416].map(status => [status, 'changed'] as const),
+  ...[408, 425, 429].map(status => [status, 'busy'] as const),
+  [501, 'unsupported'],
+]);
+
 function kindOfStatus(status: number): FaultKind {
-  if (status === 404 || status === 410 || status === 451) return 'gone';
-  if (status === 401 || status === 403 || status === 407) return 'forbidden';
-  if (status === 412 || status === 416) return 'changed';
-  if (
-    status === 408 ||
-    status === 425 ||
-    status === 429 ||
-    status === 509 ||
-    (status >= 500 && status !== 501)
-  ) {
-    return 'busy';
-  }
-  return 'unsupported';
+  return KINDS.get(status) ?? (status >= 500 ? 'busy' : 'unsupported');
 }
 
 /** Hugging Face says when its limit ends as `ratelimit: "api";r=0;t=55`. */

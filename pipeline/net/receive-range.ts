@@ -56,6 +56,7 @@ export async function openRange(
   }
 }
 
+/** Reads the page that came in place of the file, for a better reason than its status. */
 async function explainFault(
   remote: RemoteFile,
   response: HttpResponse,
@@ -64,23 +65,25 @@ async function explainFault(
 ): Promise<unknown> {
   if (!(error instanceof MirrorFault) || error.kind === 'changed' || error.kind === 'unsupported')
     return error;
-  const type = response.headers['content-type'] ?? '';
-  if (!/html|json|xml|text/.test(type)) return error;
+  if (!/html|json|xml|text/.test(response.headers['content-type'] ?? '')) return error;
   const text = await readBody(response, PAGE_BYTES, signal).catch(() => '');
-  const explained = remote.explainPage?.(text, response.status);
-  if (explained !== undefined) return explained;
-  if (/accounts\.google\.com|\/login\b|signin/i.test(redactUrl(response.url))) {
-    return new MirrorFault('sign-in', `${redactUrl(response.url)} asks to sign in`);
-  }
+  return remote.explainPage?.(text, response.status) ?? explainPage(text, response, error);
+}
+
+/** What any page says of itself: that it asks to sign in, or its title. */
+function explainPage(text: string, response: HttpResponse, fault: MirrorFault): MirrorFault {
+  const url = redactUrl(response.url);
+  if (/accounts\.google\.com|\/login\b|signin/i.test(url))
+    return new MirrorFault('sign-in', `${url} asks to sign in`);
   const title = /<title[^>]*>([^<]*)/i.exec(text)?.[1]?.trim() ?? '';
-  if (title === '') return error;
-  return new MirrorFault(
-    error.kind,
-    `${error.message} (a page titled ${JSON.stringify(title.slice(0, 120))})`,
-    {
-      retryAfterMs: error.retryAfterMs ?? faultOfStatus(response.status, response.headers).retryAfterMs,
-    },
-  );
+  if (title === '') return fault;
+  const message = `${fault.message} (a page titled ${JSON.stringify(title.slice(0, 120))})`;
+  const { retryAfterMs } = fault.retryAfterMs === undefined ? faultOfResponse(response) : fault;
+  return new MirrorFault(fault.kind, message, { retryAfterMs });
+}
+
+function faultOfResponse({ status, headers }: HttpResponse): MirrorFault {
+  return faultOfStatus(status, headers);
 }
 
 /**
