@@ -1,7 +1,7 @@
 /** A name is near if at most this part of its letters differs. */
 const MAX_DIFFERENCE = 0.5;
 
-/** The known name that `word` is most likely a misspelling or a part of; undefined where none is near. */
+/** The known name that `word` is most likely a misspelling or a part of; undefined if none is close. */
 export function nearestName(word: string, names: readonly string[]): string | undefined {
   const wanted = word.toLowerCase();
   const whole = names.filter(name => name.split('-').includes(wanted));

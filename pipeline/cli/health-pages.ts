@@ -124,7 +124,7 @@ export async function describeDatasets(
         tone: isValid ? 'good' : 'bad',
         cells: [describeOrigin(manifest, name, lock[name])],
       })),
-      problems: found.map(({ asset, what, hint }) => ({ where: asset, what, mend: hint })),
+      problems: found.map(({ asset, what, hint }) => ({ where: asset, what, fix: hint })),
     })),
   };
 }

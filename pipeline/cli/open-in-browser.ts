@@ -9,10 +9,10 @@ const OPENERS: Readonly<Partial<Record<NodeJS.Platform, readonly [string, ...str
 
 const PATIENCE_MS = 2000;
 
-/** Opens a file with the program that this machine shows such files in; false where there is none. */
+/** Opens a file with the program that this machine shows such files in; false if there is no such program. */
 export async function openWithDesktop(path: string): Promise<boolean> {
-  const [program, ...words] = OPENERS[platform()] ?? ['xdg-open'];
-  const child = spawn(program, [...words, resolve(path)], { detached: true, stdio: 'ignore' });
+  const [program, ...args] = OPENERS[platform()] ?? ['xdg-open'];
+  const child = spawn(program, [...args, resolve(path)], { detached: true, stdio: 'ignore' });
   const opened = await new Promise<boolean>(done => {
     // Some openers stay for as long as the window does.
     const timer = setTimeout(() => done(true), PATIENCE_MS);

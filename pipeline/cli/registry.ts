@@ -20,7 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'status',
-    summary: 'show what of the data sets is there',
+    summary: 'show which datasets are downloaded, partial or missing',
     load: async () => (await import('./commands/status.ts')).statusCommand,
   },
   {
@@ -55,12 +55,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'compare',
-    summary: 'how alike two stores are',
+    summary: 'compare two stores image by image',
     load: async () => (await import('./commands/compare.ts')).compareCommand,
   },
   {
     name: 'inspect',
-    summary: 'see what a store says: boxes, names, distributions, oddities',
+    summary: 'look at a store: boxes, names, distributions, outliers',
     load: async () => (await import('./commands/inspect.ts')).inspectCommand,
   },
 ];

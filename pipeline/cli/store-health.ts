@@ -44,7 +44,7 @@ function describeUnreadable(path: string, error: string): HealthSection {
     rowName: 'Image',
     columns: [],
     rows: [],
-    problems: [{ where: path, what: error, mend: CONVERT_AGAIN }],
+    problems: [{ where: path, what: error, fix: CONVERT_AGAIN }],
   };
 }
 
@@ -84,11 +84,11 @@ function factsOf({ rows, dtype, provenance, against }: CheckedStore): HealthSect
 }
 
 function problemsOfStore({ path, faults, damaged }: CheckedStore): Problems {
-  const listed = faults.map(what => ({ where: path, what, mend: CONVERT_AGAIN }));
+  const listed = faults.map(what => ({ where: path, what, fix: CONVERT_AGAIN }));
   if (damaged.length === 0) return listed;
   const count = damaged.length === 1 ? '1 damaged image' : `${formatCount(damaged.length)} damaged images`;
   const hidden = damaged.length > MAX_LISTED ? `, of which the first ${MAX_LISTED} are listed` : '';
-  return [...listed, { where: path, what: `${count}${hidden}`, mend: CONVERT_AGAIN }];
+  return [...listed, { where: path, what: `${count}${hidden}`, fix: CONVERT_AGAIN }];
 }
 
 function problemsOfSource({ path, against }: CheckedStore): Problems {
@@ -96,7 +96,7 @@ function problemsOfSource({ path, against }: CheckedStore): Problems {
   const differences = against.differences.slice(0, MAX_LISTED).map(({ img_id: id, line, differs }) => ({
     where: `${id}, line ${line}`,
     what: `differs in ${differs.join(', ')}`,
-    mend: CONVERT_AGAIN,
+    fix: CONVERT_AGAIN,
   }));
   const lists = [
     ['in the source, not in the store', against.missing],
@@ -109,7 +109,7 @@ function problemsOfSource({ path, against }: CheckedStore): Problems {
       .map(([what, ids]) => ({
         where: path,
         what: `${formatCount(ids.length)} images ${what}: ${ids.slice(0, 5).join(', ')}${ids.length > 5 ? ', …' : ''}`,
-        mend: CONVERT_AGAIN,
+        fix: CONVERT_AGAIN,
       })),
   ];
 }

@@ -21,11 +21,11 @@ export interface DetectorSessionOptions {
   readonly threads?: number | undefined;
   /** Regions that go through the head together. */
   readonly batch?: number | undefined;
-  /** Where given, no group of regions is begun once it says stop. */
+  /** If given, no group of regions is started once it is set to stop. */
   readonly guard?: GuardState | undefined;
 }
 
-/** What the head says of n regions. */
+/** Output of the head for n regions. */
 export interface HeadOutput {
   /** (n, 2048) */
   readonly features: Float32Array;
@@ -72,7 +72,7 @@ export class DetectorSession {
     this.#guard = guard;
   }
 
-  /** @throws LxmertDataError ERR_DEVICE where the wanted device is not to be had. `auto` takes CUDA or else the CPU. */
+  /** @throws LxmertDataError ERR_DEVICE if the requested device is unavailable. `auto` takes CUDA or else the CPU. */
   static async open(options: DetectorSessionOptions): Promise<DetectorSession> {
     const { device, threads } = options;
     const wanted = device === 'auto' ? listAutomaticDevices() : [device];
@@ -178,7 +178,7 @@ function countThreads(): number {
   return Math.min(availableParallelism(), countCores());
 }
 
-/** Cores, not their hyper-threads, where the system tells. */
+/** Cores without hyper-threads, where the system provides it. */
 function countCores(): number {
   const siblings = cpus().map((_, cpu) => {
     const file = `/sys/devices/system/cpu/cpu${cpu}/topology/thread_siblings_list`;

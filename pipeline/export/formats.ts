@@ -55,7 +55,7 @@ function readFormats(): ExportFormat[] {
   }));
 }
 
-/** The format of that name; throws ERR_USAGE, with the nearest name, where there is none. */
+/** The format of that name; throws ERR_USAGE, with the nearest name, if there is no such format. */
 export function findExportFormat(name: string): ExportFormat {
   const found = EXPORT_FORMATS.find(format => format.name === name);
   if (found !== undefined) return found;

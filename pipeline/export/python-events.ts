@@ -33,13 +33,13 @@ const EVENT = v.variant('event', [
 
 export type PythonEvent = v.InferOutput<typeof EVENT>;
 
-/** Throws ERR_INTERNAL for a line that is no event, as a library that prints to standard output would write it. */
+/** Throws ERR_INTERNAL for a line that is not an event, as a library that prints to standard output would write it. */
 export function parsePythonEvent(line: string, python: string): PythonEvent {
   try {
     return v.parse(EVENT, JSON.parse(line));
   } catch (cause) {
     throw new LxmertDataError('ERR_INTERNAL', {
-      what: 'the Python exporter wrote a line that is no event',
+      what: 'the Python exporter wrote a line that is not an event',
       where: python,
       got: line.slice(0, 200),
       cause,

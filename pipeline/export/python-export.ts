@@ -39,7 +39,7 @@ export async function runPythonExport(
   }
 }
 
-/** How the process ended, in words. */
+/** How the process ended. */
 async function waitForEnd(child: ChildProcess): Promise<string> {
   return await new Promise((resolve, reject) => {
     child.on('error', reject);

@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 
-/** Endings that are taken for images; what they really are is found out when they are read. */
+/** Endings taken for images; the content decides when they are read. */
 const IMAGE_ENDINGS = new Set([
   '.jpg',
   '.jpeg',
@@ -35,7 +35,11 @@ export interface ImageList {
 /** Lists the images of a folder, or those that a text file names one a line (relative to it). Fails where two would get the same img_id. */
 export async function listImages(path: string, recursive: boolean): Promise<ImageList> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw new LxmertDataError('ERR_INPUT', { what: 'there is no such folder of images', where: path, cause });
+    throw new LxmertDataError('ERR_INPUT', {
+      what: 'the folder of images does not exist',
+      where: path,
+      cause,
+    });
   });
   const paths = found.isDirectory() ? await walk(path, recursive) : await readList(path);
   const left: Record<string, number> = {};
@@ -50,7 +54,7 @@ export async function listImages(path: string, recursive: boolean): Promise<Imag
   if (images.length === 0) {
     const others = Object.entries(left).map(([reason, count]) => `${count} with ${reason}`);
     throw new LxmertDataError('ERR_INPUT', {
-      what: 'there are no images here',
+      what: 'no images were found',
       where: path,
       expected: `files that end in ${[...IMAGE_ENDINGS].slice(0, 4).join(', ')}, …`,
       got: others.length === 0 ? 'an empty folder' : others.join(', '),

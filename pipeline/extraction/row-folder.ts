@@ -13,23 +13,23 @@ const READ_BYTES = 1 << 20;
 /** A row with an id of 255 bytes is shorter. */
 const MAX_ROW_BYTES = 500_000;
 
-/** Where a sound row stands. */
-export interface RowPlace {
+/** Where a valid row is. */
+export interface RowSpan {
   readonly file: string;
   readonly offset: number;
   readonly length: number;
 }
 
 /**
- * Rows of an extraction under way. What is done is known from the rows themselves: a row counts when it is whole and sound, whatever
+ * Rows of an extraction under way. What is done is known from the rows themselves: a row counts when it is complete and valid, whatever
  * was going on when its writer stopped.
  */
 export class RowFolder {
   readonly path: string;
-  /** Sound rows by img_id. */
-  readonly rows = new Map<string, RowPlace>();
+  /** Valid rows by img_id. */
+  readonly rows = new Map<string, RowSpan>();
   #nextFile = 0;
-  /** Rows are decoded to see that they are sound; what comes out is not kept. */
+  /** Rows are decoded to validate them; the result is not kept. */
   readonly #features = new Uint8Array(FEATURE_BYTES);
   readonly #record = rowRecordAt(new ArrayBuffer(RECORD_BYTES), 0);
 
@@ -37,7 +37,7 @@ export class RowFolder {
     this.path = path;
   }
 
-  /** Opens or makes the folder, takes stock of its rows, and cuts off a torn last one. */
+  /** Opens or makes the folder, indexes its rows, and cuts off a torn last one. */
   static async open(path: string, note: (message: string) => void): Promise<RowFolder> {
     await mkdir(path, { recursive: true });
     await holdAlone(path);
@@ -50,7 +50,7 @@ export class RowFolder {
     return folder;
   }
 
-  /** Fails where the rows that are here come from another detector; these must not meet in one store. */
+  /** Fails where the existing rows come from another detector; a store has one only. */
   async holdTo(detector: DetectorName): Promise<void> {
     await checkDetector(this.path, detector);
   }
@@ -66,12 +66,12 @@ export class RowFolder {
     await rm(this.path, { recursive: true, force: true });
   }
 
-  /** Name of a file that no writer used yet. */
+  /** Name of a file that no writer has used. */
   newFile(): string {
     return `rows-${String(this.#nextFile++).padStart(6, '0')}.tsv`;
   }
 
-  /** Takes in the sound rows of a file from `from` on; returns the bytes of a torn last row, which are cut off. */
+  /** Takes in the valid rows of a file from `from` on; returns the bytes of a torn last row, which are cut off. */
   async addFile(name: string, from = 0): Promise<number> {
     const file = await open(join(this.path, name), 'r');
     let end: number;
@@ -86,7 +86,7 @@ export class RowFolder {
     return size - end;
   }
 
-  /** Reads whole rows from `from` on; returns where the last one ends. Rows that are not sound are not taken. */
+  /** Reads whole rows from `from` on; returns where the last one ends. Invalid rows are not taken. */
   async readRows(
     name: string,
     file: FileHandle,
@@ -110,7 +110,7 @@ export class RowFolder {
       }
       if (rest.length > MAX_ROW_BYTES) {
         throw new LxmertDataError('ERR_ROW', {
-          what: 'these are no rows',
+          what: 'this is not a file of rows',
           where: join(this.path, name),
           hint: 'remove this file',
         });
@@ -139,7 +139,7 @@ export class RowFolder {
   }
 }
 
-/** Two extractions into one folder would write the same rows twice. */
+/** Two extractions into one folder would compute the same rows twice. */
 async function holdAlone(path: string): Promise<void> {
   const owner = join(path, 'owner');
   try {
@@ -149,7 +149,7 @@ async function holdAlone(path: string): Promise<void> {
     const pid = Number(await readFile(owner, 'utf8'));
     if (pid > 0 && pid !== process.pid && isRunning(pid)) {
       throw new LxmertDataError('ERR_INPUT', {
-        what: `process ${pid} is extracting to the same place`,
+        what: `process ${pid} is extracting to the same folder`,
         where: path,
         hint: 'wait for it, or stop it',
       });
@@ -165,11 +165,11 @@ async function checkDetector(path: string, detector: DetectorName): Promise<void
   if (before === undefined) await writeFile(file, text);
   else if (before !== text) {
     throw new LxmertDataError('ERR_INPUT', {
-      what: 'the rows that are here already come from another detector',
+      what: 'the existing rows come from another detector',
       where: path,
       expected: before.trim(),
       got: text.trim(),
-      hint: 'go on with the same weights and options, or remove the folder to start anew',
+      hint: 'continue with the same weights and options, or remove the folder to start over',
     });
   }
 }

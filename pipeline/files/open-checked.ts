@@ -12,7 +12,7 @@ export interface OpenOptions {
   readonly maxBytes?: number | undefined;
 }
 
-// Missing on Windows, whatever the type declarations say.
+// Missing on Windows, although the type declarations have it.
 export const NO_FOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
 // A FIFO without a writer would otherwise hold `open` for ever.
 const NO_WAIT = (constants.O_NONBLOCK as number | undefined) ?? 0;

@@ -6,7 +6,7 @@ const REFUSALS = ['EINVAL', 'EPERM', 'EISDIR', 'ENOTSUP', 'ENOSYS', 'EBADF', 'EA
 
 /**
  * Makes the names in a folder durable. Some file systems, and Windows, cannot sync a folder; a rename is then as durable
- * as they make it, so their refusal is no failure. A failing disk (EIO) is one.
+ * as they make it, so their refusal is not a failure. A failing disk (EIO) is one.
  */
 export async function syncFolder(path: string): Promise<void> {
   try {

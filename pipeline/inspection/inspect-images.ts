@@ -9,9 +9,9 @@ import { spreadRows, type StoreSurvey, surveyStore } from './survey-store.ts';
 
 /** Which images of a store to look at. */
 export interface Selection {
-  /** Images to show; the worst where none is named. */
+  /** Images to show; the worst if none is named. */
   readonly ids: readonly string[];
-  /** Images to show where none is named. */
+  /** How many images to show if none is named. */
   readonly limit: number;
   /** Images to read for the numbers of the whole store; all where not given. */
   readonly sample?: number | undefined;

@@ -33,7 +33,7 @@ export function matchRows(first: BoxesWithFeatures, second: BoxesWithFeatures): 
   };
 }
 
-/** For each box of `first` its partner in `second`: pairs by falling overlap, on equal overlap those in the same place first. */
+/** For each box of `first` its partner in `second`: pairs by falling overlap, on equal overlap those at the same index first. */
 function matchBoxes(first: Float32Array, second: Float32Array): number[] {
   const pairs: { box: number; other: number; iou: number }[] = [];
   for (let box = 0; box < BOXES; box++) {

@@ -4,7 +4,7 @@ import type { StoreSurvey } from './survey-store.ts';
 
 /** Deviations from the median, in the scale of a normal distribution, from which an image is an outlier. */
 const OUTLIER_DEVIATIONS = 4;
-/** With fewer images there is no telling what is usual. */
+/** With fewer images the usual range is unknown. */
 const MIN_IMAGES = 24;
 const MAD_TO_SIGMA = 1.4826;
 

@@ -15,13 +15,13 @@ const FILES = [
   ['attributes', 'attributes_vocab.txt', ATTRIBUTE_CLASSES],
 ] as const;
 
-/** Reads the vocabularies in `folder`; undefined where none is there and `asked` is false. */
-export async function readVocabulary(folder: string, asked: boolean): Promise<Vocabulary | undefined> {
+/** Reads the vocabularies in `folder`; undefined where there are none and `required` is false. */
+export async function readVocabulary(folder: string, required: boolean): Promise<Vocabulary | undefined> {
   const names: Record<string, readonly string[]> = {};
   for (const [kind, file, classes] of FILES) {
     const path = join(folder, file);
     const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-      if (!asked && isErrno(cause, 'ENOENT', 'ENOTDIR')) return undefined;
+      if (!required && isErrno(cause, 'ENOENT', 'ENOTDIR')) return undefined;
       const what = 'the vocabulary cannot be read';
       throw new LxmertDataError('ERR_INPUT', {
         what,
@@ -41,7 +41,7 @@ export async function readVocabulary(folder: string, asked: boolean): Promise<Vo
         hint: 'fetch it: lxmert-data fetch detector --kind json, or name another folder with --vocab',
       });
     }
-    // Synonyms stand behind the first name.
+    // Synonyms follow the first name.
     names[kind] = lines.map(line => line.split(',')[0]!.trim());
   }
   return { objects: names['objects']!, attributes: names['attributes']!, folder };

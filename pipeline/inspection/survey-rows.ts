@@ -62,7 +62,7 @@ export async function surveyRows({ path, begin, count }: SurveyRange): Promise<R
         if (store.shape.name !== 'obj36') continue;
         for (const value of floatColumn(record, 'objects_conf')) tallies.objectsConf.add(value);
         for (const value of floatColumn(record, 'attrs_conf')) tallies.attrsConf.add(value);
-        // A class id beyond the vocabulary falls off the end of the array; the image is flawed and says so.
+        // A class id beyond the vocabulary falls off the end of the array; the image is reported as invalid.
         for (const id of idColumn(record, 'objects_id')) survey.objects[id]! += 1;
         for (const id of idColumn(record, 'attrs_id')) survey.attributes[id]! += 1;
       }

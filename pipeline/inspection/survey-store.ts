@@ -75,7 +75,7 @@ export function spreadRows(rows: number, count: number): readonly number[] {
   return Array.from({ length: count }, (_, index) => Math.round((index * (rows - 1)) / (count - 1)));
 }
 
-/** Rows that follow each other are read together. `at` is the place of a range's first row among `rows`. */
+/** Rows that follow each other are read together. `at` is the index of a range's first row in `rows`. */
 function rangesOf(
   path: string,
   rows: readonly number[],

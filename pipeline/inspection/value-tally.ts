@@ -22,8 +22,8 @@ export class ValueTally {
     if (Number.isNaN(value)) return;
     this.#one[0] = value;
     const bin = (this.#bits[0]! >>> (23 - MANTISSA_BITS)) - FIRST;
-    const place = value <= 0 || bin < 0 ? 0 : Math.min(bin, BINS - 1);
-    this.bins[place] = this.bins[place]! + 1;
+    const index = value <= 0 || bin < 0 ? 0 : Math.min(bin, BINS - 1);
+    this.bins[index] = this.bins[index]! + 1;
   }
 
   merge(bins: Uint32Array): void {
@@ -34,7 +34,7 @@ export class ValueTally {
     return this.bins.reduce((sum, some) => sum + some, 0);
   }
 
-  /** Value below which a share of all values lies; NaN where there is none. */
+  /** Value below which a share of all values lies; NaN without values. */
   quantile(share: number): number {
     let left = this.count * share;
     for (const [bin, some] of this.bins.entries()) {
@@ -47,11 +47,11 @@ export class ValueTally {
   /** Counts between neighbouring edges; what lies beyond the ends is counted with them. */
   histogram(edges: readonly number[]): number[] {
     const counts = new Array<number>(edges.length - 1).fill(0);
-    let place = 0;
+    let index = 0;
     for (const [bin, some] of this.bins.entries()) {
       if (some === 0) continue;
-      while (place < counts.length - 1 && edgeOf(bin) >= edges[place + 1]!) place++;
-      counts[place]! += some;
+      while (index < counts.length - 1 && edgeOf(bin) >= edges[index + 1]!) index++;
+      counts[index]! += some;
     }
     return counts;
   }

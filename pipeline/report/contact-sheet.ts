@@ -115,7 +115,7 @@ interface Size {
 
 type Corners = readonly [x1: number, y1: number, x2: number, y2: number];
 
-/** Boxes in pixels of the cell, the least confident first. What is no number is 0, and nothing is far outside. */
+/** Boxes in pixels of the cell, the least confident first. Values that are not numbers become 0; all are clipped to the picture. */
 function cornersOf(data: ImageData, size: Size): (readonly [box: number, corners: Corners])[] {
   const scales = [size.width / Math.max(1, data.width), size.height / Math.max(1, data.height)];
   const scaled = data.boxes.map((value, index) => {

@@ -17,7 +17,7 @@ export interface HealthProblem {
   readonly where: string;
   readonly what: string;
   /** What to do; commands and all. */
-  readonly mend: string;
+  readonly fix: string;
 }
 
 /** A data set or a store, and how it is. */
@@ -43,7 +43,7 @@ export interface HealthReport {
   readonly names?: readonly string[];
 }
 
-/** A page that says what is there, what is not, and how to mend it. */
+/** A page of what exists, what is missing, and how to fix it. */
 export async function* renderHealth(report: HealthReport): AsyncGenerator<Html> {
   const assets = await loadAssets();
   const show = commandPrinter(report.names ?? []);
@@ -66,8 +66,8 @@ ${problems.length > 0 && renderProblems(problems, show)}${known !== undefined &&
 
 function renderProblems(problems: readonly HealthProblem[], showCommands: ShowCommands): Html {
   const items = problems.map(
-    ({ where, what, mend }) =>
-      html`<li><strong>${showAll(where)}</strong>: ${showAll(what)}<p class="mend">What to do: ${showCommands(mend)}</p></li>`,
+    ({ where, what, fix }) =>
+      html`<li><strong>${showAll(where)}</strong>: ${showAll(what)}<p class="fix">What to do: ${showCommands(fix)}</p></li>`,
   );
   return html`<ul class="problems">${items}</ul>`;
 }

@@ -60,7 +60,7 @@ export interface Tile {
   readonly tone?: 'plain' | 'good' | 'warn' | 'bad';
 }
 
-/** Large numbers that say how things are. */
+/** Large numbers that sum up the state. */
 export function tileRow(tiles: readonly Tile[]): Html {
   const items = tiles.map(
     ({ value, label, tone }) =>

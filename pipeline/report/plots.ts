@@ -9,7 +9,7 @@ const BAR_HEIGHT = 17;
 
 export interface Histogram {
   readonly title: string;
-  /** What the plot shows, in words, for those who do not see it. */
+  /** What the plot shows, as text for screen readers. */
   readonly summary: string;
   readonly edges: readonly number[];
   readonly counts: readonly number[];
@@ -132,9 +132,9 @@ function drawFigure(plot: Described, options: Plot.PlotOptions): Html {
   for (const style of drawing.querySelectorAll('style')) style.remove();
   for (const part of drawing.querySelectorAll('*')) {
     part.removeAttribute('aria-label');
-    const odd = part.getAttributeNames().find(name => /^on|href|style/.test(name));
-    if (!ELEMENTS.has(part.localName) || odd !== undefined)
-      throw new TypeError(`a plot with ${odd ?? part.localName}`);
+    const unsafe = part.getAttributeNames().find(name => /^on|href|style/.test(name));
+    if (!ELEMENTS.has(part.localName) || unsafe !== undefined)
+      throw new TypeError(`a plot with ${unsafe ?? part.localName}`);
   }
   drawing.setAttribute('role', 'img');
   drawing.setAttribute('aria-label', `${plot.title}: ${plot.summary}`);

@@ -21,7 +21,7 @@ function float32s(record: RowRecord, column: 'boxes' | 'objects_conf' | 'attrs_c
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
-/** Finite, >= 0 and within the dtype's range everywhere. A sound row is passed with one addition a value. */
+/** Finite, >= 0 and within the dtype's range everywhere. A valid row costs one addition per value. */
 export function checkFeatures(bits: Uint32Array, dtype: FeatureDtype, report: Report): void {
   const signed = new Int32Array(bits.buffer, bits.byteOffset, bits.length);
   // Patterns above the last finite one overflow to negative, and so do those with the sign bit.
@@ -59,8 +59,8 @@ function explainFeatures(bits: Uint32Array, dtype: FeatureDtype, report: Report)
   for (const kind of ['not_finite', 'negative', 'dtype_range'] as const) {
     if (count[kind] === 0) continue;
     const at = first[kind];
-    const place = `box ${Math.floor(at / FEATURE_DIM)}, dimension ${at % FEATURE_DIM}`;
-    report(fault(kind, 'features', expected[kind], `${floats[at]} at ${place}; ${count[kind]} such values`));
+    const where = `box ${Math.floor(at / FEATURE_DIM)}, dimension ${at % FEATURE_DIM}`;
+    report(fault(kind, 'features', expected[kind], `${floats[at]} at ${where}; ${count[kind]} such values`));
   }
 }
 

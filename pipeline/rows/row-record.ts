@@ -2,14 +2,14 @@ import { crc32 } from 'node:zlib';
 import type { BinaryColumn } from './row-shape.ts';
 
 /*
- * Everything of one image but its features, at fixed places in 1,728 bytes. Worker threads fill records in shared memory,
+ * Everything of one image but its features, at fixed offsets in 1,728 bytes. Worker threads fill records in shared memory,
  * the store writer spills them to disk, so memory does not grow with the number of images.
  */
 
 /** Longest img_id in UTF-8 bytes. */
 export const MAX_ID_BYTES = 255;
 
-const PLACES = {
+const SPANS = {
   objects_id: [0, 288],
   attrs_id: [288, 288],
   boxes: [576, 576],
@@ -25,7 +25,7 @@ const ID_AT = 1464;
 
 export const RECORD_BYTES = 1728;
 
-export type RecordColumn = keyof typeof PLACES;
+export type RecordColumn = keyof typeof SPANS;
 
 /** How the boxes end: exactly at Caffe's clipping limits, beyond them, or before them. */
 export const EDGE = { before: 0, exact: 1, beyond: 2 } as const;
@@ -46,24 +46,24 @@ export function rowRecordAt(memory: ArrayBufferLike, byteOffset: number): RowRec
 
 /** Bytes of one column of the record, a view. */
 export function recordColumn(record: RowRecord, column: RecordColumn): Buffer {
-  const [at, length] = PLACES[column];
+  const [at, length] = SPANS[column];
   return record.bytes.subarray(at, at + length);
 }
 
-export function recordColumnPlace(column: RecordColumn): { readonly at: number; readonly length: number } {
-  const [at, length] = PLACES[column];
+export function recordColumnSpan(column: RecordColumn): { readonly at: number; readonly length: number } {
+  const [at, length] = SPANS[column];
   return { at, length };
 }
 
 export function setImageSize(record: RowRecord, height: number, width: number): void {
-  record.view.setInt32(PLACES.image_size[0], height, true);
-  record.view.setInt32(PLACES.image_size[0] + 4, width, true);
+  record.view.setInt32(SPANS.image_size[0], height, true);
+  record.view.setInt32(SPANS.image_size[0] + 4, width, true);
 }
 
 export function imageSize(record: RowRecord): { readonly height: number; readonly width: number } {
   return {
-    height: record.view.getInt32(PLACES.image_size[0], true),
-    width: record.view.getInt32(PLACES.image_size[0] + 4, true),
+    height: record.view.getInt32(SPANS.image_size[0], true),
+    width: record.view.getInt32(SPANS.image_size[0] + 4, true),
   };
 }
 
@@ -122,9 +122,9 @@ export function continueRowCrc(featuresCrc: number, record: RowRecord, columns: 
 }
 
 export function setRowCrc(record: RowRecord, crc: number): void {
-  record.view.setUint32(PLACES.crc32[0], crc, true);
+  record.view.setUint32(SPANS.crc32[0], crc, true);
 }
 
 export function rowCrcOf(record: RowRecord): number {
-  return record.view.getUint32(PLACES.crc32[0], true);
+  return record.view.getUint32(SPANS.crc32[0], true);
 }

@@ -13,7 +13,7 @@ export type BinaryColumn = 'objects_id' | 'objects_conf' | 'attrs_id' | 'attrs_c
 
 export interface BinaryField {
   readonly name: BinaryColumn;
-  /** Place among the columns, from 0. */
+  /** Index among the columns, from 0. */
   readonly index: number;
   /** Decoded length for 36 boxes; always a multiple of 3, so base64 has no padding. */
   readonly bytes: number;

@@ -26,7 +26,7 @@ export interface ExtractResult {
   readonly out: string | null;
   readonly wanted: number;
   readonly rows: number;
-  /** Rows that an earlier run had made. */
+  /** Rows made by an earlier run. */
   readonly resumed: number;
   readonly detector: DetectorName | undefined;
   readonly device: string | undefined;

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { LxmertDataError } from '../errors.ts';
-import { DATA_ALIGNMENT, LENGTH_BYTES, type TensorPlace } from './layout.ts';
+import { DATA_ALIGNMENT, LENGTH_BYTES, type TensorSpan } from './layout.ts';
 import type { RawMetadata } from './metadata.ts';
 
 export const FORMAT_NAME = 'lxmert-data/obj36';
@@ -15,7 +15,7 @@ export function hexCrc(crc: number): string {
 
 /** Header bytes, length field included, padded with spaces to exactly `dataStart`. */
 export function encodeHeader(
-  tensors: readonly TensorPlace[],
+  tensors: readonly TensorSpan[],
   metadata: RawMetadata,
   dataStart: number,
 ): Buffer {

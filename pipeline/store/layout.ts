@@ -1,5 +1,5 @@
 import { DTYPE_SAFETENSORS, type FeatureDtype, storedFeatureBytes } from '../rows/feature-dtype.ts';
-import { type RecordColumn, recordColumnPlace } from '../rows/row-record.ts';
+import { type RecordColumn, recordColumnSpan } from '../rows/row-record.ts';
 import { BOXES, FEATURE_DIM, type RowShape } from '../rows/row-shape.ts';
 
 /** The data section begins on a multiple of this: docs/format.md. */
@@ -10,7 +10,7 @@ export type TensorDtype = 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'U32' | 'U8';
 export type TensorName = 'features' | RecordColumn | 'img_id' | 'source_form';
 
 /** One tensor; `begin` and `end` count from the start of the data section. */
-export interface TensorPlace {
+export interface TensorSpan {
   readonly name: TensorName;
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
@@ -31,10 +31,10 @@ export interface StoreLayoutInput {
 }
 
 /** Tensors of a store with the trailing dimensions of each, in file order. */
-export function tensorShapes(input: StoreLayoutInput): Omit<TensorPlace, 'begin' | 'end'>[] {
+export function tensorShapes(input: StoreLayoutInput): Omit<TensorSpan, 'begin' | 'end'>[] {
   const { rows, shape } = input;
   const has = new Set<string>(shape.binary.map(field => field.name));
-  const tensors: Omit<TensorPlace, 'begin' | 'end'>[] = [
+  const tensors: Omit<TensorSpan, 'begin' | 'end'>[] = [
     { name: 'features', dtype: DTYPE_SAFETENSORS[input.dtype], shape: [rows, BOXES, FEATURE_DIM] },
     { name: 'objects_id', dtype: 'I64', shape: [rows, BOXES] },
     { name: 'attrs_id', dtype: 'I64', shape: [rows, BOXES] },
@@ -51,7 +51,7 @@ export function tensorShapes(input: StoreLayoutInput): Omit<TensorPlace, 'begin'
 }
 
 /** Puts the tensors one behind the other. */
-export function planLayout(input: StoreLayoutInput): TensorPlace[] {
+export function planLayout(input: StoreLayoutInput): TensorSpan[] {
   let at = 0;
   return tensorShapes(input).map(tensor => {
     const begin = at;
@@ -62,5 +62,5 @@ export function planLayout(input: StoreLayoutInput): TensorPlace[] {
 
 /** Bytes of a store without its header, for the check of free disk space. */
 export function storeBytesFor(rows: number, dtype: FeatureDtype): number {
-  return rows * (storedFeatureBytes(dtype) + recordColumnPlace('image_size').at + 64);
+  return rows * (storedFeatureBytes(dtype) + recordColumnSpan('image_size').at + 64);
 }

@@ -8,7 +8,7 @@ import { type Provenance, type RawMetadata, readProvenance } from './metadata.ts
 import { findDuplicateKey } from './duplicate-key.ts';
 import { MAX_FORM_BYTES } from './source-form.ts';
 import { FORMAT_NAME, FORMAT_VERSION, headerCrc, MAX_HEADER_BYTES } from './header.ts';
-import { LENGTH_BYTES, type TensorName, type TensorPlace, tensorShapes } from './layout.ts';
+import { LENGTH_BYTES, type TensorName, type TensorSpan, tensorShapes } from './layout.ts';
 
 /** A store's header, checked against itself and against the file's size. */
 export interface StoreHeader {
@@ -17,7 +17,7 @@ export interface StoreHeader {
   readonly shape: RowShape;
   /** Byte at which the data section begins. */
   readonly dataStart: number;
-  readonly tensors: ReadonlyMap<TensorName, TensorPlace>;
+  readonly tensors: ReadonlyMap<TensorName, TensorSpan>;
   /** As it stands in the file. */
   readonly metadata: RawMetadata;
   /** Where the rows come from, read from `metadata`. */
@@ -149,7 +149,7 @@ function readTensors(
   store: { readonly rows: number; readonly dtype: FeatureDtype; readonly shape: RowShape },
   dataBytes: number,
   fail: Fail,
-): Map<TensorName, TensorPlace> {
+): Map<TensorName, TensorSpan> {
   const idBytes = rawTensor(entries['img_id'])?.shape[1] ?? 0;
   const formBytes = rawTensor(entries['source_form'])?.shape[0] ?? 0;
   if (idBytes < 1 || idBytes > MAX_ID_BYTES)
@@ -161,7 +161,7 @@ function readTensors(
   const unknown = names.filter(name => !expected.some(tensor => tensor.name === name));
   if (unknown.length > 0)
     fail('a tensor is not known in this version', expected.map(t => t.name).join(', '), unknown.join(', '));
-  const places = expected.map(tensor => {
+  const spans = expected.map(tensor => {
     const raw = rawTensor(entries[tensor.name]);
     if (raw === undefined)
       return fail(`tensor ${tensor.name} is missing or malformed`, 'dtype, shape and data_offsets');
@@ -174,8 +174,8 @@ function readTensors(
       fail(`tensor ${tensor.name} has the wrong length`, `${bytes} bytes`, `${end - begin} bytes`);
     return { ...tensor, begin, end };
   });
-  checkCover(places, dataBytes, fail);
-  return new Map(places.map(place => [place.name, place]));
+  checkCover(spans, dataBytes, fail);
+  return new Map(spans.map(span => [span.name, span]));
 }
 
 const ELEMENT_BYTES: Readonly<Record<string, number>> = {
@@ -200,9 +200,9 @@ function rawTensor(value: unknown): RawTensor | undefined {
 }
 
 /** No holes, no overlaps, and the data ends where the file ends. */
-function checkCover(places: readonly TensorPlace[], dataBytes: number, fail: Fail): void {
+function checkCover(spans: readonly TensorSpan[], dataBytes: number, fail: Fail): void {
   let at = 0;
-  for (const { name, begin, end } of [...places].sort((a, b) => a.begin - b.begin)) {
+  for (const { name, begin, end } of [...spans].sort((a, b) => a.begin - b.begin)) {
     if (begin !== at) fail(`tensor ${name} leaves a hole or overlaps`, `begin at ${at}`, `begin at ${begin}`);
     at = end;
   }

@@ -4,7 +4,7 @@ import { openFile } from '../inputs/open-file.ts';
 import { type FeatureDtype, storedFeatureBytes } from '../rows/feature-dtype.ts';
 import {
   RECORD_BYTES,
-  recordColumnPlace,
+  recordColumnSpan,
   type RowRecord,
   rowRecordAt,
   setImageId,
@@ -68,13 +68,13 @@ export class StoreFile {
 
   /** Bytes of rows `begin` to `begin + count` of one tensor, into `into` where given. */
   async readTensor(name: TensorName, begin: number, count: number, into?: Buffer): Promise<Buffer> {
-    const place = this.header.tensors.get(name);
-    if (place === undefined) {
+    const span = this.header.tensors.get(name);
+    if (span === undefined) {
       throw new LxmertDataError('ERR_STORE', { what: `the store has no ${name}`, where: this.path });
     }
-    const rowBytes = (place.end - place.begin) / place.shape[0]!;
+    const rowBytes = (span.end - span.begin) / span.shape[0]!;
     const bytes = into?.subarray(0, count * rowBytes) ?? Buffer.allocUnsafeSlow(count * rowBytes);
-    const position = this.header.dataStart + place.begin + begin * rowBytes;
+    const position = this.header.dataStart + span.begin + begin * rowBytes;
     for (let done = 0; done < bytes.length;) {
       const { bytesRead } = await this.#file
         .read(bytes, done, bytes.length - done, position + done)
@@ -106,7 +106,7 @@ export class StoreFile {
       for (const [index, record] of records.entries()) {
         const bytes = column.subarray(index * rowBytes, (index + 1) * rowBytes);
         if (name === 'img_id') setImageId(record, trimZeros(bytes));
-        else record.bytes.set(bytes, recordColumnPlace(name).at);
+        else record.bytes.set(bytes, recordColumnSpan(name).at);
       }
     }
     return records;
@@ -133,9 +133,9 @@ export class StoreFile {
 
   /** How the source rows were written. */
   async readSourceForm(): Promise<SourceForm> {
-    const place = this.header.tensors.get('source_form');
-    if (place === undefined) return PLAIN_FORM;
-    const bytes = await this.readTensor('source_form', 0, place.shape[0]!);
+    const span = this.header.tensors.get('source_form');
+    if (span === undefined) return PLAIN_FORM;
+    const bytes = await this.readTensor('source_form', 0, span.shape[0]!);
     const form = parseSourceForm(bytes.toString('utf8'), this.rows, this.shape.binary.length + 1);
     if (form !== undefined) return form;
     throw new LxmertDataError('ERR_STORE', {

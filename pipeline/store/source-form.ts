@@ -44,7 +44,7 @@ export function parseSourceForm(json: string, rows: number, parts: number): Sour
   return sound ? (form as SourceForm) : undefined;
 }
 
-/** Collects the forms of rows by their place in the store; a byte a row and the odd ones are kept. */
+/** Collects the forms of rows by row index; a byte a row, and the parts of unusual rows, are kept. */
 export class SourceFormBuilder {
   #ends = new Uint8Array(1024);
   readonly #odd = new Map<number, readonly string[]>();
@@ -72,7 +72,7 @@ export class SourceFormBuilder {
     this.#odd.set(row, parts);
   }
 
-  /** Moves a row's form to another place. */
+  /** Moves a row's form to another index. */
   move(from: number, to: number): void {
     this.#ends[to] = this.#ends[from]!;
     const parts = this.#odd.get(from);

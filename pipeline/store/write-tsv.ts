@@ -108,9 +108,9 @@ function formatRows(store: StoreFile, rows: StoredRows, form: RowForm): readonly
       });
     }
     const parts = form.parts(rows.begin + index, record, shape);
-    for (const [place, field] of shape.binary.entries()) {
+    for (const [index, field] of shape.binary.entries()) {
       text +=
-        parts[place]! +
+        parts[index]! +
         (field.name === 'features'
           ? encodeFeatures(features, dtype)
           : recordColumn(record, field.name).toString('base64'));

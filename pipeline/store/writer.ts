@@ -10,7 +10,7 @@ import type { SourceFormBuilder } from './source-form.ts';
 import { encodeHeader, FORMAT_NAME, FORMAT_VERSION, hexCrc } from './header.ts';
 import type { RawMetadata } from './metadata.ts';
 import { findDirectOffset, openForDirectWrites } from './direct-writes.ts';
-import { planLayout, storeBytesFor, type TensorPlace } from './layout.ts';
+import { planLayout, storeBytesFor, type TensorSpan } from './layout.ts';
 
 const MOVE_ROWS = 24;
 const GATHER_ROWS = 2048;
@@ -38,8 +38,8 @@ interface WriterFiles {
 }
 
 /**
- * Writes a store under a temporary name and publishes it whole. Features go to their final place at once, whatever the number of rows will
- * be; records wait in a second temporary file, because the place of the other tensors is known only at the end.
+ * Writes a store under a temporary name and publishes it whole. Features go to their final offset at once, whatever the number of rows will
+ * be; records wait in a second temporary file, because the offset of the other tensors is known only at the end.
  */
 export class StoreWriter {
   readonly path: string;
@@ -150,8 +150,8 @@ export class StoreWriter {
     const size = this.#dataStart + tensors.at(-1)!.end;
     await this.#guard(async () => {
       const tableCrc = crc32(form, await this.#gather(tensors, end.rows));
-      const place = tensors.find(tensor => tensor.name === 'source_form');
-      if (place !== undefined) await writeFully(this.#store, form, this.#dataStart + place.begin);
+      const span = tensors.find(tensor => tensor.name === 'source_form');
+      if (span !== undefined) await writeFully(this.#store, form, this.#dataStart + span.begin);
       const metadata = {
         format: FORMAT_NAME,
         format_version: String(FORMAT_VERSION),
@@ -183,22 +183,22 @@ export class StoreWriter {
   }
 
   /** Turns records into columns; returns the CRC-32 of the `crc32` tensor. */
-  async #gather(tensors: readonly TensorPlace[], rows: number): Promise<number> {
+  async #gather(tensors: readonly TensorSpan[], rows: number): Promise<number> {
     const columns = tensors.filter(({ name }) => name !== 'features' && name !== 'source_form');
     const records = Buffer.allocUnsafeSlow(GATHER_ROWS * RECORD_BYTES);
     let tableCrc = 0;
     for (let row = 0; row < rows; row += GATHER_ROWS) {
       const count = Math.min(GATHER_ROWS, rows - row);
       await readFully(this.#records, records.subarray(0, count * RECORD_BYTES), row * RECORD_BYTES);
-      for (const place of columns) {
-        const bytesPerRow = (place.end - place.begin) / rows;
+      for (const span of columns) {
+        const bytesPerRow = (span.end - span.begin) / rows;
         const column = Buffer.alloc(count * bytesPerRow);
         for (let index = 0; index < count; index++) {
           const record = rowRecordAt(records.buffer, records.byteOffset + index * RECORD_BYTES);
-          column.set(columnBytes(record, place), index * bytesPerRow);
+          column.set(columnBytes(record, span), index * bytesPerRow);
         }
-        if (place.name === 'crc32') tableCrc = crc32(column, tableCrc);
-        await writeFully(this.#store, column, this.#dataStart + place.begin + row * bytesPerRow);
+        if (span.name === 'crc32') tableCrc = crc32(column, tableCrc);
+        await writeFully(this.#store, column, this.#dataStart + span.begin + row * bytesPerRow);
       }
     }
     return tableCrc;
@@ -214,7 +214,7 @@ export class StoreWriter {
   }
 }
 
-function columnBytes(record: RowRecord, { name }: TensorPlace): Buffer {
+function columnBytes(record: RowRecord, { name }: TensorSpan): Buffer {
   return name === 'img_id' ? imageIdBytes(record) : recordColumn(record, name as 'boxes');
 }
 

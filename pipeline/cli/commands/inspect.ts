@@ -57,7 +57,7 @@ export const inspectCommand: CommandSpec = {
     {
       name: 'limit',
       value: 'N',
-      description: `images to show where none is named (default ${DEFAULT_LIMIT})`,
+      description: `images to show if none is named (default ${DEFAULT_LIMIT})`,
       integer: true,
     },
     {

@@ -56,7 +56,7 @@ export const verifyCommand: CommandSpec = {
     ['lxmert-data verify vqa', 'everything that training on VQA reads'],
     ['lxmert-data verify train2014_obj36.safetensors', 'every byte against its checksum'],
     ['lxmert-data verify x.safetensors --against x.zip', 'every row against the archive it came from'],
-    ['lxmert-data verify vqa --report vqa.html', 'the same as a page: what is wrong and how to mend it'],
+    ['lxmert-data verify vqa --report vqa.html', 'the same as a page: what is wrong and how to fix it'],
   ],
   async run(args, options, context) {
     return args.some(arg => arg.endsWith('.safetensors'))
@@ -123,7 +123,7 @@ async function findPresentDatasets(manifest: Manifest, data: string): Promise<re
   const present = datasets.filter(({ assets }) => assets.some(({ state }) => state !== 'missing'));
   if (present.length > 0) return present.map(({ dataset }) => dataset);
   throw new LxmertDataError('ERR_USAGE', {
-    what: 'there is no data set here to verify',
+    what: 'no dataset was found to verify',
     where: data,
     hint: 'fetch one first, name one, or give a store: lxmert-data verify X.safetensors',
   });

@@ -5,7 +5,7 @@ import { decodeBmp, isBmp } from './decode-bmp.ts';
 import { convertInvertedCmyk, hasAdobeMarker, invert, swapRedAndBlue } from './pixel-order.ts';
 import type { Bitmap } from './network-input.ts';
 
-/** What sharp says where libvips left no words. */
+/** sharp's placeholder when libvips gives no message. */
 const WORDLESS = 'Unknown error';
 const ATTEMPTS = 10;
 
@@ -13,14 +13,14 @@ const ATTEMPTS = 10;
  * Decodes an image to the pixels that OpenCV's imread gives: 8 bits, three channels, turned by its EXIF orientation,
  * colour profile ignored, alpha dropped (not blended), the first frame of an animation.
  *
- * @throws LxmertDataError ERR_IMAGE with the reason where the file is no image that can be read.
+ * @throws LxmertDataError ERR_IMAGE with the reason if the file is not a readable image.
  */
 export async function decodeImage(path: string): Promise<Bitmap> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await decode(path);
     } catch (error) {
-      // libvips has one place for its words in the whole process; another image's end may clear it. Asked again, it says them.
+      // libvips has one error buffer for the whole process; another image may clear it. Decoding again gives the message.
       if (error instanceof Error && error.message === WORDLESS && attempt < ATTEMPTS) continue;
       throw explain(error, path);
     }
@@ -30,7 +30,7 @@ export async function decodeImage(path: string): Promise<Bitmap> {
 function explain(error: unknown, path: string): LxmertDataError {
   if (error instanceof LxmertDataError) return error;
   const message = errorText(error);
-  // Images that fail at the same time add to the same words.
+  // Images that fail at the same time append to the same buffer.
   const lines = new Set(message.replace(`${path}: `, '').split('\n'));
   const got = [...lines].join(' ').trim().replaceAll(/\s+/g, ' ');
   return new LxmertDataError('ERR_IMAGE', { what: 'cannot read the image', where: path, got, cause: error });

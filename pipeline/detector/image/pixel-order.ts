@@ -27,7 +27,7 @@ export function convertInvertedCmyk(inks: Uint8Array): Uint8Array {
 
 const APP14 = 0xee;
 
-/** Whether a JPEG says "Adobe" before its picture begins. */
+/** Whether a JPEG has an Adobe marker before its scan. */
 export function hasAdobeMarker(jpeg: Uint8Array): boolean {
   const view = new DataView(jpeg.buffer, jpeg.byteOffset, jpeg.length);
   let position = 2;

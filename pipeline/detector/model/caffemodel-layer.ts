@@ -8,14 +8,14 @@ interface BlobPart {
   readonly type: 'float' | 'double';
 }
 
-export interface BlobPlace {
+export interface BlobSpan {
   readonly shape: readonly number[];
   readonly count: number;
   readonly parts: readonly BlobPart[];
 }
 
-/** `LAYER/INDEX` to the place of its values. */
-export type BlobIndex = Map<string, BlobPlace>;
+/** `LAYER/INDEX` to the span of its values. */
+export type BlobIndex = Map<string, BlobSpan>;
 
 /** Numbers of the fields `name` and `blobs` in LayerParameter and V1LayerParameter. */
 const FORMS = { layer: { name: 1, blobs: 7 }, layers: { name: 4, blobs: 6 } } as const;
@@ -40,7 +40,7 @@ export interface LayerMessage {
 export function indexLayer(index: BlobIndex, { form, bytes, offset, path }: LayerMessage): void {
   const { name: nameField, blobs: blobsField } = FORMS[form];
   let name = '';
-  const blobs: BlobPlace[] = [];
+  const blobs: BlobSpan[] = [];
   try {
     const reader = createProtobufReader(bytes);
     while (reader.pos < reader.len) {
@@ -67,7 +67,7 @@ export function indexLayer(index: BlobIndex, { form, bytes, offset, path }: Laye
   for (const [position, blob] of blobs.entries()) index.set(`${name}/${position}`, blob);
 }
 
-function indexBlob(bytes: Uint8Array, offset: number): BlobPlace {
+function indexBlob(bytes: Uint8Array, offset: number): BlobSpan {
   const reader = createProtobufReader(bytes);
   const legacy = new Map<number, number>();
   let shape: number[] | undefined;

@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { isErrno, LxmertDataError } from '../../errors.ts';
-import type { BlobIndex, BlobPlace } from './caffemodel-layer.ts';
+import type { BlobIndex, BlobSpan } from './caffemodel-layer.ts';
 import { indexLayer } from './caffemodel-layer.ts';
 import { listBlobs } from './network.ts';
 import type { Weights } from './weights.ts';
@@ -27,7 +27,7 @@ const HINT =
  * Opens a caffemodel: hashes it, finds every blob that the network reads and checks their shapes. Blobs are read on
  * demand, so that memory holds one layer at a time.
  *
- * @throws LxmertDataError ERR_INPUT for a missing, truncated or foreign file and for missing or mis-shaped blobs.
+ * @throws LxmertDataError ERR_INPUT for a missing, truncated or other file and for missing or mis-shaped blobs.
  */
 export async function openCaffemodel(path: string): Promise<Weights> {
   const file = await openFile(path);
@@ -63,7 +63,7 @@ async function openFile(path: string): Promise<FileHandle> {
   try {
     return await open(path);
   } catch (error) {
-    const what = isErrno(error, 'ENOENT') ? 'there is no such file of weights' : 'cannot open the weights';
+    const what = isErrno(error, 'ENOENT') ? 'the weights file does not exist' : 'cannot open the weights';
     throw new LxmertDataError('ERR_INPUT', { what, where: path, hint: HINT, cause: error });
   }
 }
@@ -133,17 +133,17 @@ function readVarint(bytes: Buffer, start: number): { value: number; end: number 
 function checkBlobs(index: BlobIndex, path: string): void {
   const missing: string[] = [];
   for (const [blob, shape] of listBlobs()) {
-    const place = index.get(blob);
-    if (place === undefined) {
+    const span = index.get(blob);
+    if (span === undefined) {
       missing.push(blob);
       continue;
     }
-    if (squeeze(place.shape) !== squeeze(shape) || place.count !== count(shape)) {
+    if (squeeze(span.shape) !== squeeze(shape) || span.count !== count(shape)) {
       throw new LxmertDataError('ERR_INPUT', {
         what: `blob ${blob} has another shape than this detector's`,
         where: path,
         expected: `[${shape.join(', ')}], ${count(shape)} values`,
-        got: `[${place.shape.join(', ')}], ${place.count} values`,
+        got: `[${span.shape.join(', ')}], ${span.count} values`,
         hint: HINT,
       });
     }
@@ -172,12 +172,12 @@ async function readBlob(
   file: FileHandle,
   path: string,
   blob: string,
-  place: BlobPlace | undefined,
+  span: BlobSpan | undefined,
 ): Promise<Float32Array> {
-  if (place === undefined) throw new RangeError(`no blob ${blob} in this network`);
-  const values = new Float32Array(place.count);
+  if (span === undefined) throw new RangeError(`no blob ${blob} in this network`);
+  const values = new Float32Array(span.count);
   let filled = 0;
-  for (const { offset, count, type } of place.parts) {
+  for (const { offset, count, type } of span.parts) {
     const bytes = await readExactly(file, path, offset, count * (type === 'double' ? 8 : 4));
     for (let i = 0; i < count; i += 1) {
       values[filled + i] = type === 'double' ? bytes.readDoubleLE(8 * i) : bytes.readFloatLE(4 * i);

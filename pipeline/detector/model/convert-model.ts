@@ -138,7 +138,7 @@ async function* listTensors(weights: Weights): AsyncGenerator<NamedTensor> {
   };
 }
 
-/** The model in `folder`, or undefined where there is none or its bytes are not those that were written. */
+/** The model in `folder`, or undefined if it is missing or its bytes changed. */
 async function openConverted(folder: string, id: string): Promise<ConvertedModel | undefined> {
   try {
     const record = JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')) as ModelRecord;

@@ -25,33 +25,33 @@ export function scaleRegions(rois: Float32Array, scale: number): Float32Array {
  */
 export function rateRegions(boxes: Float32Array, probabilities: Float32Array): Float64Array {
   const count = boxes.length / 4;
-  const words = Math.ceil(count / 32);
-  const overlapping = markOverlaps(boxes, words);
+  const wordsPerRow = Math.ceil(count / 32);
+  const overlapping = markOverlaps(boxes, wordsPerRow);
   const confidences = new Float64Array(count);
   const scores = new Float32Array(count);
-  const suppressed = new Int32Array(words);
+  const suppressed = new Int32Array(wordsPerRow);
   for (let objectClass = 1; objectClass < OBJECT_CLASSES; objectClass += 1) {
     for (let i = 0; i < count; i += 1) scores[i] = probabilities[i * OBJECT_CLASSES + objectClass]!;
     suppressed.fill(0);
     for (const region of argsortDescending(scores)) {
       if ((suppressed[region >>> 5]! >>> (region & 31)) & 1) continue;
       confidences[region] = Math.max(confidences[region]!, scores[region]!);
-      const row = region * words;
-      for (let word = 0; word < words; word += 1) suppressed[word]! |= overlapping[row + word]!;
+      const row = region * wordsPerRow;
+      for (let word = 0; word < wordsPerRow; word += 1) suppressed[word]! |= overlapping[row + word]!;
     }
   }
   return confidences;
 }
 
 /** Bit j of row i: regions i and j overlap so much that the better one suppresses the other. */
-function markOverlaps(boxes: Float32Array, words: number): Int32Array {
+function markOverlaps(boxes: Float32Array, wordsPerRow: number): Int32Array {
   const areas = measureAreas(boxes);
-  const marks = new Int32Array(areas.length * words);
+  const marks = new Int32Array(areas.length * wordsPerRow);
   for (let i = 0; i < areas.length; i += 1) {
     for (let j = i + 1; j < areas.length; j += 1) {
       if (measureOverlap(boxes, areas, i, j) < OVERLAP_THRESHOLD) continue;
-      marks[i * words + (j >>> 5)]! |= 1 << (j & 31);
-      marks[j * words + (i >>> 5)]! |= 1 << (i & 31);
+      marks[i * wordsPerRow + (j >>> 5)]! |= 1 << (j & 31);
+      marks[j * wordsPerRow + (i >>> 5)]! |= 1 << (i & 31);
     }
   }
   return marks;

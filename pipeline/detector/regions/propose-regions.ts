@@ -25,7 +25,7 @@ const OVERLAP_THRESHOLD = 0.7;
 /** Smallest side of a proposal, in pixels of the original image. */
 const MIN_SIDE = 16;
 
-/** What the region proposal network says of one image. */
+/** Output of the region proposal network for one image. */
 export interface ProposalScores {
   /** (24, h, w): probability of background for the 12 anchors, then of foreground. */
   readonly probabilities: Float32Array;

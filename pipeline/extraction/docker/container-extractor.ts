@@ -27,7 +27,7 @@ export function startContainerExtractor(
     killed.signal.addEventListener('abort', remove, { once: true });
     if (killed.signal.aborted) remove();
     try {
-      // It may end before it has read what it was sent; its end says so.
+      // It may exit before it has read its input; `ended` reports that.
       stdin.pipe(stream).on('error', () => undefined);
       const output = new DemuxStream(
         part => (stderrTail = (stderrTail + part.toString()).slice(-KEPT_WORDS)),
@@ -36,7 +36,7 @@ export function startContainerExtractor(
       lines.on('line', line => onEvent(parseExtractorEvent(line)));
       // After the close every line has been handed on.
       const read = once(lines, 'close');
-      // The connection of a container that dies while it is sent something may break; why it died is told by its end.
+      // Writing to a container that dies may break the connection; `ended` reports why it died.
       const whole = await pipeline(stream, output).then(
         () => true,
         () => false,
@@ -63,11 +63,11 @@ export function startContainerExtractor(
   const ended = run().catch((error: unknown): ExtractorEnd => {
     if (killed.signal.aborted) return { code: null, signal: 'SIGKILL', stderrTail: stderrTail.trim() };
     const why = error instanceof LxmertDataError ? error.parts.what : String(error);
-    const words = error instanceof LxmertDataError ? error.message : stderrTail.trim();
-    return { code: null, signal: null, why, stderrTail: words };
+    const text = error instanceof LxmertDataError ? error.message : stderrTail.trim();
+    return { code: null, signal: null, why, stderrTail: text };
   });
   return {
-    send: lot => void stdin.write(`${JSON.stringify(lot)}\n`),
+    send: batch => void stdin.write(`${JSON.stringify(batch)}\n`),
     finish: () => stdin.end(),
     kill: () => killed.abort(),
     ended,

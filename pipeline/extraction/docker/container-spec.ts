@@ -40,12 +40,12 @@ const START_SCRIPT = `if command -v python >/dev/null 2>&1; then exec python -u 
 /** Everything of a worker's container that the engine is asked for. */
 export function buildContainer(spec: WorkerSpec): ContainerBody {
   const { gpu, gpuWay, folders } = spec;
-  const words = [`--weights=/weights/${spec.weightsFile}`, `--device=${gpu === undefined ? 'cpu' : 'cuda'}`];
+  const args = [`--weights=/weights/${spec.weightsFile}`, `--device=${gpu === undefined ? 'cpu' : 'cuda'}`];
   return {
     Image: spec.image,
     ...(spec.ownExtractor
-      ? { Cmd: words }
-      : { Entrypoint: ['/bin/sh', '-c', START_SCRIPT, 'extract'], Cmd: words }),
+      ? { Cmd: args }
+      : { Entrypoint: ['/bin/sh', '-c', START_SCRIPT, 'extract'], Cmd: args }),
     ...(spec.user === undefined ? {} : { User: spec.user }),
     WorkingDir: '/tmp',
     Env: listEnvironment(spec),
@@ -83,7 +83,7 @@ export function buildContainer(spec: WorkerSpec): ContainerBody {
   };
 }
 
-/** The part of a container's settings that gives it these GPUs; all of them where none is named. */
+/** The part of a container's settings that gives it these GPUs; all of them if none is named. */
 export function requestGpus(
   way: GpuWay,
   gpus: readonly string[] | undefined,
@@ -113,12 +113,12 @@ function listEnvironment({ gpu, gpuWay, folders }: WorkerSpec): string[] {
   ];
 }
 
-/** The same container as words for a shell. */
+/** The same container as a shell command. */
 export function describeRun(spec: WorkerSpec): string {
   const body = buildContainer(spec);
   const { HostConfig: host } = body;
   const device = spec.gpu === undefined ? [] : [['--gpus', `"device=${spec.gpu}"`]];
-  const words: readonly (readonly string[])[] = [
+  const args: readonly (readonly string[])[] = [
     ['docker', 'run', '--rm', '--interactive', '--network', 'none'],
     spec.gpuWay === 'runtime' && spec.gpu !== undefined ? ['--runtime', 'nvidia'] : device.flat(),
     ['--cap-drop', 'ALL', ...securityOptions(spec).flatMap(option => ['--security-opt', option])],
@@ -136,7 +136,7 @@ export function describeRun(spec: WorkerSpec): string {
     spec.ownExtractor ? [] : ['--entrypoint', '/bin/sh'],
     [spec.image, ...(spec.ownExtractor ? [] : ['-c', START_SCRIPT, 'extract']), ...(body.Cmd ?? [])],
   ];
-  return words.flat().map(quoteWord).join(' ');
+  return args.flat().map(quoteWord).join(' ');
 }
 
 function quoteWord(word: string): string {

@@ -2,7 +2,7 @@ import { Transform, type TransformCallback } from 'node:stream';
 
 const HEADER_BYTES = 8;
 const STDOUT = 1;
-/** The engine's frames are far shorter; more means that this is no such stream. */
+/** The engine's frames are far shorter; more means that this is not such a stream. */
 const MAX_FRAME_BYTES = 64 << 20;
 
 /** Takes apart what an engine sends of a container without a terminal: standard output comes out, standard error is handed to `onError`. */
@@ -29,7 +29,7 @@ export class DemuxStream extends Transform {
         this.#left = this.#header.readUInt32BE(4);
         this.#header = Buffer.alloc(0);
         if (this.#kind > 3 || this.#left > MAX_FRAME_BYTES) {
-          done(new Error('the engine sent what is no output of a container'));
+          done(new Error('the engine sent something other than container output'));
           return;
         }
       } else {

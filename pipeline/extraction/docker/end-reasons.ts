@@ -2,7 +2,7 @@ import { EXTRACTOR_EXIT } from '../contract.ts';
 import type { ExtractorEnd } from '../process.ts';
 import type { ContainerState } from './engine.ts';
 
-/** What a container's last words mean. With `fatal` another try cannot help. */
+/** What the end of a container's standard error means. With `fatal`, retrying cannot help. */
 interface Reason {
   readonly pattern: RegExp;
   readonly why: string;

@@ -2,7 +2,7 @@ import { isErrno, LxmertDataError } from '../../errors.ts';
 
 type Explanation = readonly [pattern: RegExp, what: string, hint: string];
 
-/** What engines say of the usual failures, and what to do about each. */
+/** Usual failures of engines, and what to do about each. */
 const EXPLANATIONS: readonly Explanation[] = [
   [
     /could not select device driver|unknown runtime.*nvidia|Unknown runtime specified nvidia|CDI device injection failed/i,
@@ -41,7 +41,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   ],
 ];
 
-/** Makes one clear message of what an engine, or the way to it, says. */
+/** Turns an error of an engine, or of the connection to it, into one clear message. */
 export function explainEngineError(error: unknown, where: string): LxmertDataError {
   if (error instanceof LxmertDataError) return error;
   const make = (what: string, hint: string | undefined): LxmertDataError =>

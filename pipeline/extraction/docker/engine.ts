@@ -36,7 +36,7 @@ export interface AttachedContainer {
 export interface ContainerState {
   readonly exitCode: number;
   readonly oomKilled: boolean;
-  /** What the engine says of a start or an end that went wrong. */
+  /** The engine's error for a failed start or end. */
   readonly error: string;
 }
 
@@ -82,7 +82,7 @@ export class Engine {
     return await this.#explained(async () => {
       try {
         const image = await this.#docker.getImage(name).inspect();
-        // Types say that it is always there, engines that have none leave it out.
+        // The type declarations require it, but some engines leave it out.
         const digests = image.RepoDigests as string[] | null;
         const config = image.Config as { Labels?: Record<string, string> | null } | null;
         return { digest: digests?.[0] ?? image.Id, labels: config?.Labels ?? {} };
@@ -105,7 +105,7 @@ export class Engine {
       for await (const line of readLines(stream)) {
         if (line.trim() === '') continue;
         const event = JSON.parse(line) as PullEvent;
-        // A failed pull is told in the stream; the request itself has succeeded by then.
+        // A failed pull is reported in the stream; the request itself has succeeded by then.
         if (event.error !== undefined) throw new Error(event.error);
         const { current, total } = event.progressDetail ?? {};
         if (event.status !== 'Downloading' || event.id === undefined || total === undefined) continue;
@@ -117,7 +117,7 @@ export class Engine {
     });
   }
 
-  /** Creates a container, attaches to it, then starts it, so that nothing it says is missed. */
+  /** Creates a container, attaches to it, then starts it, so that no output is missed. */
   async startContainer(name: string, body: ContainerBody, signal?: AbortSignal): Promise<AttachedContainer> {
     return await this.#explained(async () => {
       signal?.throwIfAborted();
@@ -146,7 +146,7 @@ export class Engine {
   /** How a container ended whose output has ended; undefined where it still runs after a while. */
   async readEnd(id: string): Promise<ContainerState | undefined> {
     return await this.#explained(async () => {
-      // The engine's own way to wait is an answer that comes late; dockerode never tells when the engine dies before.
+      // The engine's wait call answers when the container ends; dockerode does not report an engine that dies before.
       for (let attempt = 0; attempt < END_ATTEMPTS; attempt++) {
         const { State: state } = await this.#docker.getContainer(id).inspect();
         if (!state.Running)
@@ -200,7 +200,7 @@ async function waitUntilGone(container: Docker.Container): Promise<void> {
   }
 }
 
-/** Lines of an answer; fails where it breaks off, which readline does not tell. */
+/** Lines of an answer; fails where it breaks off, which readline does not report. */
 async function* readLines(stream: NodeJS.ReadableStream): AsyncGenerator<string> {
   let rest = '';
   stream.setEncoding('utf8');

@@ -8,15 +8,15 @@ import type { Engine, EngineFacts } from './engine.ts';
 export type GpuChoice = 'all' | 'none' | readonly string[];
 
 /** Reads `--gpus`. */
-export function parseGpus(words: string): GpuChoice {
-  if (words === 'all' || words === 'none') return words;
-  const names = words.split(',').map(name => name.trim());
-  const sound = names.every(name => /^\d+$|^GPU-[\w-]+$|^MIG-[\w/-]+$/.test(name));
-  if (sound && new Set(names).size === names.length) return names;
+export function parseGpus(text: string): GpuChoice {
+  if (text === 'all' || text === 'none') return text;
+  const names = text.split(',').map(name => name.trim());
+  const valid = names.every(name => /^\d+$|^GPU-[\w-]+$|^MIG-[\w/-]+$/.test(name));
+  if (valid && new Set(names).size === names.length) return names;
   throw new LxmertDataError('ERR_USAGE', {
     what: '--gpus is not understood',
     expected: 'all, none, or numbers such as 0,2',
-    got: words,
+    got: text,
   });
 }
 

@@ -5,7 +5,7 @@ import type { Engine } from './engine.ts';
 
 const LABEL = 'lxmert-data';
 
-/** Labels that tell whose a container is, so that those of a killed run can be found. */
+/** Labels that identify the owner of a container, so that those of a killed run can be found. */
 export function ownerLabels(run: string): Record<string, string> {
   return {
     [`${LABEL}.run`]: run,
@@ -29,7 +29,7 @@ export async function removeLeftovers(engine: Engine): Promise<readonly string[]
   return removed;
 }
 
-/** When a process started, in ticks since the machine did; empty where the system does not tell. */
+/** When a process started, in ticks since the machine did; empty if the system does not provide it. */
 function readStart(pid: number): string {
   try {
     // The name of the program, in brackets, may hold spaces.

@@ -17,8 +17,8 @@ export interface EmbeddedStartOptions {
 export function startEmbeddedExtractor(options: EmbeddedStartOptions): StartExtractor {
   checkRuntime();
   const program = fileURLToPath(new URL(`./program${extname(import.meta.filename)}`, import.meta.url));
-  const words = Object.entries(options).flatMap(([name, value]: [string, string | number | undefined]) =>
+  const args = Object.entries(options).flatMap(([name, value]: [string, string | number | undefined]) =>
     value === undefined ? [] : [`--${name === 'cacheDirectory' ? 'cache' : name}=${value}`],
   );
-  return onEvent => startExtractorProcess(process.execPath, [program, ...words], onEvent);
+  return onEvent => startExtractorProcess(process.execPath, [program, ...args], onEvent);
 }

@@ -25,10 +25,10 @@ import { make } from './dom.js';
  * @param {string} label
  * @param {number} count
  * @param {readonly Column[]} columns
- * @param {{ hover: (row: number | null) => void, pick: (row: number | null) => void }} tell
+ * @param {{ hover: (row: number | null) => void, pick: (row: number | null) => void }} notify
  * @returns {BoxTable}
  */
-export function createBoxTable(label, count, columns, tell) {
+export function createBoxTable(label, count, columns, notify) {
   const buttons = Array.from({ length: count }, (_, row) =>
     make(
       'button',
@@ -86,17 +86,17 @@ export function createBoxTable(label, count, columns, tell) {
     const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: shown.length - 1 };
     const next = shown[moves[/** @type {keyof typeof moves} */ (event.key)]];
     if (next !== undefined) focusRow(next);
-    else if (event.key === 'Escape') tell.pick(null);
+    else if (event.key === 'Escape') notify.pick(null);
     else return;
     event.preventDefault();
   });
   for (const [index, row] of rows.entries()) {
-    row.addEventListener('pointerenter', () => tell.hover(index));
-    row.addEventListener('click', () => tell.pick(index));
-    buttons[index]?.addEventListener('focus', () => tell.hover(index));
-    buttons[index]?.addEventListener('blur', () => tell.hover(null));
+    row.addEventListener('pointerenter', () => notify.hover(index));
+    row.addEventListener('click', () => notify.pick(index));
+    buttons[index]?.addEventListener('focus', () => notify.hover(index));
+    buttons[index]?.addEventListener('blur', () => notify.hover(null));
   }
-  body.addEventListener('pointerleave', () => tell.hover(null));
+  body.addEventListener('pointerleave', () => notify.hover(null));
 
   return {
     element,

@@ -32,7 +32,7 @@ import { createStage } from './stage.js';
 export function buildImageCard(body, image, page) {
   /** @type {number | null} */
   let picked = null;
-  const tell = {
+  const notify = {
     hover: (/** @type {number | null} */ box) => highlight(box ?? picked, true),
     pick(/** @type {number | null} */ box) {
       picked = box === picked ? null : box;
@@ -40,8 +40,11 @@ export function buildImageCard(body, image, page) {
       highlight(picked ?? box, true);
     },
   };
-  const fromTable = { ...tell, hover: (/** @type {number | null} */ box) => highlight(box ?? picked, false) };
-  const stage = createStage(image, image, page, tell);
+  const fromTable = {
+    ...notify,
+    hover: (/** @type {number | null} */ box) => highlight(box ?? picked, false),
+  };
+  const stage = createStage(image, image, page, notify);
   const swatches = image.norms.map(() => make('i', { class: 'swatch' }));
   const table = createBoxTable(
     `Boxes of ${image.id}`,
@@ -49,7 +52,7 @@ export function buildImageCard(body, image, page) {
     columnsOf(image, page, swatches),
     fromTable,
   );
-  const strip = createStrip(image, page, tell);
+  const strip = createStrip(image, page, notify);
   const count = make('p', { class: 'count' });
   /** @param {number | null} box @param {boolean} scroll */
   const highlight = (box, scroll) => {
@@ -170,23 +173,23 @@ function columnsOf(image, page, swatches) {
  *
  * @param {ImageData} image
  * @param {PageData} page
- * @param {{ hover: (box: number | null) => void, pick: (box: number | null) => void }} tell
+ * @param {{ hover: (box: number | null) => void, pick: (box: number | null) => void }} notify
  */
-function createStrip(image, page, tell) {
+function createStrip(image, page, notify) {
   const [low, high] = page.normScale;
   const cells = image.norms.map((norm, box) => {
     const cell = make('i', {
       title: `box ${box}, ${boxName(image, box, page)}: norm ${formatFixed(norm, 1)}`,
     });
     cell.style.backgroundColor = norm === null ? 'red' : rampColour(normShare(norm, page));
-    cell.addEventListener('pointerenter', () => tell.hover(box));
-    cell.addEventListener('click', () => tell.pick(box));
+    cell.addEventListener('pointerenter', () => notify.hover(box));
+    cell.addEventListener('click', () => notify.pick(box));
     return cell;
   });
   const finite = image.norms.filter(norm => norm !== null);
-  const words = `feature norms of the 36 boxes, from ${formatFixed(Math.min(...finite), 1)} to ${formatFixed(Math.max(...finite), 1)}`;
-  const bar = make('div', { class: 'strip', role: 'img', 'aria-label': words }, ...cells);
-  bar.addEventListener('pointerleave', () => tell.hover(null));
+  const label = `feature norms of the 36 boxes, from ${formatFixed(Math.min(...finite), 1)} to ${formatFixed(Math.max(...finite), 1)}`;
+  const bar = make('div', { class: 'strip', role: 'img', 'aria-label': label }, ...cells);
+  bar.addEventListener('pointerleave', () => notify.hover(null));
   const legend = make('p', { class: 'strip-legend', 'aria-hidden': 'true' });
   legend.append(
     make('span', {}, 'feature norm, box 0 to 35'),

@@ -24,16 +24,16 @@ function setUpTheme() {
   const button = byId('theme', HTMLButtonElement);
   const system = matchMedia('(prefers-color-scheme: dark)');
   const isDark = () => (root.style.colorScheme === '' ? system.matches : root.style.colorScheme === 'dark');
-  const say = () => {
+  const updateLabel = () => {
     button.textContent = isDark() ? 'Light' : 'Dark';
     button.setAttribute('aria-label', `Use the ${isDark() ? 'light' : 'dark'} colours`);
   };
   button.addEventListener('click', () => {
     root.style.colorScheme = isDark() ? 'light' : 'dark';
-    say();
+    updateLabel();
   });
-  system.addEventListener('change', say);
-  say();
+  system.addEventListener('change', updateLabel);
+  updateLabel();
   button.hidden = false;
 }
 

@@ -30,10 +30,10 @@ const MOST_REM = 30;
  * @param {{ readonly id: string, readonly width: number, readonly height: number, readonly picture: string | null }} image
  * @param {BoxData} data
  * @param {PageData} page
- * @param {{ hover: (box: number | null) => void, pick: (box: number | null) => void }} tell
+ * @param {{ hover: (box: number | null) => void, pick: (box: number | null) => void }} notify
  * @returns {Stage}
  */
-export function createStage(image, data, page, tell) {
+export function createStage(image, data, page, notify) {
   const width = Math.max(1, image.width);
   const height = Math.max(1, image.height);
   const shapes = Array.from({ length: BOXES }, (_, box) => drawBox(data, box));
@@ -103,9 +103,9 @@ export function createStage(image, data, page, tell) {
     const y = ((event.clientY - place.top) / place.height) * height;
     return smallestBoxAt(data, settings.visible, x, y);
   };
-  drawing.addEventListener('pointermove', event => tell.hover(boxAt(event)));
-  drawing.addEventListener('pointerleave', () => tell.hover(null));
-  drawing.addEventListener('click', event => tell.pick(boxAt(event)));
+  drawing.addEventListener('pointermove', event => notify.hover(boxAt(event)));
+  drawing.addEventListener('pointerleave', () => notify.hover(null));
+  drawing.addEventListener('click', event => notify.pick(boxAt(event)));
 
   return {
     element,

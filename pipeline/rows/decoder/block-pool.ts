@@ -1,7 +1,7 @@
 import { storedFeatureBytes, type FeatureDtype } from '../feature-dtype.ts';
 import { RECORD_BYTES } from '../row-record.ts';
 
-/** Room before the read position for the unfinished line of the block before; a longer line is no row. */
+/** Room before the read position for the unfinished line of the block before; a longer line is not a row. */
 export const CARRY_BYTES = 1 << 20;
 export const READ_BYTES = 8 << 20;
 /** No row of 36 boxes is shorter; shorter lines get no slot. */

@@ -81,7 +81,7 @@ class LineCutter {
 
   #tooManyLines(firstLine: number): LxmertDataError {
     return new LxmertDataError('ERR_INPUT', {
-      what: 'this is no feature TSV',
+      what: 'this is not a feature TSV',
       where: this.#label,
       expected: 'rows of about 395 kB',
       got: `more than ${MAX_LINES} lines within 8 MB, from line ${firstLine} on`,

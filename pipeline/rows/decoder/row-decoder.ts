@@ -10,13 +10,13 @@ import { RECORD_BYTES, type RowRecord, rowRecordAt } from '../row-record.ts';
 import { BUTD36, OBJ36, type RowShape } from '../row-shape.ts';
 import { SourceHash } from './source-hash.ts';
 
-/** One line of a TSV with its place, decoded if it is a sound row. */
+/** One line of a TSV with its line number and offset, decoded if it is a valid row. */
 export interface StreamedLine extends LineResult {
   readonly line: number;
   readonly offset: number;
 }
 
-/** Lines of one block in the order of the file, and the memory that sound rows were decoded to. */
+/** Lines of one block in the order of the file, and the memory that valid rows were decoded to. */
 export interface DecodedBlock {
   readonly lines: readonly StreamedLine[];
   readonly shape: RowShape;
@@ -29,7 +29,7 @@ export interface DecodedBlock {
   text(index: number): Buffer;
   record(slot: number): RowRecord;
   records(slot: number, count: number): Buffer;
-  /** Gives the memory back; nothing of the block may be used afterwards. */
+  /** Releases the memory; nothing of the block may be used afterwards. */
   release(): void;
 }
 
@@ -114,7 +114,7 @@ export class RowDecoder {
       lines: placed,
       shape,
       counts: overlong.length === 0 ? reply.counts : countOneMore(reply.counts, 'length'),
-      problems: [...overlong, ...placed.flatMap(line => placeProblems(line, source))],
+      problems: [...overlong, ...placed.flatMap(line => locateProblems(line, source))],
       features: (slot, count) =>
         Buffer.from(
           asArrayBuffer(block.features),
@@ -142,7 +142,7 @@ function countOneMore(
   return new Map(counts).set(code, (counts.get(code) ?? 0) + 1);
 }
 
-/** Buffer takes shared memory too, only its type declaration does not say so. */
+/** Buffer accepts shared memory, but its type declaration does not. */
 function asArrayBuffer(memory: SharedArrayBuffer): ArrayBuffer {
   return memory as unknown as ArrayBuffer;
 }
@@ -171,9 +171,9 @@ function countTabs(line: Buffer): number {
   return tabs;
 }
 
-function placeProblems(line: StreamedLine, source: string): Problem[] {
-  const place = { source, line: line.line, offset: line.offset, img_id: line.imgId };
-  return (line.problems ?? []).map((problem: RowProblem) => ({ ...problem, ...place }));
+function locateProblems(line: StreamedLine, source: string): Problem[] {
+  const location = { source, line: line.line, offset: line.offset, img_id: line.imgId };
+  return (line.problems ?? []).map((problem: RowProblem) => ({ ...problem, ...location }));
 }
 
 function describeOverlong({ overlong }: LineBlock, source: string): Problem[] {

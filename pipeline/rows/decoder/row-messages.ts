@@ -13,7 +13,7 @@ export interface BlockRequest {
 
 export interface LineResult {
   readonly status: 'ok' | 'bad' | 'blank';
-  /** Place of an ok row in the block's memory; ok rows have the slots 0, 1, … in their order. */
+  /** Index of an ok row in the block's memory; ok rows have the slots 0, 1, … in their order. */
   readonly slot: number;
   /** Bytes of the line. */
   readonly length: number;

@@ -1,6 +1,6 @@
 import { WorkerPool } from '../../workers/pool.ts';
 
-/** A piece of shared memory to add, or the wish for the digest. */
+/** A piece of shared memory to add, or a request for the digest. */
 export type HashRequest =
   { readonly memory: SharedArrayBuffer; readonly begin: number; readonly length: number } | 'digest';
 export type HashReply = string;
