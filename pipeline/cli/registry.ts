@@ -15,7 +15,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'fetch',
-    summary: 'download data sets, check them and make stores',
+    summary: 'download datasets, check them and make stores',
     load: async () => (await import('./commands/fetch.ts')).fetchCommand,
   },
   {
@@ -45,7 +45,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'verify',
-    summary: 'prove that data sets and stores are intact',
+    summary: 'prove that datasets and stores are intact',
     load: async () => (await import('./commands/verify.ts')).verifyCommand,
   },
   {

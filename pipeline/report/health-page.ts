@@ -20,7 +20,7 @@ export interface HealthProblem {
   readonly fix: string;
 }
 
-/** A data set or a store, and how it is. */
+/** A dataset or a store, and how it is. */
 export interface HealthSection {
   readonly title: string;
   readonly state: string;

@@ -5,7 +5,7 @@ import type { PageData } from './page-data.ts';
 import { showAll } from '../show-text.ts';
 
 export interface PageHead {
-  /** What the page is of: a store's name, `Data sets`. */
+  /** What the page is of: a store's name, `Datasets`. */
   readonly title: string;
   /** One line under the title. */
   readonly about: Html;

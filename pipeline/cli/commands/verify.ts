@@ -30,10 +30,10 @@ const MAX_LISTED = 20;
 export const verifyCommand: CommandSpec = {
   name: 'verify',
   description:
-    'Verifies data sets (files, hashes, records, answers, images with features), or re-reads stores against the checksum of every image and of the header, and names every damaged image.',
+    'Verifies datasets (files, hashes, records, answers, images with features), or re-reads stores against the checksum of every image and of the header, and names every damaged image.',
   argument: {
     name: 'what',
-    description: 'data sets (default: all that have a file here), or .safetensors stores',
+    description: 'datasets (default: all that have a file here), or .safetensors stores',
     required: false,
     many: true,
     looksLike: new RegExp(`\\.safetensors$|^(${builtInDatasets().join('|')})$`),
@@ -48,8 +48,8 @@ export const verifyCommand: CommandSpec = {
     MEMBER_OPTION,
     pageReportOption('write the outcome as a page (.html) or JSON'),
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
-    { name: 'split', value: 'S,…', description: 'of data sets: splits, or all', looksLike: /^[a-z0-9_,-]+$/ },
-    { name: 'quick', description: 'of data sets: files, sizes and headers only' },
+    { name: 'split', value: 'S,…', description: 'of datasets: splits, or all', looksLike: /^[a-z0-9_,-]+$/ },
+    { name: 'quick', description: 'of datasets: files, sizes and headers only' },
     MANIFEST_OPTION,
   ],
   examples: [
@@ -117,7 +117,7 @@ async function verifyData(
   return ok;
 }
 
-/** Data sets of which at least one file of their own is there. */
+/** Datasets of which at least one file of their own is there. */
 async function findPresentDatasets(manifest: Manifest, data: string): Promise<readonly string[]> {
   const { datasets } = await readStatus(manifest, data);
   const present = datasets.filter(({ assets }) => assets.some(({ state }) => state !== 'missing'));
