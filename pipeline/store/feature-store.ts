@@ -35,7 +35,10 @@ export interface FeatureStore {
   ids(): Promise<readonly string[]>;
   /** Row of an img_id, or -1. */
   indexOf(imgId: string): Promise<number>;
-  /** One image by row number (0 to rows - 1) or img_id; fails with ERR_STORE where there is none. */
+  /**
+   * One image by img_id (text) or row number, 0 to rows - 1. Fails with ERR_STORE where there is no such image, and where
+   * a number is the number of one row and the img_id of another.
+   */
   row(which: number | string): Promise<StoreRow>;
   /** Images in order, from `begin` up to but without `end`; read in pieces of a few megabytes. */
   sequence(begin?: number, end?: number): AsyncGenerator<StoreRow>;
@@ -63,15 +66,8 @@ export async function openStore(path: string): Promise<FeatureStore> {
     indexOf,
     async row(which) {
       const row = typeof which === 'number' ? which : await indexOf(which);
-      if (!Number.isInteger(row) || row < 0 || row >= file.rows) {
-        const expected = `a row from 0 to ${file.rows - 1}, or an img_id of the store`;
-        throw new LxmertDataError('ERR_STORE', {
-          what: 'there is no such image',
-          where: path,
-          expected,
-          got: String(which),
-        });
-      }
+      if (!Number.isInteger(row) || row < 0 || row >= file.rows) throw noSuchImage(file, which);
+      if (typeof which === 'number') checkUnambiguous(path, which, await indexOf(String(which)));
       const [only] = await readRows(file, row, 1);
       return only!;
     },
@@ -85,6 +81,28 @@ export async function openStore(path: string): Promise<FeatureStore> {
       await file.close();
     },
   };
+}
+
+function noSuchImage({ path, rows }: StoreFile, which: number | string): LxmertDataError {
+  return new LxmertDataError('ERR_STORE', {
+    what: 'the store has no such image',
+    where: path,
+    expected: `a row number from 0 to ${rows - 1}, or an img_id of the store`,
+    got: typeof which === 'string' ? `img_id ${JSON.stringify(which)}` : `row number ${which}`,
+    hint: typeof which === 'number' ? `if ${which} is an img_id, give it as text: '${which}'` : undefined,
+  });
+}
+
+/** In a store of numeric ids a number may be the number of one row and the id of another. */
+function checkUnambiguous(where: string, number: number, named: number): void {
+  if (named < 0 || named === number) return;
+  throw new LxmertDataError('ERR_STORE', {
+    what: `${number} may be a row number or an img_id`,
+    where,
+    expected: `row('${number}') for the img_id (row ${named})`,
+    got: `row(${number})`,
+    hint: `for row number ${number} use sequence(${number}, ${number + 1})`,
+  });
 }
 
 async function readRows(file: StoreFile, begin: number, count: number): Promise<StoreRow[]> {

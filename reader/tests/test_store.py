@@ -22,7 +22,7 @@ from store_writer import (
     write_tensors,
 )
 
-from lxmert_data import FeatureStore, StoreError, StoreWarning, UnknownImageError
+from lxmert_data import AmbiguousRowError, FeatureStore, StoreError, StoreWarning, UnknownImageError
 
 COLUMNS = ["features", "boxes", "objects_id", "objects_conf", "attrs_id", "attrs_conf"]
 
@@ -288,3 +288,24 @@ def test_opening_maps_and_does_not_read(tmp_path: Path) -> None:
     count, more_kib = map(int, done.stdout.split())
     assert count == rows
     assert more_kib < 30_000
+
+
+def test_numbers_and_numeric_ids_are_not_confused(tmp_path: Path) -> None:
+    rows = make_rows(3, ids=["7", "132417", "2"])
+    store = FeatureStore(write_store(tmp_path / "s.safetensors", rows))
+    assert store["2"].img_id == "2"
+    assert store[0].img_id == "7"
+    # Row 2 has the id "2", so both mean the same.
+    assert store[2].img_id == "2"
+    swapped = FeatureStore(write_store(tmp_path / "t.safetensors", make_rows(3, ids=["2", "1", "0"])))
+    with pytest.raises(AmbiguousRowError, match='store\\["2"\\] for the img_id \\(row 0\\)') as error:
+        swapped[2]
+    assert isinstance(error.value, LookupError)
+    assert swapped.row_at(2).img_id == "0"
+    assert swapped.row_at(-3).img_id == "2"
+    assert swapped[1].img_id == "1"
+    with pytest.raises(AmbiguousRowError):
+        store[132417]
+    with pytest.raises(IndexError, match="row 5 is outside 0 to 2; an img_id is a str"):
+        store[5]
+    assert [row.img_id for row in swapped] == ["2", "1", "0"]

@@ -89,7 +89,7 @@ test('rows come back by index and by id, at random and in sequence', async t => 
   t.deepEqual(seen, (await store.ids()).slice(5, 39));
   t.is(await store.indexOf('nothing'), -1);
   await t.throwsAsync(store.row(40), {
-    message: `${out}: there is no such image\n  expected: a row from 0 to 39, or an img_id of the store\n  got:      40`,
+    message: `${out}: the store has no such image\n  expected: a row from 0 to 39, or an img_id of the store\n  got:      40`,
   });
   await store.close();
 });
@@ -359,4 +359,22 @@ test('an output that exists is kept unless --force is given', async t => {
   });
   t.is(await readFile(out, 'utf8'), 'precious');
   t.true((await convertTo(out, [tsv], { force: true })).ok);
+});
+
+test('a row number that is the img_id of another row is refused', async t => {
+  const folder = await makeTempFolder(t);
+  const ids = ['2', '1', '0'];
+  const tsv = await writeTsv(
+    folder,
+    ids.map((img_id, index) => makeLine({ img_id }, index)),
+  );
+  const out = join(folder, 'x.safetensors');
+  await convertTo(out, [tsv], {});
+  const store = await openStore(out);
+  t.is((await store.row('2')).img_id, '2');
+  t.is((await store.row(1)).img_id, '1');
+  await t.throwsAsync(store.row(2), { code: 'ERR_STORE', message: /2 may be a row number or an img_id/ });
+  await t.throwsAsync(store.row(3), { code: 'ERR_STORE', message: /row number 3/ });
+  await t.throwsAsync(store.row('3'), { code: 'ERR_STORE', message: /img_id "3"/ });
+  await store.close();
 });

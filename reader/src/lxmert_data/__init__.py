@@ -5,12 +5,13 @@
 
 from ._version import __version__
 from .compat import LazyData, load_obj_tsv
-from .errors import SplitError, StoreError, StoreWarning, UnknownImageError
+from .errors import AmbiguousRowError, SplitError, StoreError, StoreWarning, UnknownImageError
 from .row import ImageRow
 from .store import FeatureStore
 from .verify import DamagedImage, VerifyReport
 
 __all__ = [
+    "AmbiguousRowError",
     "DamagedImage",
     "FeatureStore",
     "ImageRow",

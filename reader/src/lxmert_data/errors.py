@@ -47,6 +47,10 @@ class UnknownImageError(StoreError, KeyError):
     """An img_id that the store does not hold; also a KeyError."""
 
 
+class AmbiguousRowError(StoreError, LookupError):
+    """A number that is the number of one row and, as text, the img_id of another."""
+
+
 class SplitError(StoreError):
     """A JSON split or an answer table that cannot be used, alone or with the stores given."""
 

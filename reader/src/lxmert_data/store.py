@@ -16,7 +16,7 @@ from ._format.image_ids import ImageIds
 from ._format.mapped_file import Identity, MappedFile, reopen
 from ._format.read_ahead import ReadAhead
 from .batch import make_batch
-from .errors import StoreError, StoreWarning
+from .errors import AmbiguousRowError, StoreError, StoreWarning
 from .row import ImageRow
 from .verify import VerifyReport, verify_file
 
@@ -163,13 +163,33 @@ class FeatureStore:
         return (ImageRow(self, index) for index in range(len(self)))
 
     def __getitem__(self, item: int | str) -> ImageRow:
-        """The row with this number (negative: from the end) or img_id; IndexError, UnknownImageError."""
+        """The row with this img_id (str) or number (int; negative: from the end).
+
+        Raises UnknownImageError and IndexError. In a store of numeric ids such as "132417" an int that is the number of
+        one row and the id of another raises AmbiguousRowError: give the id as a str, or use `row_at`.
+        """
         if isinstance(item, str):
             return ImageRow(self, self.index(item))
-        index = range(len(self))[item]
-        if not isinstance(index, int):
+        if isinstance(item, slice) or not hasattr(item, "__index__"):
             raise TypeError("a row number or an img_id is needed; batch() takes several")
-        return ImageRow(self, index)
+        number = int(item)
+        if self.ids.has_numeric:
+            named = int(self.ids.search([str(number)])[0])
+            if named >= 0 and named != number:
+                raise AmbiguousRowError(
+                    f"{number} may be a row number or an img_id",
+                    self._path,
+                    f'store["{number}"] for the img_id (row {named}), or store.row_at({number}) for the row',
+                    f"store[{number}]",
+                )
+        return self.row_at(number)
+
+    def row_at(self, number: int) -> ImageRow:
+        """The row with this number, 0 to N - 1, or negative from the end; raises IndexError."""
+        size = len(self)
+        if not -size <= number < size:
+            raise IndexError(f"{self._path}: row {number} is outside 0 to {size - 1}; an img_id is a str")
+        return ImageRow(self, number % size)
 
     def index(self, img_id: str) -> int:
         """The row number of an img_id; raises UnknownImageError."""

@@ -23,6 +23,7 @@ class ImageIds(Sequence[str]):
         # Fixed-width bytes compare like the ids themselves: NumPy ignores the zero padding, and no id holds zeros.
         self._keys: NDArray[np.bytes_] = np.ndarray(len(column), f"S{width}", column)
         self._order: NDArray[np.intp] | None = None
+        self._has_numeric: bool | None = None
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -55,6 +56,14 @@ class ImageIds(Sequence[str]):
                 "check that this is the store of the right split",
             )
         return rows
+
+    @property
+    def has_numeric(self) -> bool:
+        """Whether any id consists of digits only, so that it can be confused with a row number."""
+        if self._has_numeric is None:
+            digits = (self._bytes >= ord("0")) & (self._bytes <= ord("9"))
+            self._has_numeric = bool((digits[:, 0] & (digits | (self._bytes == 0)).all(axis=1)).any())
+        return self._has_numeric
 
     def _decode(self, index: int) -> str:
         raw: bytes = self._keys[index]
