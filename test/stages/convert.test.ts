@@ -13,7 +13,7 @@ import { validate } from '../../pipeline/stages/validate.ts';
 import { verifyStore } from '../../pipeline/stages/verify-store.ts';
 import { openStore } from '../../pipeline/store/feature-store.ts';
 import { makeSyntheticRow } from '../../pipeline/rows/synthetic-row.ts';
-import { joinLine, makeContext, makeLines, splitLine, writeTsv } from '../helpers/rows.ts';
+import { joinLine, makeContext, makeLine, makeLines, splitLine, writeTsv } from '../helpers/rows.ts';
 import { sharedPath, testWithShared } from '../helpers/shared.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
 import { testWithTools } from '../helpers/tools.ts';
@@ -89,7 +89,7 @@ test('rows come back by index and by id, at random and in sequence', async t => 
   t.deepEqual(seen, (await store.ids()).slice(5, 39));
   t.is(await store.indexOf('nothing'), -1);
   await t.throwsAsync(store.row(40), {
-    message: `${out}: the store has no such image\n  expected: a row from 0 to 39, or an img_id of the store\n  got:      40`,
+    message: `${out}: the store has no such image\n  expected: a row number from 0 to 39, or an img_id of the store\n  got:      row number 40\n  what to do: if 40 is an img_id, give it as text: '40'`,
   });
   await store.close();
 });
@@ -315,7 +315,7 @@ test('validate reports every problem with line, offset and img_id', async t => {
         7,
         lines.slice(0, 6).join('').length,
         makeSyntheticRow(1).img_id,
-        `one that stands in ${tsv}:2 already`,
+        `one that is in ${tsv}:2 already`,
       ],
     ],
   );

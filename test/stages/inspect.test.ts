@@ -146,7 +146,7 @@ test('the command writes a page, does not replace one unasked, and tells what it
   t.regex(sampled.stdout, /^2 of 3 images read/);
   t.regex(
     await readFile(join(folder, 'two.html'), 'utf8'),
-    /are of 2 of the 3 images\. What the others hold was not looked at/,
+    /cover 2 of the 3 images; the others were not read/,
   );
   t.deepEqual((await readdir(folder)).sort(), ['one.html', 'two.html', 'x.html', 'x.safetensors', 'x.tsv']);
 });
@@ -182,7 +182,7 @@ test(
   refusal,
   ['x.safetensors', '--images', 'none'],
   1,
-  /no such folder of images/,
+  /the folder of images does not exist/,
 );
 test('no such vocabulary', refusal, ['x.safetensors', '--vocab', 'none'], 1, /the vocabulary cannot be read/);
 test('an output that is the store', refusal, ['x.safetensors', '--png', 'x.safetensors'], 2, /ends in \.png/);
