@@ -1,17 +1,31 @@
-import { errorText } from '../errors.ts';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { errorText } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import type { Asset, Manifest } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { comparePartNames, wholeNameOf } from '../files/part-names.ts';
+import { openFile } from '../inputs/open-file.ts';
 import { openRandomAccess } from '../inputs/random-access.ts';
+import { fileKindOf, KIND_BYTES } from '../inputs/file-kind.ts';
 import { readZipDirectory } from '../inputs/zip-directory.ts';
 import { checkContent, digestFile } from './check-content.ts';
 import type { AssetFiles } from './place-asset.ts';
+import { hasPublishedName, listPublishedNames, plainName } from './published-names.ts';
 
 /** Files of the user that hold an asset, and how. */
 export type Recognised = Pick<AssetFiles, 'get' | 'member' | 'split' | 'paths'>;
+
+/** A file that has the name of an asset and cannot be one. */
+export interface UnusableFile {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface RecognisedFolder {
+  readonly found: ReadonlyMap<string, Recognised>;
+  readonly unusable: readonly UnusableFile[];
+}
 
 const MAX_DEPTH = 6;
 
@@ -23,7 +37,7 @@ export async function recogniseFolder(
   folder: string,
   manifest: Manifest,
   context: StageContext,
-): Promise<ReadonlyMap<string, Recognised>> {
+): Promise<RecognisedFolder> {
   const paths = await listFiles(folder, 0);
   const found = new Map<string, Recognised>();
   const add = (name: string, recognised: Recognised): void => {
@@ -41,11 +55,11 @@ export async function recogniseFolder(
       .map(([name, asset]) => [`${basename(asset.target)}.tsv`, name]),
   );
   for (const path of paths.filter(isTsv)) {
-    const name = features.get(basename(path));
+    const name = features.get(plainName(path));
     if (name !== undefined) add(name, { get: 'file', paths: [path] });
   }
   for (const archive of groupArchives(paths)) {
-    for (const member of await listMembers(archive, context)) {
+    for (const member of await listMembers(archive)) {
       const name = features.get(member);
       const get = archive.length === 1 ? 'zip-member' : 'parts-member';
       if (name !== undefined) add(name, { get, member, paths: archive });
@@ -56,17 +70,22 @@ export async function recogniseFolder(
     if (name !== undefined) add(name, { get: 'file', paths: [path] });
   }
   const used = new Set([...found.values()].flatMap(recognised => recognised.paths));
-  const unused = paths.filter(path => !used.has(path));
+  const published = listPublishedNames(manifest);
+  const suspects = paths.filter(path => !used.has(path) && hasPublishedName(path, published));
+  const unusable = await Promise.all(suspects.map(explainUnusable));
+  for (const { path, reason } of unusable)
+    context.emit({ event: 'warning', message: `${path} has the name of a published file, but ${reason}` });
+  const unused = paths.filter(path => !used.has(path) && !suspects.includes(path));
   if (unused.length > 0) {
     const shown = `${unused.slice(0, 10).join(', ')}${unused.length > 10 ? ', …' : ''}`;
     context.emit({ event: 'note', message: `not needed or not recognised: ${shown}` });
   }
-  return found;
+  return { found, unusable };
 }
 
-const isTsv = (path: string): boolean => path.endsWith('.tsv');
+const isTsv = (path: string): boolean => path.toLowerCase().endsWith('.tsv');
 const isArchive = (path: string): boolean =>
-  path.endsWith('.zip') || wholeNameOf(basename(path)) !== undefined;
+  path.toLowerCase().endsWith('.zip') || wholeNameOf(basename(path)) !== undefined;
 
 /** Files below the folder; links to folders are not followed, so that nothing turns in circles. */
 async function listFiles(folder: string, depth: number): Promise<string[]> {
@@ -82,7 +101,7 @@ async function listFiles(folder: string, depth: number): Promise<string[]> {
 
 /** Whole zips, and the parts of cut ones in the order in which they were cut. */
 function groupArchives(paths: readonly string[]): string[][] {
-  const wholes = paths.filter(path => path.endsWith('.zip')).map(path => [path]);
+  const wholes = paths.filter(path => path.toLowerCase().endsWith('.zip')).map(path => [path]);
   const parts = new Map<string, string[]>();
   for (const path of paths) {
     const whole = wholeNameOf(basename(path));
@@ -96,7 +115,8 @@ function groupArchives(paths: readonly string[]): string[][] {
   ];
 }
 
-async function listMembers(archive: readonly string[], context: StageContext): Promise<string[]> {
+/** Base names of the members of an archive; none where it cannot be read, which explainUnusable reports. */
+async function listMembers(archive: readonly string[]): Promise<string[]> {
   try {
     const access = await openRandomAccess(archive);
     try {
@@ -105,13 +125,35 @@ async function listMembers(archive: readonly string[], context: StageContext): P
     } finally {
       await access.close();
     }
-  } catch (error) {
-    const names =
-      archive.length === 1 ? archive[0]! : `${archive[0]!} and its ${archive.length - 1} other parts`;
-    const hint = archive.length === 1 ? '' : ' (are all parts there and complete?)';
-    const reason = errorText(error);
-    context.emit({ event: 'warning', message: `${names} cannot be read as a zip${hint}: ${reason}` });
+  } catch {
     return [];
+  }
+}
+
+/** Why a file with a published name is not used: what it is, or what is wrong with it. */
+async function explainUnusable(path: string): Promise<UnusableFile> {
+  try {
+    const { file } = await openFile(path, 'a file');
+    try {
+      const head = Buffer.alloc(KIND_BYTES);
+      const { bytesRead } = await file.read(head, 0, head.length, 0);
+      const kind = bytesRead === 0 ? undefined : fileKindOf(head.subarray(0, bytesRead));
+      const isZip = isArchive(path) && kind?.what === 'a zip archive';
+      if (kind !== undefined && !isZip) return { path, reason: `it is ${kind.what}; ${kind.hint}` };
+      if (bytesRead === 0) return { path, reason: 'it is empty; download it again' };
+    } finally {
+      await file.close();
+    }
+    if (!isArchive(path)) return { path, reason: 'its content is that of none of the published files' };
+    const access = await openRandomAccess([path]);
+    try {
+      await readZipDirectory(access);
+      return { path, reason: 'it has none of the published files inside' };
+    } finally {
+      await access.close();
+    }
+  } catch (error) {
+    return { path, reason: errorText(error) };
   }
 }
 
@@ -120,7 +162,7 @@ type Plain = Exclude<Asset, { kind: 'features' }>;
 async function recognisePlain(path: string, manifest: Manifest): Promise<string | undefined> {
   const candidates = Object.entries(manifest.assets).filter(
     (entry): entry is [string, Plain] =>
-      entry[1].kind !== 'features' && basename(entry[1].target) === basename(path),
+      entry[1].kind !== 'features' && basename(entry[1].target) === plainName(path),
   );
   const folder = basename(dirname(path));
   const inFolder = candidates.filter(([, { target }]) => basename(dirname(target)) === folder);

@@ -15,7 +15,7 @@ import { obtainAsset } from '../fetch/obtain-asset.ts';
 import type { ObtainOptions, Outcome } from '../fetch/obtain-asset.ts';
 import { planFetch } from '../fetch/plan-fetch.ts';
 import type { FetchPlan, PlannedAsset } from '../fetch/plan-fetch.ts';
-import { recogniseFolder } from '../fetch/recognise-folder.ts';
+import { recogniseFolder, type UnusableFile } from '../fetch/recognise-folder.ts';
 import { runOverlapping } from '../fetch/run-overlapping.ts';
 import { type Limit, makeLimit } from '../workers/limit.ts';
 import { selectAssets } from '../manifest/select.ts';
@@ -46,6 +46,8 @@ export interface FetchResult {
   /** In place before, and as locked. */
   readonly present: readonly string[];
   readonly failed: readonly FailedAsset[];
+  /** Files of `from` with a published name that cannot be used, and why. */
+  readonly unusable: readonly UnusableFile[];
 }
 
 export interface FetchPreview extends FetchPlan {
@@ -70,8 +72,9 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
   const release = await claimDataRoot(dataRoot);
   try {
     const lock = await readLock(dataRoot);
-    const found = from === undefined ? undefined : await recogniseFolder(from, manifest, context);
-    const own = found === undefined ? undefined : { folder: from!, found };
+    const recognised = from === undefined ? undefined : await recogniseFolder(from, manifest, context);
+    const own = recognised === undefined ? undefined : { folder: from!, found: recognised.found };
+    const unusable = recognised?.unusable ?? [];
     const names =
       own !== undefined && options.datasets.length === 0 ? [...own.found.keys()] : selectNames(options);
     if (options.frozen === true) checkFrozen(names, lock);
@@ -83,7 +86,8 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
       plan.assets.filter((_planned, index) => outcomes[index] === wanted).map(({ name }) => name);
     const [fetched, present] = [namesOf('fetched'), namesOf('present')];
     await removeLeftovers(manifest, dataRoot, [...fetched, ...present]);
-    return { ok: failed.length === 0, fetched, present, failed };
+    const ok = failed.length === 0 && unusable.length === 0;
+    return { ok, fetched, present, failed, unusable };
   } finally {
     await removeEmptyFolders(join(dataRoot, DOWNLOADS));
     await release();

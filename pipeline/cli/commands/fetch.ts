@@ -99,7 +99,9 @@ export const fetchCommand: CommandSpec = {
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'fetch', ok, ...details });
     const counts = `${result.fetched.length} fetched, ${result.present.length} in place before`;
-    context.print(ok ? counts : `${counts}, ${result.failed.length} could not be downloaded (reasons above)`);
+    const failed = result.failed.length === 0 ? '' : `, ${result.failed.length} could not be downloaded`;
+    const unusable = result.unusable.length === 0 ? '' : `, ${result.unusable.length} files cannot be used`;
+    context.print(ok ? counts : `${counts}${failed}${unusable} (reasons above)`);
     return ok;
   },
 };
