@@ -1,5 +1,6 @@
+import { statSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { checkOutput } from '../files/checks.ts';
@@ -56,11 +57,7 @@ export async function planExtraction(
 ): Promise<ExtractPlan> {
   const { split, data, shard, limit, force = false } = request;
   const out = request.out ?? join(data, defaultName(split, shard));
-  const { images: all, left_out: leftOut } = await listImages(request.images, split.recursive);
-  for (const [reason, count] of Object.entries(leftOut)) {
-    const message = `${count} files in ${request.images} are not images (${reason}) and are left out`;
-    emit({ event: 'warning', message });
-  }
+  const all = await listSet(request.images, split, emit);
   const ordered = await orderImages(all, split, data, emit);
   const part = shard === undefined ? ordered : ordered.slice(...shardRange(ordered.length, shard));
   await mkdir(dirname(out), { recursive: true });
@@ -71,6 +68,44 @@ export async function planExtraction(
     images: part.slice(0, limit),
     force,
   };
+}
+
+/** The images of a set in its own folders below a root such as LXMERT's README describes, else in the folder itself. */
+async function listSet(
+  root: string,
+  split: Pick<ImageSet, 'folders' | 'recursive'>,
+  emit: StageContext['emit'],
+): Promise<readonly ListedImage[]> {
+  const below = split.folders.map(name => join(root, name)).filter(path => isFolder(path));
+  const folders = below.length === 0 ? [root] : below;
+  if (below.length > 0) emit({ event: 'note', message: `images are taken from ${below.join(' and ')}` });
+  const images: ListedImage[] = [];
+  for (const folder of folders) {
+    const listed = await listImages(folder, split.recursive);
+    for (const [reason, count] of Object.entries(listed.left_out)) {
+      const message = `${count} files in ${folder} are not images (${reason}) and are left out`;
+      emit({ event: 'warning', message });
+    }
+    for (const image of listed.images) images.push(image);
+  }
+  return folders.length === 1 ? images : mergeByName(images, root);
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Images of several folders in the order of their names. Fails with ERR_INPUT where two have the same img_id. */
+function mergeByName(images: readonly ListedImage[], where: string): readonly ListedImage[] {
+  const sorted = [...images].sort((a, b) => (basename(a.path) < basename(b.path) ? -1 : 1));
+  const twice = sorted.find(({ img_id: id }, index) => sorted[index + 1]?.img_id === id);
+  if (twice === undefined) return sorted;
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'two folders have an image of the same img_id',
+    where,
+    got: twice.img_id,
+    hint: 'keep one of the two',
+  });
 }
 
 function defaultName(split: ImageSet, shard: Shard | undefined): string {

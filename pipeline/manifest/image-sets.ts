@@ -9,6 +9,8 @@ export interface ImageSet {
   readonly target: string;
   /** Images are in sub-folders too. */
   readonly recursive: boolean;
+  /** Folders of the set below a root of images, as LXMERT's README lays them out. */
+  readonly folders: readonly string[];
   /** LXMERT JSON below the data root whose images come first, for sets whose order matters. */
   readonly first?: string | undefined;
   /** LXMERT JSON below the data root that names the images, where the folder holds more. */
@@ -42,7 +44,7 @@ export function findImageSet(manifest: Manifest, name: string, dataset?: string)
 
 function describe(manifest: Manifest, name: string): ImageSet {
   const [dataset = '', split = ''] = name.split('/');
-  const { asset, target = '', recursive = false, first, only } = manifest.image_sets[name]!;
+  const { asset, target = '', recursive = false, folders = [], first, only } = manifest.image_sets[name]!;
   const pathOf = (assetName: string | undefined): string | undefined =>
     assetName === undefined ? undefined : manifest.assets[assetName]?.target;
   return {
@@ -50,6 +52,7 @@ function describe(manifest: Manifest, name: string): ImageSet {
     split,
     target: pathOf(asset) ?? target,
     recursive,
+    folders,
     first: pathOf(first),
     only: pathOf(only),
   };

@@ -138,6 +138,7 @@ export const imageSetSchema = v.pipe(
     asset: v.optional(v.string()),
     target: v.optional(target),
     recursive: v.optional(v.boolean()),
+    folders: v.optional(v.array(v.pipe(v.string(), v.regex(/^\w+(\/\w+)*$/)))),
     first: v.optional(v.string()),
     only: v.optional(v.string()),
   }),

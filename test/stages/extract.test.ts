@@ -3,6 +3,9 @@ import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { PipelineEvent } from '../../pipeline/events.ts';
+import { planExtraction } from '../../pipeline/extraction/plan-extraction.ts';
+import { findImageSet } from '../../pipeline/manifest/image-sets.ts';
+import { loadManifest } from '../../pipeline/manifest/load.ts';
 import { startExtractorProcess, type StartExtractor } from '../../pipeline/extraction/process.ts';
 import { type ExtractRun, runExtraction, findSplit } from '../helpers/extraction.ts';
 import { verifyStore } from '../../pipeline/stages/verify-store.ts';
@@ -260,3 +263,50 @@ test(
   { 'a.txt': '', '.hidden.jpg': '' },
   /got: {6}1 with hidden, 1 with ending \.txt/,
 );
+
+test('the root that LXMERT describes: a split takes the images of its own folder', async t => {
+  const place = await prepare(t, {
+    'images/train/0/train-1-0-img0.png': 'picture',
+    'images/dev/dev-1-0-img0.png': 'picture',
+    'images/test1/test1-1-0-img0.png': 'picture',
+  });
+  const manifest = await loadManifest({});
+  for (const [split, id] of [
+    ['nlvr2/train', 'train-1-0-img0'],
+    ['nlvr2/valid', 'dev-1-0-img0'],
+    ['nlvr2/test', 'test1-1-0-img0'],
+  ] as const) {
+    const images = join(place.images, 'images');
+    const set = findImageSet(manifest, split);
+    const plan = await planExtraction({ split: set, images, data: place.data }, makeContext());
+    t.deepEqual(
+      plan.images.map(({ img_id }) => img_id),
+      [id],
+      split,
+    );
+    const own = { train: 'train', valid: 'dev', test: 'test1' }[set.split]!;
+    const direct = await planExtraction(
+      { split: set, images: join(images, own), data: place.data },
+      makeContext(),
+    );
+    t.deepEqual(
+      direct.images.map(({ path }) => path),
+      plan.images.map(({ path }) => path),
+    );
+  }
+});
+
+test('the two folders of Visual Genome together are the images of GQA', async t => {
+  const place = await prepare(t, { 'VG_100K/7.jpg': 'a', 'VG_100K_2/3.jpg': 'b', 'VG_100K_2/9.jpg': 'c' });
+  const split = findImageSet(await loadManifest({}), 'gqa');
+  const plan = await planExtraction({ split, images: place.images, data: place.data }, makeContext());
+  t.deepEqual(
+    plan.images.map(({ img_id }) => img_id),
+    ['3', '7', '9'],
+  );
+  await writeFile(join(place.images, 'VG_100K', '9.jpg'), 'again');
+  await t.throwsAsync(planExtraction({ split, images: place.images, data: place.data }, makeContext()), {
+    code: 'ERR_INPUT',
+    message: /two folders have an image of the same img_id/,
+  });
+});
