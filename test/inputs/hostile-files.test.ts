@@ -252,7 +252,7 @@ test('an id that two inputs have is a duplicate, and names both places', async t
   const result = await convert(options, makeContext());
   t.deepEqual(
     result.problems.map(({ source, line, got }) => [source, line, got]),
-    [[two, 2, `one that stands in ${one}:2 already`]],
+    [[two, 2, `one that is in ${one}:2 already`]],
   );
   t.is((await convert({ ...options, skipBad: true }, makeContext())).rows, 3);
 });

@@ -367,7 +367,7 @@ testInChromium('images can be found by id and by class, and put in another order
   await page.fill('#search', '0004');
   t.deepEqual(await shown(), ['SYNTHETIC_000000000004']);
   await page.fill('#search', 'nothing like it');
-  t.true(await page.getByText('No image is like that.').isVisible());
+  t.true(await page.getByText('No image matches.').isVisible());
   await page.fill('#search', '');
   await page.selectOption('#order', 'confidence');
   t.deepEqual(
@@ -426,7 +426,7 @@ testInChromium('without images, names and classes a page says so and shows what 
   const place = await makeStore(t, [{}, {}]);
   const { path } = await makePage(place);
   const page = await openPage(t, path);
-  t.true(await page.getByText('There are no class names here').isVisible());
+  t.true(await page.getByText('No class names were found').isVisible());
   t.regex(await page.locator('tbody tr').first().innerText(), /object \d+/);
   const { stage, boxes } = await rectanglesOf(page, 0);
   t.is(boxes.length, 36);
@@ -446,7 +446,7 @@ testInChromium(
     const article = page.locator('article').first();
     t.is(await article.locator('h3').textContent(), 'SYNTHETIC_000000000002');
     const chips = await article.locator('.chips .bad').allTextContents();
-    t.deepEqual(chips.slice(0, 2), ['damaged: it does not have its checksum', 'values that are not finite']);
+    t.deepEqual(chips.slice(0, 2), ['damaged: its checksum does not match', 'values that are not finite']);
     t.regex(chips[2]!, /features: expected finite values, got NaN at box 4, dimension 0/);
     await drawAllCards(page);
     t.is(await article.locator('tbody td', { hasText: 'not a number' }).count(), 1);

@@ -153,7 +153,7 @@ test('rows of another detector are not mixed in', async t => {
   t.false((await run(place)).ok);
   await t.throwsAsync(run(place, { start: [standIn('other')] }), {
     message:
-      /the rows that are here already come from another detector\n {2}expected: \{"name":"stand-in","weights":"unknown"\}\n {2}got: {6}\{"name":"other"/,
+      /the existing rows come from another detector\n {2}expected: \{"name":"stand-in","weights":"unknown"\}\n {2}got: {6}\{"name":"other"/,
   });
 });
 
@@ -255,7 +255,7 @@ test(
   'an empty folder is refused',
   refuses,
   {},
-  /there are no images here\n {2}expected: files that end in .*\n {2}got: {6}an empty folder/,
+  /no images were found\n {2}expected: files that end in .*\n {2}got: {6}an empty folder/,
 );
 test(
   'a folder of other files is refused',

@@ -79,7 +79,7 @@ test('rows are spread from the first to the last', t => {
   t.deepEqual(spreadRows(7, 1), [0]);
 });
 
-test('worst and oddest images come first, each with its reason', async t => {
+test('the worst images come first, each with its reason', async t => {
   const plain = makeSyntheticRow(0);
   const twin = makeSyntheticRow(3).features;
   const repeated = makeSyntheticRow(5).features.slice();

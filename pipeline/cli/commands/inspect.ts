@@ -73,7 +73,7 @@ export const inspectCommand: CommandSpec = {
   examples: [
     [
       'lxmert-data inspect train2014_obj36.safetensors --images train2014',
-      'the oddest images, and the store as a whole',
+      'the worst images, and the store as a whole',
     ],
     ['lxmert-data inspect x.safetensors COCO_train2014_000000458752 --open', 'one image'],
     ['lxmert-data inspect x.safetensors --png x.png --limit 12', 'a picture for a terminal or a paper'],
