@@ -1,6 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { LxmertDataError } from '../errors.ts';
+import { imageKindOf } from '../detector/image/image-format.ts';
+import { errorText, isErrno, LxmertDataError } from '../errors.ts';
+import { readRegular } from '../files/open-checked.ts';
 
 /** Endings taken for images; the content decides when they are read. */
 const IMAGE_ENDINGS = new Set([
@@ -13,11 +15,16 @@ const IMAGE_ENDINGS = new Set([
   '.tif',
   '.tiff',
   '.jpe',
+  '.jfif',
   '.jp2',
   '.ppm',
   '.pgm',
 ]);
 const MAX_NAMED = 5;
+/** A list of a million long paths is smaller. */
+const MAX_LIST_BYTES = 2 ** 28;
+/** Files of a list that are looked up at once. */
+const LOOKUPS = 64;
 
 export interface ListedImage {
   /** File name up to its first dot, as the published extraction has it. */
@@ -32,18 +39,24 @@ export interface ImageList {
   readonly left_out: Readonly<Record<string, number>>;
 }
 
-/** Lists the images of a folder, or those that a text file names one a line (relative to it). Fails where two would get the same img_id. */
+/**
+ * Lists the images of a folder, or those that a text file names one a line (relative to it). FIFOs, sockets and devices
+ * are left out.
+ *
+ * @throws LxmertDataError ERR_INPUT where there are none, where files that a list names are missing, and where two would
+ *   get the same img_id; ERR_USAGE where `path` is an image itself.
+ */
 export async function listImages(path: string, recursive: boolean): Promise<ImageList> {
-  const found = await stat(path).catch((cause: unknown) => {
-    throw new LxmertDataError('ERR_INPUT', {
-      what: 'the folder of images does not exist',
-      where: path,
-      cause,
-    });
+  const found = await stat(path).catch((error: unknown) => {
+    throw cannotList(path, error);
   });
-  const paths = found.isDirectory() ? await walk(path, recursive) : await readList(path);
   const left: Record<string, number> = {};
   const leave = (reason: string): void => void (left[reason] = (left[reason] ?? 0) + 1);
+  const paths = found.isDirectory()
+    ? await walk(path, recursive, leave).catch((error: unknown) => {
+        throw cannotList(path, error);
+      })
+    : await readList(path);
   const images: ListedImage[] = [];
   for (const file of paths) {
     const name = basename(file);
@@ -65,18 +78,81 @@ export async function listImages(path: string, recursive: boolean): Promise<Imag
   return { images, left_out: left };
 }
 
-async function walk(folder: string, recursive: boolean): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive });
-  const files = entries
-    .filter(entry => !entry.isDirectory())
-    .map(entry => join(entry.parentPath, entry.name));
+function cannotList(path: string, error: unknown): LxmertDataError {
+  const isMissing = isErrno(error, 'ENOENT', 'ENOTDIR');
+  return new LxmertDataError('ERR_INPUT', {
+    what: isMissing ? 'the folder of images does not exist' : 'the folder of images cannot be read',
+    where: path,
+    got: isMissing ? undefined : errorText(error),
+    cause: error,
+  });
+}
+
+async function walk(folder: string, recursive: boolean, leave: (reason: string) => void): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive })) {
+    if (entry.isDirectory()) continue;
+    const path = join(entry.parentPath, entry.name);
+    // A dangling link stays in the list: reading it gives the reason.
+    const target = entry.isSymbolicLink() ? await stat(path).catch(() => undefined) : entry;
+    const isSpecial = target !== undefined && !target.isFile() && !target.isDirectory();
+    // Some file systems do not give the kind with the name.
+    if (isSpecial && !(await stat(path)).isFile()) leave('a FIFO, socket or device');
+    else files.push(path);
+  }
   // By name first, then by folder: the order does not depend on how images are spread over folders.
   return files.sort((a, b) => compareText(basename(a), basename(b)) || compareText(a, b));
 }
 
 async function readList(file: string): Promise<string[]> {
-  const lines = (await readFile(file, 'utf8')).split(/\r?\n/).map(line => line.trim());
-  return lines.filter(line => line !== '').map(line => join(line.startsWith('/') ? '' : dirname(file), line));
+  const bytes = await readRegular(file, { maxBytes: MAX_LIST_BYTES });
+  checkText(file, bytes);
+  const lines = bytes
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map(line => line.trim());
+  const paths = lines
+    .filter(line => line !== '')
+    .map(line => join(line.startsWith('/') ? '' : dirname(file), line));
+  await checkListed(file, paths);
+  return paths;
+}
+
+function checkText(file: string, bytes: Buffer): void {
+  const kind = imageKindOf(bytes);
+  const isImage = kind.format !== undefined;
+  if (!isImage && !bytes.includes(0)) return;
+  throw new LxmertDataError('ERR_USAGE', {
+    what: isImage
+      ? 'this is an image, not a folder of images or a list of them'
+      : 'this is not a list of images',
+    where: file,
+    expected: 'a folder, or a text file with the path of one image a line',
+    got: isImage ? `a ${kind.format} file` : kind.what,
+    hint: isImage
+      ? 'give the folder that holds it, or a text file that names it'
+      : 'give a folder of images, or a text file that names them',
+  });
+}
+
+/** Fails with ERR_INPUT where files that a list names are missing. */
+async function checkListed(file: string, paths: readonly string[]): Promise<void> {
+  const absent: string[] = [];
+  for (let begin = 0; begin < paths.length; begin += LOOKUPS) {
+    const part = paths.slice(begin, begin + LOOKUPS);
+    const found = await Promise.all(part.map(path => stat(path).catch((error: unknown) => error)));
+    absent.push(...part.filter((_, i) => isErrno(found[i], 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')));
+  }
+  if (absent.length === 0) return;
+  const named = absent.slice(0, MAX_NAMED).map(path => JSON.stringify(path));
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'images that this list names do not exist',
+    where: file,
+    expected: `${paths.length} files, by paths that are absolute or relative to the list`,
+    got: `${absent.length} missing: ${named.join(', ')}${absent.length > MAX_NAMED ? ', …' : ''}`,
+    hint: 'correct or remove these lines',
+  });
 }
 
 function compareText(a: string, b: string): number {

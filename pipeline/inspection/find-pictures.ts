@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { errorText } from '../errors.ts';
 import { listImages } from '../extraction/list-images.ts';
+import { readImageFile } from '../detector/image/read-image.ts';
 import { sharp, type Sharp } from '../detector/image/sharp.ts';
 
 export interface Picture {
@@ -48,7 +49,8 @@ export async function createPictureFinder(folder: string | undefined): Promise<P
 }
 
 async function readPicture(path: string, width: number, height: number, side: number): Promise<Picture> {
-  const open = (): Sharp => sharp(path, { failOn: 'error' });
+  const { bytes: file } = await readImageFile(path);
+  const open = (): Sharp => sharp(file, { failOn: 'error' });
   const { width: fileWidth, height: fileHeight, autoOrient } = await open().metadata();
   const turned = autoOrient.width === width && autoOrient.height === height;
   const asStored = fileWidth === width && fileHeight === height;

@@ -1,50 +1,62 @@
-import { readFile } from 'node:fs/promises';
-import { sharp, type Sharp } from './sharp.ts';
 import { errorText, LxmertDataError } from '../../errors.ts';
-import { decodeBmp, isBmp } from './decode-bmp.ts';
-import { convertInvertedCmyk, hasAdobeMarker, invert, swapRedAndBlue } from './pixel-order.ts';
+import { decodeBmp } from './decode-bmp.ts';
+import { decodeJpeg } from './decode-jpeg.ts';
+import { explainFailure, WORDLESS } from './explain-failure.ts';
+import { MAX_PIXELS } from './image-format.ts';
 import type { Bitmap } from './network-input.ts';
+import { convertInvertedCmyk, hasAdobeMarker, invert, swapRedAndBlue } from './pixel-order.ts';
+import { type ImageFile, readImageFile } from './read-image.ts';
+import { sharp, type Sharp } from './sharp.ts';
+import { hasRawYcbcr } from './tiff-tags.ts';
 
-/** sharp's placeholder when libvips gives no message. */
-const WORDLESS = 'Unknown error';
 const ATTEMPTS = 10;
 
 /**
  * Decodes an image to the pixels that OpenCV's imread gives: 8 bits, three channels, turned by its EXIF orientation,
- * colour profile ignored, alpha dropped (not blended), the first frame of an animation.
+ * colour profile ignored, alpha dropped (not blended), the first frame of an animation. Its content decides the format.
  *
  * @throws LxmertDataError ERR_IMAGE with the reason if the file is not a readable image.
  */
 export async function decodeImage(path: string): Promise<Bitmap> {
+  const file = await readImageFile(path);
   for (let attempt = 1; ; attempt++) {
     try {
-      return await decode(path);
+      return await decode(file);
     } catch (error) {
       // libvips has one error buffer for the whole process; another image may clear it. Decoding again gives the message.
-      if (error instanceof Error && error.message === WORDLESS && attempt < ATTEMPTS) continue;
-      throw explain(error, path);
+      if (errorText(error) === WORDLESS && attempt < ATTEMPTS) continue;
+      throw explainFailure(error, path, file);
     }
   }
 }
 
-function explain(error: unknown, path: string): LxmertDataError {
-  if (error instanceof LxmertDataError) return error;
-  const message = errorText(error);
-  // Images that fail at the same time append to the same buffer.
-  const lines = new Set(message.replace(`${path}: `, '').split('\n'));
-  const got = [...lines].join(' ').trim().replaceAll(/\s+/g, ' ');
-  return new LxmertDataError('ERR_IMAGE', { what: 'cannot read the image', where: path, got, cause: error });
+async function decode({ bytes, format }: ImageFile): Promise<Bitmap> {
+  if (format === 'BMP') return decodeBmp(bytes);
+  if (format === 'JPEG') return await decodeJpeg(bytes, decodeWithVips);
+  if (format === 'TIFF' && hasRawYcbcr(bytes)) {
+    throw new LxmertDataError('ERR_IMAGE', {
+      what: 'the colours of this TIFF are not read',
+      expected: 'RGB, grey or a palette, or YCbCr with JPEG compression',
+      got: 'YCbCr without JPEG compression',
+      hint: 'convert it to PNG',
+    });
+  }
+  // libvips only warns where a frame of a GIF ends early, and leaves the rest empty. In other formats a picture with a
+  // damaged spot is read as OpenCV reads it, and a file that ends early is refused.
+  return await decodeWithVips(bytes, format === 'GIF' ? 'warning' : 'error');
 }
 
-async function decode(path: string): Promise<Bitmap> {
-  const bytes = await readFile(path);
-  if (bytes.length === 0) {
-    throw new LxmertDataError('ERR_IMAGE', { what: 'the image file is empty', where: path });
+async function decodeWithVips(bytes: Buffer, failOn: 'error' | 'warning'): Promise<Bitmap> {
+  const image = sharp(bytes, { ignoreIcc: true, failOn, limitInputPixels: false });
+  const { space, format, width, height } = await image.metadata();
+  if (width * height > MAX_PIXELS) {
+    throw new LxmertDataError('ERR_IMAGE', {
+      what: 'the image is too large',
+      expected: `at most ${MAX_PIXELS} pixels`,
+      got: `${width * height} pixels (${width} x ${height})`,
+      hint: 'make it smaller, or leave it out',
+    });
   }
-  if (isBmp(bytes)) return decodeBmp(bytes);
-  // A picture with a damaged spot is read as OpenCV reads it; a file that ends early is refused.
-  const image = sharp(bytes, { ignoreIcc: true, failOn: 'error' });
-  const { space, format } = await image.metadata();
   const oriented = image.autoOrient().removeAlpha();
   if (space === 'cmyk') {
     const { height, width, pixels } = await readPixels(

@@ -89,7 +89,7 @@ test.serial('images come in order, those that fail with their reason, and the re
   t.deepEqual(
     results.map(result => (result.type === 'row' ? result.row.img_id : `${result.imgId}: ${result.reason}`)),
     [
-      'broken: cannot read the image: Input buffer contains unsupported image format',
+      'broken: this is not an image of a format that is read: a file of an unknown format (first bytes 6e 6f 74 20 61 20 70 69)',
       'wide',
       'flat: only 0 regions of at least 16 x 16 pixels were found, 36 are needed',
       'line: the image is too narrow for the network: 2000 x 1 pixels become 1000 x 0',
