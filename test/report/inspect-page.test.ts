@@ -565,8 +565,13 @@ testInChromium('a picture with its boxes looks as it did', async t => {
   await page.selectOption('#labels', 'none');
   await settle(page);
   // At whole pixels: a fraction of one above it would move every line.
-  await page.evaluate(`Object.assign(document.querySelector('.stage').style,
-    { width: '320px', position: 'fixed', top: '0', left: '0', zIndex: '99' })`);
+  await page.evaluate(`{
+    const { style } = document.querySelector('.stage');
+    Object.assign(style, { width: '320px', position: 'relative' });
+    document.documentElement.scrollTo(0, 0);
+    const { x, y } = document.querySelector('.stage').getBoundingClientRect();
+    Object.assign(style, { left: Math.round(x) - x + 'px', top: Math.round(y) - y + 'px' });
+  }`);
   const shot = await page.locator('.stage').screenshot();
   const golden = join(ROOT, 'test', 'fixtures', 'inspect', 'demo_1.png');
   if (process.env['UPDATE_GOLDENS'] !== undefined) {
