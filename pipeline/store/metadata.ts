@@ -13,7 +13,7 @@ const detectorSchema = v.looseObject({
   /** sha256 of the weights file; `untrained` for weights made by a formula. */
   weights: v.pipe(v.string(), v.regex(/^(unknown|untrained|[0-9a-f]{64})$/)),
   /** Rows whose boxes end exactly where Caffe clips its proposals, of how many. */
-  caffe_edge: v.optional(v.tuple([count, count])),
+  caffe_edge: v.fallback(v.optional(v.tuple([count, count])), undefined),
 });
 
 /** One input of a conversion. */
@@ -27,8 +27,8 @@ const sourceSchema = v.looseObject({
 
 const conversionSchema = v.looseObject({
   /** Ids that lead the store: how many, and the sha256 of the ids joined with newlines. */
-  first: v.optional(v.nullable(v.looseObject({ count, sha256: v.string() }))),
-  skip_bad: v.optional(v.boolean()),
+  first: v.fallback(v.optional(v.nullable(v.looseObject({ count, sha256: v.string() }))), undefined),
+  skip_bad: v.fallback(v.optional(v.boolean()), undefined),
 });
 
 export type Detector = v.InferOutput<typeof detectorSchema>;
@@ -97,7 +97,8 @@ export function readProvenance(metadata: RawMetadata, fail: Fail): Provenance {
   return {
     detector: read('detector', detectorSchema),
     conversion: read('conversion', conversionSchema),
-    sources: read('sources', v.array(sourceSchema)),
+    // What other writers put into an entry is no reason to refuse the store.
+    sources: read('sources', v.array(v.fallback(sourceSchema, { name: 'unknown' }))),
     tool: text('tool'),
   };
 }
