@@ -151,6 +151,7 @@ test('a dataset ends as stores and JSON, locked, with nothing left over', async 
     fetched: ['table.json', 'vqa/train.json', 'feat/a_obj36'],
     present: [],
     failed: [],
+    unusable: [],
   });
   t.deepEqual(await listFiles(dataRoot), DEFAULT_FILES);
   t.is(await readFile(join(dataRoot, 'vqa/train.json'), 'utf8'), VQA);
