@@ -305,7 +305,7 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv:2 (byte 395177): columns: expected 10 columns, got 2000001 columns',
   ],
   'thirty million line ends': [
-    'rows.tsv: this is no feature TSV\n  expected: rows of about 395 kB\n  got:      more than 20000 lines within 8 MB, from line 1 on',
+    'rows.tsv: this is not a feature TSV\n  expected: rows of about 395 kB\n  got:      more than 20000 lines within 8 MB, from line 1 on',
   ],
   'short lines only': [
     'error: rows.tsv:1 (byte 0): columns: expected 10 columns, got 1 column in 12 characters; the row is torn, or the file is not a feature TSV; extract or download it again',

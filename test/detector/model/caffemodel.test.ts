@@ -86,7 +86,7 @@ for (const [name, content, message] of FOREIGN) {
 }
 
 test('a missing file is named', async t => {
-  t.regex((await fail(t.context.path)).message, /there is no such file of weights/);
+  t.regex((await fail(t.context.path)).message, /the weights file does not exist/);
 });
 
 test('values may be unpacked or double, the last layer of a name counts', t => {

@@ -47,7 +47,7 @@ test('output of a container is taken apart however the bytes arrive', async t =>
 test('what is no output of a container is refused', async t => {
   const stream = new DemuxStream(() => undefined);
   stream.end(Buffer.from('HTTP/1.1 500 Internal'));
-  await t.throwsAsync(buffer(stream), { message: 'the engine sent what is no output of a container' });
+  await t.throwsAsync(buffer(stream), { message: 'the engine sent something other than container output' });
 });
 
 test('a reader that is slow holds up the engine', t => {

@@ -50,7 +50,7 @@ dockerTest(
     const again = await runCli(commandWords(place, image, '--gpus', '0,1,2'));
     t.is(again.code, 0, again.stderr);
     t.regex(again.stderr, /container lxmert-data-\w+-0-0 of a run that was killed: removed/);
-    t.regex(again.stderr, /\d+ of 40 images are done already/);
+    t.regex(again.stderr, /\d+ of 40 images are already done/);
     t.deepEqual(await containersOf(docker, place), []);
     t.is(await sha256(place.out), await undisturbed(place, image));
   },
@@ -82,8 +82,8 @@ dockerTest(found, 'kill -9 of a container, and its removal, cost nothing', async
   await docker.getContainer(second!.Id).remove({ force: true });
   const { code, stderr } = await running.result;
   t.is(code, 0, stderr);
-  t.regex(stderr, /the extractor ended early \(the container was killed from outside\); it is started again/);
-  t.is(stderr.match(/it is started again/g)!.length, 2);
+  t.regex(stderr, /the extractor ended early \(the container was killed from outside\); starting it again/);
+  t.is(stderr.match(/starting it again/g)!.length, 2);
   t.is(await sha256(place.out), await undisturbed(place, image));
 });
 
@@ -97,7 +97,7 @@ dockerTest(found, 'Ctrl-C removes the containers, and a rerun goes on', async (t
   t.deepEqual(await containersOf(docker, place), []);
   const again = await runCli(commandWords(place, image));
   t.is(again.code, 0, again.stderr);
-  t.regex(again.stderr, /images are done already/);
+  t.regex(again.stderr, /images are already done/);
   t.is(await sha256(place.out), await undisturbed(place, image));
 });
 
