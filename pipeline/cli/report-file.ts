@@ -4,7 +4,7 @@ import { writePage, writeWhole } from '../report/write-page.ts';
 import { LxmertDataError } from '../errors.ts';
 import { type OptionSpec, type OptionValues, textOption } from './spec.ts';
 
-/** A report that the command line asked for: `--report FILE`. */
+/** A report that the command line asked for. */
 export interface ReportFile {
   /**
    * Writes the outcome of a run, whole or not at all: as JSON, or as a page where the name ends in .html.
@@ -26,8 +26,8 @@ export function pageReportOption(description: string): OptionSpec {
 }
 
 /**
- * Checks a report before the work starts, so that a long run does not end without one: its name, its folder, and that it
- * would not replace one of `inputs`. Fails with ERR_USAGE or ERR_IO.
+ * Opens the report of `--report` before the work starts, so that a long run does not end without one. Fails with
+ * ERR_USAGE where its name has another ending, and as `openReportFile` does.
  */
 export async function openReport(
   options: OptionValues,
@@ -43,6 +43,18 @@ export async function openReport(
       got: path,
     });
   }
+  return await openReportFile(path, inputs);
+}
+
+/**
+ * A report at `path`, checked before the work starts: its folder exists, and it would not replace one of `inputs`.
+ * Without a path nothing is written.
+ */
+export async function openReportFile(
+  path: string | undefined,
+  inputs: readonly string[],
+): Promise<ReportFile> {
+  if (path === undefined) return NO_REPORT;
   await checkOutput(path, true);
   await checkNotInput(path, inputs);
   return {

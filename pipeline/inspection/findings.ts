@@ -20,7 +20,7 @@ export interface ImageData extends BoxData {
   readonly id: string;
   readonly width: number;
   readonly height: number;
-  /** The picture, made smaller, as data URI; null where there is none. */
+  /** The picture, made smaller, as a data URI; null if it was not found. */
   readonly picture: string | null;
 }
 

@@ -1,9 +1,9 @@
 import { storedFeatureBytes } from '../rows/feature-dtype.ts';
-import { imageIdOf, imageSize, type RowRecord } from '../rows/row-record.ts';
+import { floatColumn, imageIdOf, imageSize, type RowRecord } from '../rows/row-record.ts';
 import type { RowShape } from '../rows/row-shape.ts';
 import type { StoreFile } from '../store/reader.ts';
 import type { BoxData } from './findings.ts';
-import { floatColumn, idColumn, measureFeatures } from './summarise-row.ts';
+import { idColumn, measureFeatures } from './summarise-row.ts';
 import { createWidener } from './widen-features.ts';
 
 /** One image of a store as float32. */

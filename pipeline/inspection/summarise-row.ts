@@ -1,7 +1,14 @@
 import { crc32 } from 'node:zlib';
 import { checkColumns, checkFeatures } from '../rows/check-row.ts';
 import { type Flaw, flawOf, type RowProblem } from '../problem.ts';
-import { continueRowCrc, imageSize, recordColumn, rowCrcOf, type RowRecord } from '../rows/row-record.ts';
+import {
+  floatColumn,
+  continueRowCrc,
+  imageSize,
+  recordColumn,
+  rowCrcOf,
+  type RowRecord,
+} from '../rows/row-record.ts';
 import { BOXES, FEATURE_DIM, type RowShape } from '../rows/row-shape.ts';
 
 /** What can be wrong with an image, as bits. */
@@ -133,14 +140,6 @@ export function boxShares(record: RowRecord): Float32Array {
     ];
     return (Math.max(0, x2 - x1) * Math.max(0, y2 - y1)) / (width * height);
   });
-}
-
-export function floatColumn(
-  record: RowRecord,
-  column: 'boxes' | 'objects_conf' | 'attrs_conf',
-): Float32Array {
-  const bytes = recordColumn(record, column);
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
 /** Class ids as numbers; an id beyond 2^53 loses digits, but it is not a class either way. */

@@ -1,15 +1,9 @@
 import { storedFeatureBytes } from '../rows/feature-dtype.ts';
+import { floatColumn } from '../rows/row-record.ts';
 import { ATTRIBUTE_CLASSES, BOXES, FEATURE_DIM, OBJECT_CLASSES } from '../rows/row-shape.ts';
 import type { StoredRows } from '../store/reader.ts';
 import { StoreFile } from '../store/reader.ts';
-import {
-  boxShares,
-  floatColumn,
-  idColumn,
-  measureFeatures,
-  SUMMARY_FIELDS,
-  summariseRow,
-} from './summarise-row.ts';
+import { boxShares, idColumn, measureFeatures, SUMMARY_FIELDS, summariseRow } from './summarise-row.ts';
 import { ValueTally } from './value-tally.ts';
 import { createWidener } from './widen-features.ts';
 

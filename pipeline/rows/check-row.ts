@@ -1,7 +1,7 @@
 import { caffeEdge, caffeLimits } from './clip-boundary.ts';
 import { type FeatureDtype, lastFiniteBits } from './feature-dtype.ts';
 import type { RowProblem } from '../problem.ts';
-import { EDGE, recordColumn, type RowRecord, setEdge } from './row-record.ts';
+import { floatColumn, EDGE, recordColumn, type RowRecord, setEdge } from './row-record.ts';
 import { ATTRIBUTE_CLASSES, BOXES, FEATURE_DIM, OBJECT_CLASSES, type RowShape } from './row-shape.ts';
 
 /** LXMERT asserts that normalised boxes stay below 1 + 1e-5. */
@@ -14,11 +14,6 @@ type Report = (problem: RowProblem) => void;
 
 function fault(code: RowProblem['code'], column: string, expected: string, got: string): RowProblem {
   return { code, severity: 'error', column, expected, got };
-}
-
-function float32s(record: RowRecord, column: 'boxes' | 'objects_conf' | 'attrs_conf'): Float32Array {
-  const bytes = recordColumn(record, column);
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
 /** Finite, >= 0 and within the dtype's range everywhere. A valid row costs one addition per value. */
@@ -105,7 +100,7 @@ function checkPixels(boxes: Float32Array, height: number, width: number): RowPro
 }
 
 export function checkBoxes(record: RowRecord, height: number, width: number, report: Report): void {
-  const boxes = float32s(record, 'boxes');
+  const boxes = floatColumn(record, 'boxes');
   const normalised = checkPixels(boxes, height, width);
   if (normalised !== undefined) {
     setEdge(record, EDGE.before);
@@ -156,7 +151,7 @@ function checkIds(
 }
 
 function checkConfidences(record: RowRecord, column: 'objects_conf' | 'attrs_conf', report: Report): void {
-  for (const [box, value] of float32s(record, column).entries()) {
+  for (const [box, value] of floatColumn(record, column).entries()) {
     if (Number.isFinite(value)) {
       if (value >= 0 && value <= 1 + CONFIDENCE_SLACK) continue;
       report(fault('confidence', column, '0 to 1', `${value} for box ${box}`));

@@ -50,6 +50,15 @@ export function recordColumn(record: RowRecord, column: RecordColumn): Buffer {
   return record.bytes.subarray(at, at + length);
 }
 
+/** Values of a float32 column, a view. */
+export function floatColumn(
+  record: RowRecord,
+  column: 'boxes' | 'objects_conf' | 'attrs_conf',
+): Float32Array {
+  const bytes = recordColumn(record, column);
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}
+
 export function recordColumnSpan(column: RecordColumn): { readonly at: number; readonly length: number } {
   const [at, length] = SPANS[column];
   return { at, length };

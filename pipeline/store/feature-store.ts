@@ -1,6 +1,6 @@
 import { LxmertDataError } from '../errors.ts';
 import { type FeatureDtype, storedFeatureBytes, widenFeatures } from '../rows/feature-dtype.ts';
-import { imageIdOf, imageSize, recordColumn, type RowRecord } from '../rows/row-record.ts';
+import { floatColumn, imageIdOf, imageSize, recordColumn, type RowRecord } from '../rows/row-record.ts';
 import { BOXES } from '../rows/row-shape.ts';
 import type { Provenance } from './metadata.ts';
 import { StoreFile } from './reader.ts';
@@ -52,6 +52,7 @@ export async function openStore(path: string): Promise<FeatureStore> {
   const file = await StoreFile.open(path);
   let listed: Promise<readonly string[]> | undefined;
   let index: Promise<ReadonlyMap<string, number>> | undefined;
+  let numeric: Promise<boolean> | undefined;
   const ids = async (): Promise<readonly string[]> => await (listed ??= file.readImageIds());
   const indexOf = async (imgId: string): Promise<number> => {
     index ??= ids().then(all => new Map(all.map((id, row) => [id, row])));
@@ -67,7 +68,8 @@ export async function openStore(path: string): Promise<FeatureStore> {
     async row(which) {
       const row = typeof which === 'number' ? which : await indexOf(which);
       if (!Number.isInteger(row) || row < 0 || row >= file.rows) throw noSuchImage(file, which);
-      if (typeof which === 'number') checkUnambiguous(path, which, await indexOf(String(which)));
+      if (typeof which === 'number' && (await (numeric ??= file.hasNumericIds())))
+        checkUnambiguous(path, which, await indexOf(String(which)));
       const [only] = await readRows(file, row, 1);
       return only!;
     },
@@ -121,22 +123,17 @@ async function readRows(file: StoreFile, begin: number, count: number): Promise<
         features.subarray(index * featureBytes, (index + 1) * featureBytes),
         file.dtype,
       ),
-      boxes: float32s(record, 'boxes'),
+      boxes: floatColumn(record, 'boxes'),
       ...(hasClasses
         ? {
             objects_id: int64s(record, 'objects_id'),
             attrs_id: int64s(record, 'attrs_id'),
-            objects_conf: float32s(record, 'objects_conf'),
-            attrs_conf: float32s(record, 'attrs_conf'),
+            objects_conf: floatColumn(record, 'objects_conf'),
+            attrs_conf: floatColumn(record, 'attrs_conf'),
           }
         : {}),
     };
   });
-}
-
-function float32s(record: RowRecord, column: 'boxes' | 'objects_conf' | 'attrs_conf'): Float32Array {
-  const bytes = recordColumn(record, column);
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }
 
 function int64s(record: RowRecord, column: 'objects_id' | 'attrs_id'): BigInt64Array {

@@ -15,6 +15,9 @@ import { parseSourceForm, PLAIN_FORM, type SourceForm } from './source-form.ts';
 import type { Provenance } from './metadata.ts';
 import type { TensorName } from './layout.ts';
 
+const DIGIT_0 = 48;
+const DIGIT_9 = 57;
+
 /** Rows of a store as they stand in the file: features in the store's dtype, the rest as records. */
 export interface StoredRows {
   readonly begin: number;
@@ -129,6 +132,18 @@ export class StoreFile {
     return Array.from({ length: this.rows }, (_, row) =>
       trimZeros(ids.subarray(row * width, (row + 1) * width)).toString('utf8'),
     );
+  }
+
+  /** Whether any img_id consists of digits only, so that it can be confused with a row number; decodes no id. */
+  async hasNumericIds(): Promise<boolean> {
+    const ids = await this.readTensor('img_id', 0, this.rows);
+    const width = ids.length / this.rows;
+    for (let begin = 0; begin < ids.length; begin += width) {
+      let end = begin;
+      while (end < begin + width && ids[end]! >= DIGIT_0 && ids[end]! <= DIGIT_9) end++;
+      if (end > begin && (end === begin + width || ids[end] === 0)) return true;
+    }
+    return false;
   }
 
   /** How the source rows were written. */

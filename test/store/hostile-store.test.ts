@@ -48,7 +48,7 @@ const brokenStore = test.macro({
     const path = join(await makeTempFolder(t), 'x.safetensors');
     await writeFile(path, make(await base));
     t.deepEqual(await messagesOf(path), STORE_MESSAGES[title]);
-    // What opens all the same has rows of the right shape.
+    // A store that opens has rows of the right shape.
     const store = await openStore(path).catch((error: unknown) => {
       t.true(error instanceof LxmertDataError, String(error));
     });

@@ -3,7 +3,7 @@ import { LxmertDataError } from '../../errors.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import { describeStatus } from '../health-pages.ts';
 import { readStatus } from '../../stages/status.ts';
-import { checkReport, writeReport } from '../../report/write-report.ts';
+import { openReportFile } from '../report-file.ts';
 import { type CommandSpec, MANIFEST_OPTION, manifestFiles, textOption } from '../spec.ts';
 
 const WORDS = {
@@ -32,11 +32,11 @@ export const statusCommand: CommandSpec = {
       const expected = 'a name that ends in .html';
       throw new LxmertDataError('ERR_USAGE', { what: 'the page has the wrong ending', expected, got: page });
     }
-    await checkReport(page, []);
+    const report = await openReportFile(page, []);
     const manifest = await loadManifest({ files: manifestFiles(options) });
     const status = await readStatus(manifest, context.data);
     context.emit({ event: 'result', stage: 'status', ok: true, ...status });
-    await writeReport(page, status, async () => await describeStatus(status, manifest, context.data));
+    await report.write(status, async () => await describeStatus(status, manifest, context.data));
     for (const { dataset, assets } of status.datasets) {
       const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
       context.print(`${dataset}: ${there} of ${assets.length} files`);

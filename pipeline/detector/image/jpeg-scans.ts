@@ -50,7 +50,7 @@ export function findScans(jpeg: Buffer): JpegScans {
   return { hasEnd, isComplete };
 }
 
-/** Position behind the next marker that is no part of coded data; beyond the end where there is none. */
+/** Position after the next marker outside coded data; past the end if there is no such marker. */
 function findMarker(jpeg: Buffer, from: number): number {
   for (let at = jpeg.indexOf(0xff, from); at !== -1; at = jpeg.indexOf(0xff, at + 1)) {
     const marker = jpeg[at + 1];
