@@ -283,7 +283,7 @@ test('options of the other backend are refused, and the choice is told', async t
   const place = await makeDockerPlace(t, 1);
   const both = await runCli([...commandWords(place, 'image'), '--device', 'cpu']);
   t.is(both.code, 2);
-  t.regex(both.stderr, /--backend docker does not know --device/);
+  t.regex(both.stderr, /--backend docker does not support --device/);
   const words = [
     'extract',
     'custom',
