@@ -13,7 +13,7 @@ export interface HtmlElement {
 /** Reads a page, however broken it is; scripts are not run and nothing is loaded. */
 export function parsePage(html: string): HtmlElement {
   // A page without any element would have no document to search.
-  return documentOf(`<html>${html}</html>`) as HtmlElement;
+  return documentOf(`<html>${html}</html>`);
 }
 
 /** An empty document for libraries that draw into one. */
@@ -21,6 +21,6 @@ export function makeDocument(): unknown {
   return documentOf('<body></body>');
 }
 
-function documentOf(html: string): unknown {
-  return (parseHTML(html) as unknown as { readonly document: unknown }).document;
+function documentOf(html: string): HtmlElement {
+  return (parseHTML(html) as unknown as { readonly document: HtmlElement }).document;
 }

@@ -23,15 +23,19 @@ function editDistance(a: string, b: string): number {
     for (let column = 1; column <= b.length; column++) {
       const isSame = a[row - 1] === b[column - 1];
       let cost = Math.min(
-        above[column]! + 1,
-        current[column - 1]! + 1,
-        above[column - 1]! + (isSame ? 0 : 1),
+        costAt(above, column) + 1,
+        costAt(current, column - 1) + 1,
+        costAt(above, column - 1) + (isSame ? 0 : 1),
       );
       const isSwap = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
-      if (isSwap) cost = Math.min(cost, before[column - 2]! + 1);
+      if (isSwap) cost = Math.min(cost, costAt(before, column - 2) + 1);
       current.push(cost);
     }
     [before, above] = [above, current];
   }
-  return above[b.length]!;
+  return costAt(above, b.length);
+}
+
+function costAt(costs: readonly number[], column: number): number {
+  return costs[column] ?? Infinity;
 }

@@ -3,7 +3,7 @@
  * as `\u{…}`, so that two names that differ look different. Escaping for HTML comes on top.
  */
 export function showAll(text: string): string {
-  return text.toWellFormed().replace(HIDDEN, char => `\\u{${char.codePointAt(0)!.toString(16)}}`);
+  return text.toWellFormed().replace(HIDDEN, char => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 // C0, C1, soft hyphen, Arabic letter mark, zero-width and directional marks, line separators, variation and tag characters,

@@ -46,7 +46,7 @@ const LAYERS: readonly RegExp[] = [
   /^mirrors\//,
   /^net\//,
   /^(workers|files)\//,
-  /^(nearest-name|problem|schema|version|events|show-text|html-document)\.ts$/,
+  /^(nearest-name|problem|json|schema|version|events|show-text|html-document)\.ts$/,
   /^errors\.ts$/,
 ];
 

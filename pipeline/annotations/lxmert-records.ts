@@ -1,3 +1,4 @@
+import { isJsonObject } from '../json.ts';
 import { LxmertDataError } from '../errors.ts';
 import { PythonFloat } from './python-json.ts';
 import type { PythonValue } from './python-json.ts';
@@ -30,12 +31,12 @@ export function makeGqaRecord(questionId: string, raw: unknown, where: string): 
 }
 
 function readText(raw: unknown, field: string, where: string): string {
-  const value = typeof raw === 'object' && raw !== null ? (raw as Record<string, unknown>)[field] : undefined;
+  const value = isJsonObject(raw) ? raw[field] : undefined;
   if (typeof value === 'string') return value;
   throw new LxmertDataError('ERR_INPUT', {
     what: `the record has no text "${field}"`,
     where,
-    got: (JSON.stringify(raw) as string | undefined)?.slice(0, 200),
+    got: raw === undefined ? 'nothing' : JSON.stringify(raw).slice(0, 200),
     hint: 'is this the official file, unchanged?',
   });
 }

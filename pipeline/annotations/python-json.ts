@@ -37,20 +37,19 @@ export function formatPythonValue(value: PythonValue, depth: number): string {
   if (typeof value === 'string') return formatPythonString(value);
   if (typeof value === 'number') return String(value);
   if (value instanceof PythonFloat) return `${value.value}.0`;
-  const members = value as Readonly<Record<string, PythonValue>>;
-  const keys = Object.keys(members).sort(compareCodePoints);
-  if (keys.length === 0) return '{}';
+  const members = Object.entries(value).sort(([a], [b]) => compareCodePoints(a, b));
+  if (members.length === 0) return '{}';
   const indent = ' '.repeat(4 * (depth + 1));
-  const lines = keys.map(
-    key => `${indent}${formatPythonString(key)}: ${formatPythonValue(members[key]!, depth + 1)}`,
+  const lines = members.map(
+    ([key, member]) => `${indent}${formatPythonString(key)}: ${formatPythonValue(member, depth + 1)}`,
   );
   return `{\n${lines.join(',\n')}\n${' '.repeat(4 * depth)}}`;
 }
 
 /** Python sorts strings by code point, JavaScript by UTF-16 unit. */
 function compareCodePoints(a: string, b: string): number {
-  const left = Array.from(a, character => character.codePointAt(0)!);
-  const right = Array.from(b, character => character.codePointAt(0)!);
+  const left = Array.from(a, character => character.codePointAt(0) ?? 0);
+  const right = Array.from(b, character => character.codePointAt(0) ?? 0);
   const differs = left.findIndex((point, index) => point !== right[index]);
-  return differs < 0 ? left.length - right.length : left[differs]! - (right[differs] ?? -1);
+  return differs < 0 ? left.length - right.length : (left[differs] ?? -1) - (right[differs] ?? -1);
 }

@@ -53,7 +53,8 @@ async function* readLines(path: string, signal?: AbortSignal): AsyncGenerator<st
     const what = bytes.length > MAX_LINE_BYTES ? 'the line is too long' : 'the line is not UTF-8';
     throw new LxmertDataError('ERR_INPUT', { what, where: `${path}:${number}` });
   };
-  for await (const chunk of createReadStream(path, { signal }) as AsyncIterable<Buffer>) {
+  const chunks: AsyncIterable<Buffer> = createReadStream(path, { signal });
+  for await (const chunk of chunks) {
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
     let start = 0;
     for (let end = pending.indexOf(0x0a); end >= 0; end = pending.indexOf(0x0a, start)) {

@@ -81,9 +81,7 @@ export const RECORD_SCHEMA_NAMES = namesOf(RECORD_SCHEMAS);
 export const TABLE_SCHEMA_NAMES = namesOf(TABLE_SCHEMAS);
 
 export function findSchema(name: RecordSchemaName | TableSchemaName): FileSchema {
-  return name in RECORD_SCHEMAS
-    ? RECORD_SCHEMAS[name as RecordSchemaName]
-    : TABLE_SCHEMAS[name as TableSchemaName];
+  return { ...RECORD_SCHEMAS, ...TABLE_SCHEMAS }[name];
 }
 
 function namesOf<Name extends string>(table: Readonly<Record<Name, FileSchema>>): readonly Name[] {

@@ -1,3 +1,4 @@
+import { isJsonObject, parseJson } from '../json.ts';
 import { isUtf8 } from 'node:buffer';
 import { errorText, LxmertDataError } from '../errors.ts';
 import { openRegular } from '../files/open-checked.ts';
@@ -49,8 +50,9 @@ export async function* readTopLevel(
 ): AsyncGenerator<readonly TopLevelElement[]> {
   const scanner = new Scanner(path, container, maxElementBytes);
   const file = await openRegular(path);
-  for await (const chunk of file.createReadStream({ highWaterMark: CHUNK_BYTES, signal })) {
-    const elements = scanner.take(chunk as Buffer);
+  const chunks: AsyncIterable<Buffer> = file.createReadStream({ highWaterMark: CHUNK_BYTES, signal });
+  for await (const chunk of chunks) {
+    const elements = scanner.take(chunk);
     if (elements.length > 0) yield elements;
   }
   scanner.finish();
@@ -162,7 +164,7 @@ class Scanner {
 /** Parses one element of an array. Throws ERR_INPUT with file and offset. */
 export function parseElement(path: string, element: TopLevelElement): unknown {
   try {
-    return JSON.parse(element.text) as unknown;
+    return parseJson(element.text);
   } catch (cause) {
     throw notJson(path, element, cause);
   }
@@ -171,7 +173,8 @@ export function parseElement(path: string, element: TopLevelElement): unknown {
 /** Parses one element of an object. Throws ERR_INPUT with file and offset. */
 export function parseEntry(path: string, element: TopLevelElement): [key: string, value: unknown] {
   try {
-    const entry = Object.entries(JSON.parse(`{${element.text}}`) as Record<string, unknown>)[0];
+    const parsed = parseJson(`{${element.text}}`);
+    const [entry] = isJsonObject(parsed) ? Object.entries(parsed) : [];
     if (entry === undefined) throw new SyntaxError('nothing between two commas');
     return entry;
   } catch (cause) {

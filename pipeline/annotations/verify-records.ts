@@ -1,3 +1,4 @@
+import { isJsonObject, parseJson } from '../json.ts';
 import { LxmertDataError } from '../errors.ts';
 import { type FieldRule, RECORD_SCHEMAS, type RecordField, type RecordSchemaName } from './record-schemas.ts';
 import { parseElement, readTopLevel } from './top-level.ts';
@@ -23,8 +24,6 @@ export interface RecordFindings {
 export const IMAGE_WITHOUT_FEATURES = 'image without features';
 
 const MAX_EXAMPLES = 5;
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /** One pass over a JSON of records: fields, ids, answers, images. Throws ERR_INPUT where it is not JSON. */
 export async function verifyRecords(path: string, checks: RecordChecks): Promise<RecordFindings> {
@@ -55,7 +54,7 @@ class RecordVerification implements RecordFindings {
   check(record: unknown): void {
     this.records++;
     this.#where = `record ${this.records}`;
-    if (!isObject(record)) {
+    if (!isJsonObject(record)) {
       this.#add('not an object');
       return;
     }
@@ -89,14 +88,14 @@ class RecordVerification implements RecordFindings {
       if (value !== 0 && value !== 1) this.#add(`${name} is not 0 or 1`);
     },
     answers: (value, name) => {
-      if (isObject(value)) this.#checkAnswers(Object.keys(value));
+      if (isJsonObject(value)) this.#checkAnswers(Object.keys(value));
       else this.#add(`${name} is not an object`);
     },
     'answer-lists': value => {
-      this.#checkAnswers(listsOf(value).flat().filter(isObject).flatMap(Object.keys));
+      this.#checkAnswers(listsOf(value).flat().filter(isJsonObject).flatMap(Object.keys));
     },
     sentences: (value, name) => {
-      const isFit = isObject(value) && Object.values(value).every(isTextList);
+      const isFit = isJsonObject(value) && Object.values(value).every(isTextList);
       if (!isFit) this.#add(`no lists of sentences in "${name}"`);
     },
     anything: () => undefined,
@@ -118,26 +117,22 @@ class RecordVerification implements RecordFindings {
   }
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function isTextList(value: unknown): boolean {
   return Array.isArray(value) && value.every(text => typeof text === 'string');
 }
 
 function listsOf(value: unknown): unknown[][] {
-  return isObject(value) ? Object.values(value).filter(list => Array.isArray(list)) : [];
+  return isJsonObject(value) ? Object.values(value).filter(list => Array.isArray(list)) : [];
 }
 
 /** Answers of a table, whichever of its three forms it has. Throws ERR_INPUT where it has none of them. */
 export function readAnswers(text: string, path: string): ReadonlySet<string> {
-  const table = JSON.parse(text) as unknown;
+  const table = parseJson(text);
   if (Array.isArray(table)) return new Set(table.map(answerOf));
-  if (isObject(table)) return new Set(Object.keys(table));
+  if (isJsonObject(table)) return new Set(Object.keys(table));
   throw new LxmertDataError('ERR_INPUT', { what: 'not an answer table', where: path });
 }
 
 function answerOf(entry: unknown): string {
-  return typeof entry === 'string' ? entry : String(isObject(entry) ? entry['ans'] : undefined);
+  return typeof entry === 'string' ? entry : String(isJsonObject(entry) ? entry['ans'] : undefined);
 }

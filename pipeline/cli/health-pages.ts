@@ -1,7 +1,7 @@
 import { type LockEntries, type LockEntry, readLock } from '../fetch/data-lock.ts';
 import type { AssetState } from '../fetch/target-states.ts';
 import { formatBytes, formatFreeBytes } from '../files/format-bytes.ts';
-import { type Manifest, orderSources } from '../manifest/load.ts';
+import { assetOf, datasetOf, type Manifest, orderSources } from '../manifest/load.ts';
 import { selectAssets } from '../manifest/select.ts';
 import type { HealthReport, HealthRow, HealthSection, Tone } from '../report/health-page.ts';
 import { formatCount } from '../show-text.ts';
@@ -133,7 +133,7 @@ export async function describeDatasets(
 function describeOrigin(manifest: Manifest, name: string, entry: LockEntry | undefined): string {
   if (entry !== undefined)
     return `${manifest.mirrors[entry.mirror]?.title ?? entry.mirror}, ${entry.location}, ${entry.date.slice(0, 10)}`;
-  const sources = orderSources(manifest, manifest.assets[name]!);
+  const sources = orderSources(manifest, assetOf(manifest, name));
   const mirrors = [...new Set(sources.map(({ mirror }) => mirror))];
   const isDead = (mirror: string): boolean => manifest.mirrors[mirror]?.dead !== undefined;
   return `available from ${mirrors.map(mirror => (isDead(mirror) ? `${mirror} (dead)` : mirror)).join(', ')}`;
@@ -142,7 +142,7 @@ function describeOrigin(manifest: Manifest, name: string, entry: LockEntry | und
 /** The option that selects a file which is not fetched by default. */
 function splitOption(name: string, manifest: Manifest, dataset: string): string {
   if (selectAssets(manifest, { datasets: [dataset] }).includes(name)) return '';
-  const splits = Object.entries(manifest.datasets[dataset]!.splits);
+  const splits = Object.entries(datasetOf(manifest, dataset).splits);
   const split = splits.find(([, names]) => names.includes(name));
   return split === undefined ? '' : ` --split ${split[0]}`;
 }

@@ -102,7 +102,7 @@ function readEnvironmentOrder(): readonly string[] | undefined {
   try {
     const names = readFileSync(path, 'latin1')
       .split('\0')
-      .map(entry => entry.split('=')[0]!);
+      .map(entry => entry.replace(/=.*/s, ''));
     return names.some(name => name.startsWith('npm_config_')) ? names : undefined;
   } catch {
     return undefined;

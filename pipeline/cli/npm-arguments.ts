@@ -20,7 +20,7 @@ export function restoreNpmArguments(command: CommandSpec, call: NpmCall): readon
   const runsScript = ['run', 'run-script', 'start'].includes(call.env['npm_command'] ?? '');
   if (!runsScript || call.env['npm_lifecycle_event'] !== command.name) return call.args;
   const given = new Set(
-    call.args.filter(arg => arg.startsWith('--')).map(arg => arg.slice(2).split('=')[0]!),
+    call.args.filter(arg => arg.startsWith('--')).map(arg => arg.replace(/^--|=.*$/gs, '')),
   );
   const restored: string[] = [];
   const valueless: OptionSpec[] = [];
@@ -67,18 +67,20 @@ function giveValues(command: CommandSpec, options: readonly OptionSpec[], call: 
   for (const ordered of orders) {
     for (const chosen of combinations(plain.length, ordered.length)) {
       const rest = plain.filter((_, index) => !chosen.includes(index));
-      const fits = ordered.every((option, index) => canBeValue(option, plain[chosen[index]!]!));
+      const values = plain.filter((_, index) => chosen.includes(index));
+      const fits = ordered.every((option, index) => canBeValue(option, values[index] ?? ''));
       if (!fits || !canBeArguments(command.argument, rest)) continue;
       ways.push([
-        ...ordered.map((option, index) => `--${option.name}=${plain[chosen[index]!]!}`),
+        ...ordered.map((option, index) => `--${option.name}=${values[index]}`),
         ...switches,
         ...rest,
       ]);
     }
   }
   const distinct = new Map(ways.map(way => [[...way].sort().join('\0'), way]));
-  if (distinct.size === 1) return [...distinct.values()][0]!;
-  const example = options.map(option => `--${option.name} ${option.value!}`).join(' ');
+  const [only, ...others] = distinct.values();
+  if (only !== undefined && others.length === 0) return only;
+  const example = options.map(option => `--${option.name} ${option.value}`).join(' ');
   throw new LxmertDataError('ERR_USAGE', {
     what: `npm keeps the values of ${options.map(option => `--${option.name}`).join(', ')} apart from them, and it is ambiguous which argument is whose value`,
     got: plain.length === 0 ? 'no arguments' : plain.join(' '),

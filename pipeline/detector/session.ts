@@ -100,14 +100,15 @@ export class DetectorSession {
     const outputs = await this.#backbone.run({
       data: new ort.Tensor('float32', data, [1, 3, height, width]),
     });
-    const { res4b22, rpn_cls_prob, rpn_bbox_pred, ...taps } = outputs as Record<string, ort.Tensor>;
+    const map = tensorOf(outputs, 'res4b22');
+    const [, , mapHeight = 0, mapWidth = 0] = map.dims;
     return {
-      map: res4b22!,
-      probabilities: rpn_cls_prob!.data as Float32Array,
-      deltas: rpn_bbox_pred!.data as Float32Array,
-      mapHeight: res4b22!.dims[2]!,
-      mapWidth: res4b22!.dims[3]!,
-      taps: new Map(Object.entries(taps)),
+      map,
+      probabilities: floatsOf(outputs, 'rpn_cls_prob'),
+      deltas: floatsOf(outputs, 'rpn_bbox_pred'),
+      mapHeight,
+      mapWidth,
+      taps: new Map(Object.keys(outputs).map(name => [name, tensorOf(outputs, name)])),
     };
   }
 
@@ -124,14 +125,12 @@ export class DetectorSession {
       if (this.#guard !== undefined) checkRunning(this.#guard);
       const group = rois.subarray(5 * first, 5 * Math.min(first + this.#batch, count));
       const regions = new ort.Tensor('float32', group, [group.length / 5, 5]);
-      const { pool5_flat, cls_prob, attr_prob, predicted_cls } = await this.#head.run({
-        res4b22: map,
-        rois: regions,
-      });
-      output.features.set(pool5_flat!.data as Float32Array, first * FEATURE_SIZE);
-      output.objects.set(cls_prob!.data as Float32Array, first * OBJECT_CLASSES);
-      output.attributes.set(attr_prob!.data as Float32Array, first * ATTRIBUTE_CLASSES);
-      output.predicted.set(Int32Array.from(predicted_cls!.data as BigInt64Array, Number), first);
+      const outputs = await this.#head.run({ res4b22: map, rois: regions });
+      output.features.set(floatsOf(outputs, 'pool5_flat'), first * FEATURE_SIZE);
+      output.objects.set(floatsOf(outputs, 'cls_prob'), first * OBJECT_CLASSES);
+      output.attributes.set(floatsOf(outputs, 'attr_prob'), first * ATTRIBUTE_CLASSES);
+      const { data } = tensorOf(outputs, 'predicted_cls');
+      output.predicted.set(Int32Array.from(data, Number), first);
     }
     return output;
   }
@@ -142,10 +141,24 @@ export class DetectorSession {
   }
 }
 
-/** The first line without the place in onnxruntime's sources. */
+type Outputs = ort.InferenceSession.OnnxValueMapType;
+
+function tensorOf(outputs: Outputs, name: string): ort.Tensor {
+  const tensor = outputs[name];
+  if (!(tensor instanceof ort.Tensor)) throw new TypeError(`the graph has no output ${name}`);
+  return tensor;
+}
+
+function floatsOf(outputs: Outputs, name: string): Float32Array {
+  const { data } = tensorOf(outputs, name);
+  if (!(data instanceof Float32Array)) throw new TypeError(`output ${name} is not float32`);
+  return data;
+}
+
+/** The first line without the path in onnxruntime's sources. */
 function describeFailure(failure: unknown): string {
-  const message = errorText(failure);
-  return message.split('\n')[0]!.replace(/^.* was false\. /, '');
+  const [line = ''] = errorText(failure).split('\n');
+  return line.replace(/^.* was false\. /, '');
 }
 
 /** CUDA where onnxruntime's library for it is installed (its package does not bring it), then the CPU. */

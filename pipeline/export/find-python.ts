@@ -86,7 +86,11 @@ async function probePython(name: string, modules: readonly string[]): Promise<Pr
       }
       const lastLine = stderr.trim().split('\n').at(-1) ?? '';
       resolve(
-        error.code === 'ENOENT' ? 'not found' : lastLine === '' ? error.message.split('\n')[0]! : lastLine,
+        error.code === 'ENOENT'
+          ? 'not found'
+          : lastLine === ''
+            ? error.message.replace(/\n.*/s, '')
+            : lastLine,
       );
     });
   });

@@ -21,8 +21,13 @@ export async function digestFile(path: string, signal?: AbortSignal): Promise<Fi
 export async function digestHandle(file: FileHandle, signal?: AbortSignal): Promise<FileDigest> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  const stream = file.createReadStream({ start: 0, highWaterMark: 1 << 20, autoClose: false, signal });
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  const chunks: AsyncIterable<Buffer> = file.createReadStream({
+    start: 0,
+    highWaterMark: 1 << 20,
+    autoClose: false,
+    signal,
+  });
+  for await (const chunk of chunks) {
     hash.update(chunk);
     sizeBytes += chunk.length;
   }

@@ -29,7 +29,7 @@ export interface DownloaderOptions {
 }
 
 export interface Downloaded {
-  readonly paths: readonly string[];
+  readonly paths: readonly [string, ...string[]];
   /** Of the only file. */
   readonly digest: FileDigest | undefined;
 }
@@ -64,7 +64,9 @@ export class Downloader {
         await this.#obtain(name, source.mirror, remote, part);
         paths.push(part);
       }
-      return { paths, digest: undefined };
+      const [first, ...others] = paths;
+      if (first === undefined) throw new MirrorFault('gone', 'the mirror lists no parts');
+      return { paths: [first, ...others], digest: undefined };
     }
     const { path: file, id, link } = source;
     const found = await this.#retry(() => provider.locate({ location: { path: file, id, link }, shape }));

@@ -1,3 +1,4 @@
+import { getMirror } from '../manifest/load.ts';
 import type { Manifest, Source } from '../manifest/load.ts';
 
 export interface FailedAsset {
@@ -25,7 +26,7 @@ export function describeFailed({ name, reasons, manual }: FailedAsset): string[]
 export function listManualWays(manifest: Manifest, sources: readonly Source[]): string[] {
   const names = new Set(sources.map(source => source.mirror));
   return [...names].flatMap(name => {
-    const mirror = manifest.mirrors[name]!;
+    const mirror = getMirror(manifest, name);
     return mirror.manual === undefined || mirror.dead !== undefined
       ? []
       : [`${mirror.title}: ${mirror.manual}`];

@@ -1,3 +1,4 @@
+import { assetOf } from '../manifest/load.ts';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Asset, Manifest } from '../manifest/load.ts';
@@ -24,7 +25,7 @@ export async function removeLeftovers(
   const others = Object.entries(manifest.assets).filter(([name]) => !done.has(name));
   const wanted = others.flatMap(([, asset]) => listDownloads(asset));
   const ours = inPlace.flatMap(name => {
-    const asset = manifest.assets[name]!;
+    const asset = assetOf(manifest, name);
     // Parts are in a folder that they may share with others' parts.
     return asset.sources.flatMap(source =>
       source.get === 'parts-member' ? [] : [downloadPath(asset, source)],

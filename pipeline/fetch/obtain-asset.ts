@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { type Manifest, orderSources, type Source } from '../manifest/load.ts';
+import { assetOf, type Manifest, orderSources, type Source } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { checkStore } from '../store/check-store.ts';
 import { StoreFile } from '../store/reader.ts';
@@ -64,7 +64,7 @@ export async function obtainAsset(
 /** Checks and locks a file that the user put in place. */
 async function adopt(name: string, path: string, options: ObtainOptions): Promise<Outcome> {
   const { manifest, context } = options;
-  const asset = manifest.assets[name]!;
+  const asset = assetOf(manifest, name);
   const origin = { mirror: 'in place', location: path };
   try {
     if (asset.kind === 'features') {
@@ -95,7 +95,7 @@ async function tryMirrors(
 ): Promise<Outcome> {
   const { manifest, context } = options;
   const reasons: FailedAsset['reasons'][number][] = [];
-  const sources = orderSources(manifest, manifest.assets[name]!, options.mirrors);
+  const sources = orderSources(manifest, assetOf(manifest, name), options.mirrors);
   for (const source of sources) {
     try {
       await takeFrom(name, source, later, options);
@@ -120,7 +120,7 @@ async function takeFrom(
   options: ObtainOptions,
 ): Promise<void> {
   const { manifest, dataRoot, lock, keep, downloader } = options;
-  const asset = manifest.assets[name]!;
+  const asset = assetOf(manifest, name);
   const downloaded = await options.downloading(() => downloader.download(name, asset, source, lock[name]));
   const { paths, digest } = downloaded;
   await options.placing(async () => {
@@ -153,7 +153,7 @@ async function takeOwn(
   options: ObtainOptions,
 ): Promise<Outcome> {
   const { manifest } = options;
-  const manual = listManualWays(manifest, orderSources(manifest, manifest.assets[name]!));
+  const manual = listManualWays(manifest, orderSources(manifest, assetOf(manifest, name)));
   if (found === undefined) {
     return {
       name,
@@ -163,7 +163,7 @@ async function takeOwn(
   }
   const { paths } = found;
   try {
-    const origin = { mirror: 'own folder', location: paths[0]! };
+    const origin = { mirror: 'own folder', location: paths[0] };
     await place(name, origin, { ...found, ownedByUser: true }, options);
     return 'fetched';
   } catch (error) {
@@ -180,7 +180,7 @@ async function place(
   options: ObtainOptions,
 ): Promise<void> {
   const { manifest, dataRoot, lock, context, keep } = options;
-  const asset = manifest.assets[name]!;
+  const asset = assetOf(manifest, name);
   const digest = await placeAsset({ dataRoot, asset, files, locked: lock[name], context });
   await record(name, digest, origin, options);
   if (asset.kind !== 'features' || keep !== 'tsv') return;
@@ -196,13 +196,13 @@ async function record(
   { lock, manifest, dataRoot }: ObtainOptions,
 ): Promise<void> {
   if (lock[name] !== undefined) return;
-  const file = targetPath(manifest.assets[name]!);
+  const file = targetPath(assetOf(manifest, name));
   const date = new Date().toISOString().slice(0, 10);
   await addToLock(dataRoot, name, { file, size: sizeBytes, sha256, ...origin, date });
 }
 
 function isNeeded(path: string, later: readonly PlannedAsset[], manifest: Manifest): boolean {
   return later.some(
-    ({ name, action }) => action === 'fetch' && listDownloads(manifest.assets[name]!).includes(path),
+    ({ name, action }) => action === 'fetch' && listDownloads(assetOf(manifest, name)).includes(path),
   );
 }

@@ -24,7 +24,7 @@ export interface AssetFiles {
   readonly member?: string | undefined;
   readonly split?: 'train' | 'valid' | 'test' | undefined;
   /** The file, or the parts of a zip in their order. */
-  readonly paths: readonly string[];
+  readonly paths: readonly [string, ...string[]];
   /** Digest of the only file, where it is known already. */
   readonly digest?: FileDigest | undefined;
   /** They are read and left where they are; downloads are moved. */
@@ -62,7 +62,7 @@ async function placeFile(
   target: string,
   { files, locked, context }: PlaceOptions,
 ): Promise<FileDigest> {
-  const path = files.paths[0]!;
+  const path = files.paths[0];
   const digest = files.digest ?? (await digestFile(path, context.signal));
   await checkContent(path, asset, digest);
   checkLock(locked, digest);
@@ -77,7 +77,7 @@ async function makeFile(
   target: string,
   { files, locked, context }: PlaceOptions,
 ): Promise<FileDigest> {
-  const records = readNlvr2(files.paths[0]!, files.split ?? 'train', context.signal);
+  const records = readNlvr2(files.paths[0], files.split ?? 'train', context.signal);
   const check = async (made: FileDigest, partialPath: string): Promise<void> => {
     await checkContent(partialPath, asset, made);
     checkLock(locked, made);
@@ -112,7 +112,7 @@ async function convertInto(
   { get, paths, member }: AssetFiles,
   context: StageContext,
 ): Promise<BuildResult> {
-  const source = get === 'file' ? await openTsvFile(paths[0]!) : await openZipMember(paths, member);
+  const source = get === 'file' ? await openTsvFile(paths[0]) : await openZipMember(paths, member);
   try {
     return await buildStore([source], { out: store, dtype: 'f32', skipBad: false, force: true }, context);
   } finally {

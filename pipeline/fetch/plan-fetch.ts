@@ -1,6 +1,6 @@
 import type { Asset, Manifest, Source } from '../manifest/load.ts';
 import { storeBytesFor } from '../store/layout.ts';
-import { orderSources } from '../manifest/load.ts';
+import { assetOf, getMirror, orderSources } from '../manifest/load.ts';
 import { describeSource, downloadPath, targetPath } from './asset-files.ts';
 import type { LockEntry } from './data-lock.ts';
 
@@ -74,7 +74,7 @@ export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
 
 /** The disk that one asset needs, and for how long. */
 function planStep(manifest: Manifest, planned: PlannedAsset, options: PlanOptions): DiskStep {
-  const asset = manifest.assets[planned.name]!;
+  const asset = assetOf(manifest, planned.name);
   const source = orderSources(manifest, asset, options.mirrors)[0];
   const size = planned.downloadBytes ?? 0;
   const path = source === undefined ? undefined : downloadPath(asset, source);
@@ -110,7 +110,7 @@ function sumPeak(steps: readonly DiskStep[], overlaps: boolean): number {
 }
 
 function planAsset(manifest: Manifest, name: string, options: PlanOptions): PlannedAsset {
-  const asset = manifest.assets[name]!;
+  const asset = assetOf(manifest, name);
   const sources = orderSources(manifest, asset, options.mirrors);
   const action = decideAction(options.states[name]!, options.lock[name]);
   return {
@@ -123,8 +123,8 @@ function planAsset(manifest: Manifest, name: string, options: PlanOptions): Plan
     sources: sources.map(source => ({
       mirror: source.mirror,
       location: describeSource(source),
-      dead: manifest.mirrors[source.mirror]!.dead !== undefined,
-      experimental: manifest.mirrors[source.mirror]!.experimental === true,
+      dead: getMirror(manifest, source.mirror).dead !== undefined,
+      experimental: getMirror(manifest, source.mirror).experimental === true,
     })),
   };
 }

@@ -46,7 +46,7 @@ export async function recogniseFolder(
     else
       context.emit({
         event: 'note',
-        message: `${name}: taken from ${other.paths[0]!}, not from ${recognised.paths[0]!}`,
+        message: `${name}: taken from ${other.paths[0]}, not from ${recognised.paths[0]}`,
       });
   };
   const features = new Map(
@@ -100,18 +100,25 @@ async function listFiles(folder: string, depth: number): Promise<string[]> {
 }
 
 /** Whole zips, and the parts of cut ones in the order in which they were cut. */
-function groupArchives(paths: readonly string[]): string[][] {
-  const wholes = paths.filter(path => path.toLowerCase().endsWith('.zip')).map(path => [path]);
-  const parts = new Map<string, string[]>();
+function groupArchives(paths: readonly string[]): [string, ...string[]][] {
+  const wholes = paths
+    .filter(path => path.toLowerCase().endsWith('.zip'))
+    .map((path): [string, ...string[]] => [path]);
+  const parts = new Map<string, [string, ...string[]]>();
   for (const path of paths) {
     const whole = wholeNameOf(basename(path));
     if (whole === undefined) continue;
     const key = join(dirname(path), whole);
-    parts.set(key, [...(parts.get(key) ?? []), path]);
+    const others = parts.get(key);
+    if (others === undefined) parts.set(key, [path]);
+    else others.push(path);
   }
   return [
     ...wholes,
-    ...[...parts.values()].map(group => group.sort((a, b) => comparePartNames(basename(a), basename(b)))),
+    ...[...parts.values()].map(group => {
+      group.sort((a, b) => comparePartNames(basename(a), basename(b)));
+      return group;
+    }),
   ];
 }
 
@@ -166,8 +173,9 @@ async function recognisePlain(path: string, manifest: Manifest): Promise<string 
   );
   const folder = basename(dirname(path));
   const inFolder = candidates.filter(([, { target }]) => basename(dirname(target)) === folder);
-  if (inFolder.length === 1) return inFolder[0]![0];
-  if (candidates.length === 1) return candidates[0]![0];
+  for (const [only, ...others] of [inFolder, candidates]) {
+    if (only !== undefined && others.length === 0) return only[0];
+  }
   // train.json is VQA's, GQA's or NLVR2's: the records decide.
   if (candidates.length === 0) return undefined;
   const digest = await digestFile(path);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { StoreFile } from '../store/reader.ts';
-import { type Manifest, orderSources } from '../manifest/load.ts';
+import { assetOf, type Manifest, orderSources } from '../manifest/load.ts';
 import { partialDownloadPath } from '../net/download-file.ts';
 import { downloadPath, targetPath } from './asset-files.ts';
 import { sizeOf } from './check-content.ts';
@@ -22,7 +22,7 @@ export async function readTargetStates(
   const { manifest, dataRoot } = options;
   const states: Record<string, TargetState> = {};
   for (const name of names) {
-    const asset = manifest.assets[name]!;
+    const asset = assetOf(manifest, name);
     const path = join(dataRoot, targetPath(asset));
     const sizeBytes = await sizeOf(path);
     const isStore = asset.kind === 'features' && sizeBytes !== undefined;

@@ -12,10 +12,13 @@ export interface OpenOptions {
   readonly maxBytes?: number | undefined;
 }
 
-// Missing on Windows, although the type declarations have it.
-export const NO_FOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
-// A FIFO without a writer would otherwise hold `open` for ever.
-const NO_WAIT = (constants.O_NONBLOCK as number | undefined) ?? 0;
+// Missing on Windows, although the type declarations have them.
+const FLAGS: Partial<typeof constants> = constants;
+export const NO_FOLLOW = FLAGS.O_NOFOLLOW ?? 0;
+/** A FIFO without a writer would otherwise hold `open` for ever. */
+export const NO_WAIT = FLAGS.O_NONBLOCK ?? 0;
+/** Writes past the page cache; undefined on macOS and Windows. */
+export const DIRECT = FLAGS.O_DIRECT;
 
 /**
  * Opens a file that this tool, or an extractor that it started, wrote at a path that others can foresee: a download to be

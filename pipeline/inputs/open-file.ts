@@ -1,9 +1,7 @@
+import { NO_WAIT } from '../files/open-checked.ts';
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
-
-/** A pipe without a writer would make a plain open wait for ever. Not there on Windows, whatever its type declaration says. */
-const NO_WAIT = (constants.O_NONBLOCK as number | undefined) ?? 0;
 
 /** Opens a file for reading; fails with ERR_INPUT where there is none or it is something else, `expected` says what it should be. */
 export async function openFile(

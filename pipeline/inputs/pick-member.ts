@@ -13,22 +13,24 @@ export function pickMember(entries: readonly ZipEntry[], archive: string, wanted
   if (whole !== undefined) return whole;
   const tsvs = entries.filter(isTsv);
   const stem = basename(archive).replace(/\.zip.*$/i, '');
-  const target = wanted ?? (tsvs.length === 1 ? basename(tsvs[0]!.path) : `${stem}.tsv`);
+  const [only] = tsvs.length === 1 ? tsvs : [];
+  const target = wanted ?? (only === undefined ? `${stem}.tsv` : basename(only.path));
   const found = entries.filter(({ path }) => basename(path) === basename(target) && !isMetadata(path));
-  if (found.length === 1) return found[0]!;
+  const [first, second] = found;
+  if (first !== undefined && second === undefined) return first;
   const listed = found.length > 1 ? found : entries;
   const names = listed.slice(0, MAX_LISTED).map(({ path }) => path);
   const more = listed.length > MAX_LISTED ? `, and ${listed.length - MAX_LISTED} more` : '';
   throw new LxmertDataError('ERR_ZIP', {
     what:
-      found.length === 0 ? 'the archive has no such member' : 'the archive has this member more than once',
+      first === undefined ? 'the archive has no such member' : 'the archive has this member more than once',
     where: archive,
     expected: `one member named ${basename(target)}`,
     got: entries.length === 0 ? 'an empty archive' : names.join(', ') + more,
     hint:
-      found.length > 1
-        ? `name one with its folder: --member ${found[0]!.path}`
-        : 'name the member with --member',
+      first === undefined
+        ? 'name the member with --member'
+        : `name one with its folder: --member ${first.path}`,
   });
 }
 

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../json.ts';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { errorText, LxmertDataError } from '../errors.ts';
@@ -46,10 +47,9 @@ function parseJsonIds(text: string, path: string): string[] {
   if (!Array.isArray(records)) throw wrongRecord(path, 'an object');
   return records.flatMap((record: unknown, index) => {
     if (typeof record === 'string') return [record];
-    if (typeof record !== 'object' || record === null)
-      throw wrongRecord(path, `${JSON.stringify(record)} as record ${index}`);
+    if (!isJsonObject(record)) throw wrongRecord(path, `${JSON.stringify(record)} as record ${index}`);
     const found = ['img_id', 'img0', 'img1'].flatMap(key => {
-      const value = (record as Record<string, unknown>)[key];
+      const value = record[key];
       return typeof value === 'string' ? [value] : [];
     });
     if (found.length === 0) throw wrongRecord(path, `record ${index} without an id`);

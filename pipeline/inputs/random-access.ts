@@ -31,7 +31,7 @@ export async function openRandomAccess(paths: readonly string[]): Promise<Random
     throw error;
   }
   return {
-    label: paths.length === 1 ? paths[0]! : `${paths[0]!} to ${paths.at(-1)!}`,
+    label: paths.length > 1 ? `${paths[0]} to ${paths.at(-1)}` : paths.join(),
     size,
     read: async (into, position) => await readParts(parts, into, position),
     close: async () => await closeAll(parts),

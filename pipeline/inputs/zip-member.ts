@@ -117,7 +117,7 @@ function unpack(packed: AsyncGenerator<Buffer>, method: number): AsyncIterable<B
     inflate,
     () => undefined,
   );
-  return inflate as AsyncIterable<Buffer>;
+  return inflate;
 }
 
 /** Names of methods that people meet and we do not read. */

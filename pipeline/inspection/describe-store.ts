@@ -5,8 +5,8 @@ import type { ClassCount, Distribution } from './findings.ts';
 import { showAll } from '../show-text.ts';
 import type { RankedImage } from './rank-images.ts';
 import type { Vocabulary } from './read-vocabulary.ts';
-import { SUMMARY, SUMMARY_FIELDS } from './summarise-row.ts';
-import type { StoreSurvey } from './survey-store.ts';
+import { SUMMARY } from './summarise-row.ts';
+import { type StoreSurvey, summaryOf } from './survey-store.ts';
 import type { ValueTally } from './value-tally.ts';
 
 const TOP_CLASSES = 14;
@@ -88,12 +88,14 @@ export function namesOf(
   names: readonly string[] | undefined,
 ): Record<string, string> | null {
   if (names === undefined) return null;
-  return Object.fromEntries(names.flatMap((name, id) => (counts[id]! > 0 ? [[id, showAll(name)]] : [])));
+  return Object.fromEntries(
+    names.flatMap((name, id) => ((counts[id] ?? 0) > 0 ? [[id, showAll(name)]] : [])),
+  );
 }
 
 function describe(tally: ValueTally, edges: readonly number[]): Distribution {
   // A bin of the tally may reach beyond the largest value that there can be.
-  const quantile = (share: number): number => Math.min(tally.quantile(share), edges.at(-1)!);
+  const quantile = (share: number): number => Math.min(tally.quantile(share), edges.at(-1) ?? Infinity);
   return {
     edges,
     counts: tally.histogram(edges),
@@ -114,14 +116,16 @@ function topClasses(counts: Uint32Array, names: readonly string[] | undefined, k
     .filter(([, count]) => count > 0)
     .sort((a, b) => b[1] - a[1])
     .slice(0, TOP_CLASSES)
-    .map(([id, count]) => ({ name: names === undefined ? `${kind} ${id}` : showAll(names[id]!), count }));
+    .map(([id, count]) => ({
+      name: names === undefined ? `${kind} ${id}` : showAll(names[id] ?? ''),
+      count,
+    }));
 }
 
-function topSizes({ summaries, rows }: StoreSurvey): ClassCount[] {
+function topSizes(survey: StoreSurvey): ClassCount[] {
   const sizes = new Map<string, number>();
-  for (const at of rows.keys()) {
-    const base = at * SUMMARY_FIELDS;
-    const size = `${summaries[base + SUMMARY.width]!} × ${summaries[base + SUMMARY.height]!}`;
+  for (const at of survey.rows.keys()) {
+    const size = `${summaryOf(survey, at, SUMMARY.width)} × ${summaryOf(survey, at, SUMMARY.height)}`;
     sizes.set(size, (sizes.get(size) ?? 0) + 1);
   }
   const sorted = [...sizes].sort((a, b) => b[1] - a[1]).slice(0, TOP_SIZES);

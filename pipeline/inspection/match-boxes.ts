@@ -1,4 +1,4 @@
-import { BOXES, FEATURE_DIM } from '../rows/row-shape.ts';
+import { boxAt, BOXES, FEATURE_DIM } from '../rows/row-shape.ts';
 
 /** Two sets of 36 boxes of the same image, matched one to one. Each list is in the order of the first one's boxes. */
 export interface MatchedRows {
@@ -52,18 +52,8 @@ function matchBoxes(first: Float32Array, second: Float32Array): number[] {
 }
 
 function overlap(first: Float32Array, box: number, second: Float32Array, other: number): number {
-  const [ax1, ay1, ax2, ay2] = first.subarray(box * 4, box * 4 + 4) as unknown as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  const [bx1, by1, bx2, by2] = second.subarray(other * 4, other * 4 + 4) as unknown as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [ax1, ay1, ax2, ay2] = boxAt(first, box);
+  const [bx1, by1, bx2, by2] = boxAt(second, other);
   const shared =
     Math.max(0, Math.min(ax2, bx2) - Math.max(ax1, bx1)) *
     Math.max(0, Math.min(ay2, by2) - Math.max(ay1, by1));

@@ -62,7 +62,7 @@ function describeBelowOne(values: readonly number[]): Distribution {
   const edges = Array.from({ length: BARS + 1 }, (_, index) => 1 - span + (span * index) / BARS);
   const counts = new Array<number>(BARS).fill(0);
   for (const value of sorted) {
-    const bar = Math.floor(((value - edges[0]!) / span) * BARS);
+    const bar = Math.floor(((value - 1 + span) / span) * BARS);
     counts[Math.min(BARS - 1, Math.max(0, bar))]! += 1;
   }
   return { edges, counts, low: quantile(0.1), median: quantile(0.5), high: quantile(0.9) };

@@ -1,6 +1,6 @@
 import { formatNumber, formatPercent, showAll } from '../show-text.ts';
-import { FLAW, SUMMARY, SUMMARY_FIELDS } from './summarise-row.ts';
-import type { StoreSurvey } from './survey-store.ts';
+import { FLAW, SUMMARY } from './summarise-row.ts';
+import { type StoreSurvey, summaryOf } from './survey-store.ts';
 
 /** Deviations from the median, in the scale of a normal distribution, from which an image is an outlier. */
 const OUTLIER_DEVIATIONS = 4;
@@ -66,15 +66,15 @@ interface Reason {
 
 /** All surveyed images, the worst first: invalid ones, then outliers; ties in store order. `ids` are those of the whole store. */
 export function rankImages(survey: StoreSurvey, ids: readonly string[]): RankedImage[] {
-  const usual = MEASURES.map(measure => usualOf(survey, measure));
+  const measures = MEASURES.map(measure => ({ measure, usual: usualOf(survey, measure) }));
   const duplicates = findDuplicates(survey);
   const enough = survey.rows.length >= MIN_IMAGES;
   const ranked = survey.rows.map((row, at): RankedImage => {
-    const value = (field: number): number => survey.summaries[at * SUMMARY_FIELDS + field]!;
+    const value = (field: number): number => summaryOf(survey, at, field);
     const duplicate = duplicates.get(at);
-    const original = duplicate === undefined ? undefined : ids[survey.rows[duplicate]!];
-    const deviations = MEASURES.map((measure, index) =>
-      deviationOf(value(measure.field), measure, usual[index]!),
+    const original = duplicate === undefined ? undefined : ids[survey.rows[duplicate] ?? -1];
+    const deviations = measures.map(({ measure, usual }) =>
+      deviationOf(value(measure.field), measure, usual),
     );
     const reasons = [
       ...reasonsOfContent(value, original),
@@ -114,7 +114,7 @@ function reasonsOfContent(value: (field: number) => number, duplicate: string | 
 /** In what an image differs from most images of the store. */
 function reasonsOfMeasures(value: (field: number) => number, deviations: readonly number[]): Reason[] {
   return MEASURES.flatMap((measure, index) => {
-    const deviation = deviations[index]!;
+    const deviation = deviations[index] ?? 0;
     if (deviation < OUTLIER_DEVIATIONS) return [];
     return [{ weight: Math.min(deviation, 30), text: measure.describe(value(measure.field)) }];
   });
@@ -129,9 +129,9 @@ interface Usual {
   readonly spread: number;
 }
 
-function usualOf({ summaries, rows }: StoreSurvey, measure: Measure): Usual {
-  const values = rows
-    .map((_, at) => scaled(summaries[at * SUMMARY_FIELDS + measure.field]!, measure))
+function usualOf(survey: StoreSurvey, measure: Measure): Usual {
+  const values = survey.rows
+    .map((_, at) => scaled(summaryOf(survey, at, measure.field), measure))
     .filter(Number.isFinite);
   const median = medianOf(values);
   return { median, spread: MAD_TO_SIGMA * medianOf(values.map(value => Math.abs(value - median))) };
@@ -151,16 +151,16 @@ function scaled(value: number, measure: Measure): number {
 
 function medianOf(values: readonly number[]): number {
   const sorted = Float64Array.from(values).sort();
-  return sorted.length === 0 ? NaN : (sorted[sorted.length >> 1]! + sorted[(sorted.length - 1) >> 1]!) / 2;
+  const middle = [sorted[sorted.length >> 1], sorted[(sorted.length - 1) >> 1]];
+  return middle.reduce<number>((sum, value = NaN) => sum + value / 2, 0);
 }
 
 /** Images with all features of an earlier one, by index; they are equal where checksum and sum of squares agree. */
-function findDuplicates({ summaries, rows }: StoreSurvey): ReadonlyMap<number, number> {
+function findDuplicates(survey: StoreSurvey): ReadonlyMap<number, number> {
   const first = new Map<string, number>();
   const duplicates = new Map<number, number>();
-  for (const at of rows.keys()) {
-    const base = at * SUMMARY_FIELDS;
-    const key = `${summaries[base + SUMMARY.featuresCrc]!}/${summaries[base + SUMMARY.sumOfSquares]!}`;
+  for (const at of survey.rows.keys()) {
+    const key = `${summaryOf(survey, at, SUMMARY.featuresCrc)}/${summaryOf(survey, at, SUMMARY.sumOfSquares)}`;
     const other = first.get(key);
     if (other === undefined) first.set(key, at);
     else duplicates.set(at, other);

@@ -42,7 +42,7 @@ export async function readVocabulary(folder: string, required: boolean): Promise
       });
     }
     // Synonyms follow the first name.
-    names[kind] = lines.map(line => line.split(',')[0]!.trim());
+    names[kind] = lines.map(line => line.replace(/,.*/s, '').trim());
   }
-  return { objects: names['objects']!, attributes: names['attributes']!, folder };
+  return { objects: names['objects'] ?? [], attributes: names['attributes'] ?? [], folder };
 }

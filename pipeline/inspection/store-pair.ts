@@ -35,10 +35,9 @@ export class StorePair {
     this.paths = [first.path, second.path];
     this.#first = first;
     this.#second = second;
-    const [firstRows, secondRows] = ids.map(list => new Map(list.map((id, row) => [id, row]))) as [
-      Map<string, number>,
-      Map<string, number>,
-    ];
+    const rowsOf = (list: readonly string[]): ReadonlyMap<string, number> =>
+      new Map(list.map((id, row) => [id, row]));
+    const [firstRows, secondRows] = [rowsOf(ids[0]), rowsOf(ids[1])];
     this.#rowsOfFirst = firstRows;
     this.#rowsOfSecond = secondRows;
     this.common = ids[0].flatMap((id, row) => {

@@ -25,18 +25,19 @@ export interface StoredRow {
 export async function readStoredRow(store: StoreFile, row: number): Promise<StoredRow> {
   const stored = await store.readTensor('features', row, 1);
   const [record] = await store.readRecords(row, 1);
+  if (record === undefined) throw new RangeError(`the store has no row ${row}`);
   const scratch = new Float32Array(storedFeatureBytes('f32') / 4);
-  const { width, height } = imageSize(record!);
+  const { width, height } = imageSize(record);
   const hasClasses = store.shape.name === 'obj36';
   return {
-    id: imageIdOf(record!),
+    id: imageIdOf(record),
     width,
     height,
-    boxes: floatColumn(record!, 'boxes'),
+    boxes: floatColumn(record, 'boxes'),
     features: createWidener(store.dtype)(stored, scratch),
-    objects: hasClasses ? idColumn(record!, 'objects_id') : undefined,
-    attributes: hasClasses ? idColumn(record!, 'attrs_id') : undefined,
-    record: record!,
+    objects: hasClasses ? idColumn(record, 'objects_id') : undefined,
+    attributes: hasClasses ? idColumn(record, 'attrs_id') : undefined,
+    record: record,
     shape: store.shape,
   };
 }

@@ -9,7 +9,7 @@ import {
   rowCrcOf,
   type RowRecord,
 } from '../rows/row-record.ts';
-import { BOXES, FEATURE_DIM, type RowShape } from '../rows/row-shape.ts';
+import { boxAt, BOXES, FEATURE_DIM, type RowShape } from '../rows/row-shape.ts';
 
 /** What can be wrong with an image, as bits. */
 export const FLAW = {
@@ -132,12 +132,7 @@ export function boxShares(record: RowRecord): Float32Array {
   const { height, width } = imageSize(record);
   const boxes = floatColumn(record, 'boxes');
   return Float32Array.from({ length: BOXES }, (_, box) => {
-    const [x1, y1, x2, y2] = boxes.subarray(box * 4, box * 4 + 4) as unknown as [
-      number,
-      number,
-      number,
-      number,
-    ];
+    const [x1, y1, x2, y2] = boxAt(boxes, box);
     return (Math.max(0, x2 - x1) * Math.max(0, y2 - y1)) / (width * height);
   });
 }

@@ -48,11 +48,9 @@ export async function surveyRows({ path, begin, count }: SurveyRange): Promise<R
         const summary = survey.summaries.subarray(at, at + SUMMARY_FIELDS);
         summariseRow({ stored, features, record, shape: store.shape }, measured, summary);
         const shares = boxShares(record);
-        for (let box = 0; box < BOXES; box++) {
-          tallies.norm.add(measured.norms[box]!);
-          tallies.zeros.add(measured.zeros[box]!);
-          tallies.share.add(shares[box]!);
-        }
+        for (const norm of measured.norms) tallies.norm.add(norm);
+        for (const zeros of measured.zeros) tallies.zeros.add(zeros);
+        for (const share of shares) tallies.share.add(share);
         if (store.shape.name !== 'obj36') continue;
         for (const value of floatColumn(record, 'objects_conf')) tallies.objectsConf.add(value);
         for (const value of floatColumn(record, 'attrs_conf')) tallies.attrsConf.add(value);
@@ -67,23 +65,29 @@ export async function surveyRows({ path, begin, count }: SurveyRange): Promise<R
   }
 }
 
+function mapTallies<Value>(make: (name: TallyName) => Value): Readonly<Record<TallyName, Value>> {
+  return {
+    norm: make('norm'),
+    zeros: make('zeros'),
+    share: make('share'),
+    objectsConf: make('objectsConf'),
+    attrsConf: make('attrsConf'),
+  };
+}
+
 export function emptySurvey(begin: number, count: number): RangeSurvey {
-  const tallies = Object.fromEntries(TALLIES.map(name => [name, new ValueTally().bins]));
   return {
     begin,
     count,
     summaries: new Float64Array(count * SUMMARY_FIELDS),
-    tallies: tallies as Record<TallyName, Uint32Array<ArrayBuffer>>,
+    tallies: mapTallies(() => new ValueTally().bins),
     objects: new Uint32Array(OBJECT_CLASSES),
     attributes: new Uint32Array(ATTRIBUTE_CLASSES),
   };
 }
 
 export function wrapTallies(bins: RangeSurvey['tallies']): Readonly<Record<TallyName, ValueTally>> {
-  return Object.fromEntries(TALLIES.map(name => [name, new ValueTally(bins[name])])) as Record<
-    TallyName,
-    ValueTally
-  >;
+  return mapTallies(name => new ValueTally(bins[name]));
 }
 
 /** A few rows at a time, the next ones being read while the last ones are counted. */

@@ -68,6 +68,11 @@ export async function surveyStore(
   return { rows, summaries, tallies, objects, attributes };
 }
 
+/** One number of a surveyed image; `at` is its index among the surveyed rows, `field` one of SUMMARY. */
+export function summaryOf({ summaries }: StoreSurvey, at: number, field: number): number {
+  return summaries[at * SUMMARY_FIELDS + field] ?? NaN;
+}
+
 /** Rows spread evenly over a store, the first and the last among them. */
 export function spreadRows(rows: number, count: number): readonly number[] {
   if (count >= rows) return Array.from({ length: rows }, (_, row) => row);
@@ -80,16 +85,15 @@ function rangesOf(
   path: string,
   rows: readonly number[],
 ): { readonly at: number; readonly range: SurveyRange }[] {
-  const ranges: { at: number; range: SurveyRange }[] = [];
-  for (let at = 0; at < rows.length;) {
-    let count = 1;
-    while (count < RANGE_ROWS && rows[at + count] === rows[at]! + count) count++;
-    ranges.push({ at, range: { path, begin: rows[at]!, count } });
-    at += count;
+  const ranges: { at: number; range: SurveyRange & { count: number } }[] = [];
+  for (const [at, row] of rows.entries()) {
+    const last = ranges.at(-1)?.range;
+    if (last !== undefined && last.count < RANGE_ROWS && last.begin + last.count === row) last.count++;
+    else ranges.push({ at, range: { path, begin: row, count: 1 } });
   }
   return ranges;
 }
 
 function addTo(sum: Uint32Array, more: Uint32Array): void {
-  for (let index = 0; index < sum.length; index++) sum[index] = sum[index]! + more[index]!;
+  for (const [index, some] of more.entries()) sum[index]! += some;
 }

@@ -21,13 +21,14 @@ export class ValueTally {
   add(value: number): void {
     if (Number.isNaN(value)) return;
     this.#one[0] = value;
-    const bin = (this.#bits[0]! >>> (23 - MANTISSA_BITS)) - FIRST;
+    const [bits = 0] = this.#bits;
+    const bin = (bits >>> (23 - MANTISSA_BITS)) - FIRST;
     const index = value <= 0 || bin < 0 ? 0 : Math.min(bin, BINS - 1);
-    this.bins[index] = this.bins[index]! + 1;
+    this.bins[index]! += 1;
   }
 
   merge(bins: Uint32Array): void {
-    for (let index = 0; index < BINS; index++) this.bins[index] = this.bins[index]! + bins[index]!;
+    for (const [index, some] of bins.entries()) this.bins[index]! += some;
   }
 
   get count(): number {
@@ -50,7 +51,7 @@ export class ValueTally {
     let index = 0;
     for (const [bin, some] of this.bins.entries()) {
       if (some === 0) continue;
-      while (index < counts.length - 1 && edgeOf(bin) >= edges[index + 1]!) index++;
+      while (index < counts.length - 1 && edgeOf(bin) >= (edges[index + 1] ?? Infinity)) index++;
       counts[index]! += some;
     }
     return counts;

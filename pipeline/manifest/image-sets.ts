@@ -1,3 +1,4 @@
+import { imageSetOf } from './load.ts';
 import { LxmertDataError } from '../errors.ts';
 import type { Manifest } from './schema.ts';
 
@@ -29,7 +30,7 @@ export function findImageSet(manifest: Manifest, name: string, dataset?: string)
   const names = Object.keys(manifest.image_sets);
   const found = [full, `${full}/${DEFAULT_SPLIT}`].find(candidate => names.includes(candidate));
   if (found !== undefined) return describe(manifest, found);
-  const datasets = names.filter(known => known.endsWith(`/${name}`)).map(known => known.split('/')[0]!);
+  const datasets = names.filter(known => known.endsWith(`/${name}`)).map(known => known.replace(/\/.*/s, ''));
   const [first] = datasets;
   throw new LxmertDataError('ERR_USAGE', {
     what: first === undefined ? 'there is no such split' : `${name} is a split of ${datasets.join(' and ')}`,
@@ -44,7 +45,7 @@ export function findImageSet(manifest: Manifest, name: string, dataset?: string)
 
 function describe(manifest: Manifest, name: string): ImageSet {
   const [dataset = '', split = ''] = name.split('/');
-  const { asset, target = '', recursive = false, folders = [], first, only } = manifest.image_sets[name]!;
+  const { asset, target = '', recursive = false, folders = [], first, only } = imageSetOf(manifest, name);
   const pathOf = (assetName: string | undefined): string | undefined =>
     assetName === undefined ? undefined : manifest.assets[assetName]?.target;
   return {

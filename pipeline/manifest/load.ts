@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { checkSource } from '../mirrors/registry.ts';
 import { v } from '../schema.ts';
 import { errorText, LxmertDataError } from '../errors.ts';
-import { isJson, type Json, withCurrentKeys } from './former-keys.ts';
+import { isJsonObject, type JsonObject } from '../json.ts';
+import { withCurrentKeys } from './former-keys.ts';
 import { manifestSchema } from './schema.ts';
-import type { Asset, Manifest, Mirror, Source } from './schema.ts';
+import type { Asset, Dataset, Manifest, Mirror, Source } from './schema.ts';
 
 export type { Asset, AssetKind, Dataset, Manifest, Mirror, Source } from './schema.ts';
 export { isSafePath } from './schema.ts';
@@ -28,12 +29,19 @@ const BUILT_IN = ['mirrors.json', 'datasets.json', 'features.json', 'annotations
 export async function loadManifest(options: LoadManifestOptions = {}): Promise<Manifest> {
   const directory = options.directory ?? MANIFEST_DIRECTORY;
   const paths = [...BUILT_IN.map(name => join(directory, name)), ...(options.files ?? [])];
-  let merged: Json = { manifest_version: 1, mirrors: {}, datasets: {}, image_sets: {}, assets: {} };
+  let merged: Record<string, unknown> = {
+    manifest_version: 1,
+    mirrors: {},
+    datasets: {},
+    image_sets: {},
+    assets: {},
+  };
   for (const path of paths) {
     const extra = await readManifestFile(path);
     merged = mergeManifest(merged, extra, path);
     // User-added mirrors take precedence.
-    if (isJson(extra['mirrors'])) merged['mirrors'] = { ...extra['mirrors'], ...(merged['mirrors'] as Json) };
+    if (isJsonObject(extra['mirrors']) && isJsonObject(merged['mirrors']))
+      merged['mirrors'] = { ...extra['mirrors'], ...merged['mirrors'] };
   }
   const manifest = checkManifest(merged, options.files?.at(-1) ?? directory);
   return applyBaseUrls(manifest, options.baseUrls ?? {});
@@ -50,6 +58,28 @@ export function orderSources(manifest: Manifest, asset: Asset, only?: readonly s
   return asset.sources.filter(source => rank(source) >= 0).sort((a, b) => rank(a) - rank(b));
 }
 
+/** The asset of a name that was checked when the manifest was read. @throws RangeError for any other name */
+export function assetOf({ assets }: Manifest, name: string): Asset {
+  return known(assets, name);
+}
+
+/** The dataset of a name that was checked before. @throws RangeError for any other name */
+export function datasetOf({ datasets }: Manifest, name: string): Dataset {
+  return known(datasets, name);
+}
+
+/** The image set of a name that was checked before. @throws RangeError for any other name */
+export function imageSetOf({ image_sets }: Manifest, name: string): Manifest['image_sets'][string] {
+  return known(image_sets, name);
+}
+
+function known<Entry>(entries: Readonly<Record<string, Entry>>, name: string): Entry {
+  const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
+  if (entry === undefined) throw new RangeError(`the manifest has no entry "${name}"`);
+  return entry;
+}
+
+/** The mirror of a name that the user may have given. Throws ERR_USAGE for an unknown one. */
 export function getMirror(manifest: Manifest, name: string): Mirror {
   const mirror = Object.hasOwn(manifest.mirrors, name) ? manifest.mirrors[name] : undefined;
   if (mirror === undefined) {
@@ -59,7 +89,7 @@ export function getMirror(manifest: Manifest, name: string): Mirror {
   return mirror;
 }
 
-async function readManifestFile(path: string): Promise<Json> {
+async function readManifestFile(path: string): Promise<JsonObject> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -68,7 +98,7 @@ async function readManifestFile(path: string): Promise<Json> {
   }
   try {
     const value: unknown = JSON.parse(text);
-    if (!isJson(value)) throw new TypeError('the manifest is not a JSON object');
+    if (!isJsonObject(value)) throw new TypeError('the manifest is not a JSON object');
     return withCurrentKeys(value);
   } catch (cause) {
     const got = errorText(cause);
@@ -76,21 +106,21 @@ async function readManifestFile(path: string): Promise<Json> {
   }
 }
 
-function mergeManifest(base: Json, extra: Json, path: string): Json {
+function mergeManifest(base: JsonObject, extra: JsonObject, path: string): JsonObject {
   if (extra['manifest_version'] !== 1) {
-    const got = JSON.stringify(extra['manifest_version']) as string | undefined;
     throw new LxmertDataError('ERR_MANIFEST', {
       what: 'manifest_version is not one this tool reads',
       where: `${path}: $.manifest_version`,
       expected: '1',
-      got: got ?? 'nothing',
+      got: 'manifest_version' in extra ? JSON.stringify(extra['manifest_version']) : 'nothing',
     });
   }
-  const merged: Json = { ...base };
+  const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(extra)) {
     if (key === 'manifest_version') continue;
-    if (!(key in base) || !isJson(value)) {
-      const got = isJson(value) ? `"${key}"` : `"${key}" with something else`;
+    const existing = base[key];
+    if (!isJsonObject(existing) || !isJsonObject(value)) {
+      const got = isJsonObject(value) ? `"${key}"` : `"${key}" with something else`;
       const expected = 'the objects "mirrors", "datasets", "image_sets" and "assets"';
       throw new LxmertDataError('ERR_MANIFEST', {
         what: 'unexpected content',
@@ -99,17 +129,17 @@ function mergeManifest(base: Json, extra: Json, path: string): Json {
         got,
       });
     }
-    merged[key] = mergeEntries(base[key] as Json, value);
+    merged[key] = mergeEntries(existing, value);
   }
   return merged;
 }
 
 /** A later entry wins field by field; its sources are put before the earlier ones. */
-function mergeEntries(base: Json, extra: Json): Json {
-  const merged: Json = { ...base };
+function mergeEntries(base: JsonObject, extra: JsonObject): JsonObject {
+  const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(extra)) {
     const old = base[key];
-    if (!isJson(old) || !isJson(value)) {
+    if (!isJsonObject(old) || !isJsonObject(value)) {
       merged[key] = value;
       continue;
     }
@@ -121,7 +151,7 @@ function mergeEntries(base: Json, extra: Json): Json {
   return merged;
 }
 
-function checkManifest(value: Json, where: string): Manifest {
+function checkManifest(value: JsonObject, where: string): Manifest {
   const result = v.safeParse(manifestSchema, value);
   if (!result.success) {
     const issue = deepestIssue(result.issues[0]);

@@ -1,3 +1,4 @@
+import { assetOf } from './load.ts';
 import { LxmertDataError } from '../errors.ts';
 import type { AssetKind, Manifest } from './load.ts';
 
@@ -44,13 +45,13 @@ export function selectAssets(manifest: Manifest, selection: Selection): readonly
 
 /** Answer tables and vocabularies are JSON and text: they count as `json` for --kind. */
 function kindFor(manifest: Manifest, name: string): AssetKind {
-  const { kind } = manifest.assets[name]!;
+  const { kind } = assetOf(manifest, name);
   return kind === 'table' ? 'json' : kind;
 }
 
 /** What fails shall fail early: an hour's download comes after the files of seconds. */
 function sizeRank(manifest: Manifest, name: string): number {
-  const asset = manifest.assets[name]!;
+  const asset = assetOf(manifest, name);
   const rank = ['table', 'json', 'weights', 'features'].indexOf(asset.kind) * 1e12;
   return rank + (asset.estimate?.zip_bytes ?? 0);
 }

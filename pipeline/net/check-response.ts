@@ -84,7 +84,7 @@ function acceptPart(
   const stated = headers['content-range'] ?? 'none';
   const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(stated);
   if (range === null) throw new MirrorFault('unsupported', `206 without a usable Content-Range (${stated})`);
-  const [start, last, total] = range.slice(1).map(Number) as [number, number, number];
+  const [start = NaN, last = NaN, total = NaN] = range.slice(1).map(Number);
   checkTotal(known, total);
   const wantedEnd = Math.min(asked.end ?? total, total);
   if (start !== asked.start || last + 1 > wantedEnd || last < start) {

@@ -12,7 +12,7 @@ const ERROR_JSON = /^\{\s*"(?:error|errno|error_code|error_msg|message)"/i;
 
 /** Throws `not-the-file` where headers say that a page or an error message comes instead of the file. */
 export function checkContentType(headers: IncomingHttpHeaders, shape: FileShape): void {
-  const type = (headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase();
+  const type = (headers['content-type'] ?? '').replace(/;.*/s, '').trim().toLowerCase();
   const isPage = ['text/html', 'application/xhtml+xml', 'text/xml', 'application/xml'].includes(type);
   const isJson = type === 'application/json' && shape !== 'json' && shape !== 'json-lines';
   if (isPage || isJson) throw new MirrorFault('not-the-file', `the server sends ${type} instead of the file`);

@@ -31,7 +31,8 @@ export class StreamBody implements HttpBody {
     let length = 0;
     let failure: Error | undefined;
     try {
-      for await (const chunk of this.#stream as AsyncIterable<Buffer>) {
+      const stream: AsyncIterable<Buffer> = this.#stream;
+      for await (const chunk of stream) {
         this.receivedBytes += chunk.length;
         chunks.push(chunk);
         length += chunk.length;

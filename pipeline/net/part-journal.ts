@@ -1,3 +1,4 @@
+import { isJsonObject, parseJson } from '../json.ts';
 import { readFileSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
@@ -116,7 +117,8 @@ function parseHead(bytes: Buffer): (JournalHead & { boot: string }) | undefined 
   if (bytes.length < HEAD_BYTES) return undefined;
   const text = bytes.subarray(0, HEAD_BYTES).toString('utf8');
   try {
-    const value = JSON.parse(text.replace(/\0+$/, '')) as Record<string, unknown>;
+    const value = parseJson(text.replace(/\0+$/, ''));
+    if (!isJsonObject(value)) return undefined;
     const { version, boot, identity, total, validator } = value;
     if (version !== VERSION || typeof boot !== 'string' || typeof identity !== 'string') return undefined;
     if (typeof total !== 'number' || !Number.isSafeInteger(total)) return undefined;

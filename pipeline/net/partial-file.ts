@@ -77,7 +77,10 @@ export class PartialFile {
     signal.throwIfAborted();
     if (this.#hasher !== undefined) {
       // With several connections there may be gigabytes left to hash. Closing the file ends the thread.
-      const aborted = once(signal, 'abort').then(() => Promise.reject(signal.reason as Error));
+      const aborted = once(signal, 'abort').then((): never => {
+        signal.throwIfAborted();
+        throw new Error('aborted');
+      });
       return await Promise.race([this.#hasher.digest(total), aborted]);
     }
     const sha256 = createHash('sha256');

@@ -1,3 +1,4 @@
+import { type Box, boxAt } from '../rows/row-shape.ts';
 import { sharp } from '../detector/image/sharp.ts';
 import { basename } from 'node:path';
 import type { ClassNames, ImageData } from '../inspection/findings.ts';
@@ -113,24 +114,23 @@ interface Size {
   readonly height: number;
 }
 
-type Corners = readonly [x1: number, y1: number, x2: number, y2: number];
-
 /** Boxes in pixels of the cell, the least confident first. Values that are not numbers become 0; all are clipped to the picture. */
-function cornersOf(data: ImageData, size: Size): (readonly [box: number, corners: Corners])[] {
-  const scales = [size.width / Math.max(1, data.width), size.height / Math.max(1, data.height)];
-  const scaled = data.boxes.map((value, index) => {
-    const pixels = (value ?? 0) * scales[index % 2]!;
+function cornersOf(data: ImageData, size: Size): (readonly [box: number, corners: Box])[] {
+  const [scaleX, scaleY] = [size.width / Math.max(1, data.width), size.height / Math.max(1, data.height)];
+  const scaled = Float32Array.from(data.boxes, (value, index) => {
+    const pixels = (value ?? 0) * (index % 2 === 0 ? scaleX : scaleY);
     return Number.isFinite(pixels) ? Math.min(Math.max(pixels, -CELL.width), 2 * CELL.width) : 0;
   });
   return Array.from({ length: scaled.length / 4 }, (_, box) => box)
     .sort((a, b) => (data.objectsConf?.[a] ?? 0) - (data.objectsConf?.[b] ?? 0))
-    .map(box => [box, scaled.slice(box * 4, box * 4 + 4) as unknown as Corners]);
+    .map(box => [box, boxAt(scaled, box)]);
 }
 
 function drawBoxes(data: ImageData, size: Size): string {
   const shapes = cornersOf(data, size).map(([box, [x1, y1, x2, y2]]) => {
-    const [width, height] = [Math.max(0, x2 - x1), Math.max(0, y2 - y1)].map(side => side.toFixed(2));
-    const rect = `x="${x1.toFixed(2)}" y="${y1.toFixed(2)}" width="${width!}" height="${height!}" fill="none"`;
+    const width = Math.max(0, x2 - x1).toFixed(2);
+    const height = Math.max(0, y2 - y1).toFixed(2);
+    const rect = `x="${x1.toFixed(2)}" y="${y1.toFixed(2)}" width="${width}" height="${height}" fill="none"`;
     const casing = `<rect ${rect} stroke="#000" stroke-opacity="0.45" stroke-width="2.6"/>`;
     return `${casing}<rect ${rect} stroke="${colourOf(data, box)}" stroke-width="1.4"/>`;
   });
@@ -192,13 +192,11 @@ function clip(text: string, characters: number): string {
 
 /** Without a font every letter is the same empty square. */
 async function canLetter(): Promise<boolean> {
-  const [one, other] = await Promise.all(
-    ['W', 'i'].map(async letter => {
-      const text = drawText(letter, { x: 2, y: 24, size: 24, colour: '#000', bold: false });
-      return await sharp(Buffer.from(wrapSvg(32, 32, text)))
-        .raw()
-        .toBuffer();
-    }),
-  );
-  return !one!.equals(other!);
+  const draw = async (letter: string): Promise<Buffer> => {
+    const text = drawText(letter, { x: 2, y: 24, size: 24, colour: '#000', bold: false });
+    return await sharp(Buffer.from(wrapSvg(32, 32, text)))
+      .raw()
+      .toBuffer();
+  };
+  return !(await draw('W')).equals(await draw('i'));
 }

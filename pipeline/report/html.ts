@@ -20,9 +20,11 @@ const places = new WeakMap<TemplateStringsArray, readonly Place[]>();
 export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   let known = places.get(strings);
   if (known === undefined) places.set(strings, (known = findPlaces(strings)));
-  let text = strings[0]!;
-  for (const [index, value] of values.entries()) text += show(value, known[index]!) + strings[index + 1]!;
-  return { [MARKUP]: text };
+  const parts = strings.map((text, index) => {
+    const place = known[index - 1];
+    return place === undefined ? text : show(values[index - 1], place) + text;
+  });
+  return { [MARKUP]: parts.join('') };
 }
 
 /** Text of finished HTML, for writing. */
@@ -93,12 +95,12 @@ function placeBehind(before: string): Place {
   if (!inTag) {
     const raw = /<(script|style|title|textarea|iframe|noscript)\b[^>]*>(?![\s\S]*<\/\1)/i.exec(before);
     if (raw !== null && raw[1] !== 'title' && raw[1] !== 'noscript')
-      throw refuse(before, `inside of <${raw[1]!}>`);
+      throw refuse(before, `inside of <${raw[1]}>`);
     return 'text';
   }
   const attribute = /\s([\w:-]+)="[^"]*$/.exec(before.slice(opened));
   if (attribute === null) throw refuse(before, 'outside of a quoted attribute');
-  const name = attribute[1]!.toLowerCase();
+  const name = (attribute[1] ?? '').toLowerCase();
   if (name.startsWith('on') || ['style', 'srcdoc', 'srcset'].includes(name)) throw refuse(before, name);
   return ['href', 'src', 'action', 'xlink:href', 'formaction', 'poster', 'data'].includes(name)
     ? 'address'

@@ -2,7 +2,7 @@ import { caffeEdge, caffeLimits } from './clip-boundary.ts';
 import { type FeatureDtype, lastFiniteBits } from './feature-dtype.ts';
 import type { RowProblem } from '../problem.ts';
 import { floatColumn, EDGE, recordColumn, type RowRecord, setEdge } from './row-record.ts';
-import { ATTRIBUTE_CLASSES, BOXES, FEATURE_DIM, OBJECT_CLASSES, type RowShape } from './row-shape.ts';
+import { ATTRIBUTE_CLASSES, boxAt, BOXES, FEATURE_DIM, OBJECT_CLASSES, type RowShape } from './row-shape.ts';
 
 /** LXMERT asserts that normalised boxes stay below 1 + 1e-5. */
 const RELATIVE_EDGE = 1e-5;
@@ -60,10 +60,7 @@ function explainFeatures(bits: Uint32Array, dtype: FeatureDtype, report: Report)
 }
 
 function checkBox(boxes: Float32Array, box: number, height: number, width: number): RowProblem | undefined {
-  const x1 = boxes[box * 4]!;
-  const y1 = boxes[box * 4 + 1]!;
-  const x2 = boxes[box * 4 + 2]!;
-  const y2 = boxes[box * 4 + 3]!;
+  const [x1, y1, x2, y2] = boxAt(boxes, box);
   const ordered = x1 < x2 && y1 < y2;
   if (
     ordered &&

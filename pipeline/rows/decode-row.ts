@@ -59,6 +59,11 @@ function lineEndKind(line: Buffer): number {
   return line.length > 1 && line[line.length - 2] === CR ? LINE_END.crlf : LINE_END.lf;
 }
 
+/** Whether an id is written in quotes, or with blanks around it. */
+function isQuoted(id: string): boolean {
+  return id.includes('"') || id.trim() !== id;
+}
+
 /** Cuts a plainly written row by its fixed lengths; undefined for every other one. Decodes nothing. */
 function splitPlain(line: Buffer, end: number, shape: RowShape): RowFields | undefined {
   const head = line.subarray(0, Math.min(end, TEXT_REACH));
@@ -67,20 +72,14 @@ function splitPlain(line: Buffer, end: number, shape: RowShape): RowFields | und
   const third = second < 0 ? -1 : head.indexOf(TAB, second + 1);
   if (third < 0 || end - third - 1 !== shape.restChars) return undefined;
   const rest = third + 1;
-  const texts = [
-    line.toString('utf8', 0, first),
-    line.toString('latin1', first + 1, second),
-    line.toString('latin1', second + 1, third),
-  ];
+  const id = line.toString('utf8', 0, first);
+  const sizes = [line.toString('latin1', first + 1, second), line.toString('latin1', second + 1, third)];
   const count = line.toString('latin1', rest + shape.countAt, rest + shape.countAt + 2);
   const ends = [...shape.binary.map(field => field.at + field.chars), shape.countAt + 2];
   if (!ends.every(at => at === shape.restChars || line[rest + at] === TAB) || count !== String(BOXES))
     return undefined;
-  const id = texts[0]!;
-  const height = texts[shape.heightIndex]!;
-  const width = texts[shape.widthIndex]!;
-  if (!PLAIN_NUMBER.test(height) || !PLAIN_NUMBER.test(width) || id.includes('"') || id.trim() !== id)
-    return undefined;
+  const [height = '', width = ''] = [sizes[shape.heightIndex - 1], sizes[shape.widthIndex - 1]];
+  if (![height, width].every(size => PLAIN_NUMBER.test(size)) || isQuoted(id)) return undefined;
   const base64 = shape.binary.map(field =>
     line.toString('latin1', rest + field.at, rest + field.at + field.chars),
   );
@@ -106,12 +105,12 @@ function checkTexts(
   if (idFault === undefined) setImageId(record, Buffer.from(fields.id));
   else {
     const expected = `printable UTF-8 of 1 to ${MAX_ID_BYTES} bytes`;
-    report(rowProblem('img_id', shape.columns[0]!, { expected, got: idFault }));
+    report(rowProblem('img_id', shape.idColumn, { expected, got: idFault }));
   }
   let sized = true;
   for (const [column, value] of [
-    [shape.columns[shape.heightIndex]!, fields.height],
-    [shape.columns[shape.widthIndex]!, fields.width],
+    [shape.heightColumn, fields.height],
+    [shape.widthColumn, fields.width],
   ] as const) {
     if (ANY_NUMBER.test(value)) continue;
     sized = false;
@@ -174,13 +173,13 @@ function readFields(
     report(parsed.problem);
     return undefined;
   }
-  const { fields } = parsed;
+  const fieldAt = (index: number): string => parsed.fields[index] ?? '';
   return {
-    id: fields[0]!,
-    height: fields[shape.heightIndex]!,
-    width: fields[shape.widthIndex]!,
-    count: fields[shape.countIndex]!,
-    base64: shape.binary.map(field => fields[field.index]!),
+    id: fieldAt(0),
+    height: fieldAt(shape.heightIndex),
+    width: fieldAt(shape.widthIndex),
+    count: fieldAt(shape.countIndex),
+    base64: shape.binary.map(field => fieldAt(field.index)),
   };
 }
 

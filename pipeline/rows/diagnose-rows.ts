@@ -1,5 +1,5 @@
 import { fileKindOf } from '../inputs/file-kind.ts';
-import { BOXES, FEATURE_DIM, OBJ36, type RowShape } from './row-shape.ts';
+import { type Box, BOXES, FEATURE_DIM, OBJ36, type RowShape } from './row-shape.ts';
 
 /** Why all rows of a file fail in the same way. */
 export interface Diagnosis {
@@ -238,18 +238,23 @@ function swappedSize(sample: Sample, shape: RowShape): Diagnosis | undefined {
   };
 }
 
+/** Four little-endian float32 at a byte offset, which need not be aligned. */
+function readBox(bytes: Buffer, at: number): Box {
+  return [
+    bytes.readFloatLE(at),
+    bytes.readFloatLE(at + 4),
+    bytes.readFloatLE(at + 8),
+    bytes.readFloatLE(at + 12),
+  ];
+}
+
 function widthHeightBoxes(sample: Sample, shape: RowShape): Diagnosis | undefined {
   const boxes = boxesOf(sample, shape);
   if (boxes === undefined) return undefined;
   const { bytes, height, width } = boxes;
   let disordered = false;
   for (let at = 0; at + 16 <= bytes.length; at += 16) {
-    const [x1, y1, x2, y2] = [0, 4, 8, 12].map(offset => bytes.readFloatLE(at + offset)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
+    const [x1, y1, x2, y2] = readBox(bytes, at);
     if (x2 <= x1 || y2 <= y1) disordered = true;
     if (!(x2 > 0 && y2 > 0 && x1 + x2 <= width + 1.5 && y1 + y2 <= height + 1.5)) return undefined;
   }

@@ -42,7 +42,7 @@ export function narrowFeatures(from: Uint32Array, to: Uint16Array, dtype: 'f16' 
       to[index] = (bits - 0x38000000 + 0xfff + ((bits >>> 13) & 1)) >>> 13;
     } else {
       valueBits[0] = bits;
-      to[index] = narrowRareFloat(value[0]!);
+      to[index] = narrowRareFloat(value[0] ?? NaN);
     }
   }
 }

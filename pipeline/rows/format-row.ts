@@ -1,4 +1,4 @@
-import { BOXES, OBJ36, type RowShape } from './row-shape.ts';
+import { BOXES, isBinary, OBJ36, type RowShape } from './row-shape.ts';
 
 /** One image's row with the published columns' names. */
 export interface PlainRow {
@@ -32,7 +32,8 @@ export function formatRow(row: PlainRow, shape: RowShape = OBJ36, lineEnd = '\r\
       case 'num_boxes':
         return String(BOXES);
       default:
-        return encode(row[column as 'boxes' | 'objects_id']);
+        if (isBinary(column)) return encode(row[column]);
+        throw new RangeError(`no column ${column}`);
     }
   });
   return fields.join('\t') + lineEnd;

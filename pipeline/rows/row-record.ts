@@ -39,9 +39,14 @@ export interface RowRecord {
 
 export function rowRecordAt(memory: ArrayBufferLike, byteOffset: number): RowRecord {
   return {
-    bytes: Buffer.from(memory as ArrayBuffer, byteOffset, RECORD_BYTES),
+    bytes: bufferOver(memory, byteOffset, RECORD_BYTES),
     view: new DataView(memory, byteOffset, RECORD_BYTES),
   };
+}
+
+/** A Buffer over memory that may be shared between threads, which the type declaration of Buffer leaves out. */
+export function bufferOver(memory: ArrayBufferLike, byteOffset = 0, length?: number): Buffer {
+  return Buffer.from(memory as ArrayBuffer, byteOffset, length);
 }
 
 /** Bytes of one column of the record, a view. */

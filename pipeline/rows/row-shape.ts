@@ -8,6 +8,15 @@ export const FEATURE_BYTES = BOXES * FEATURE_DIM * 4;
 export const OBJECT_CLASSES = 1600;
 export const ATTRIBUTE_CLASSES = 400;
 
+/** Corners of a box, in pixels of the image. */
+export type Box = readonly [x1: number, y1: number, x2: number, y2: number];
+
+/** Box `index` of coordinates [n, 4]; NaN beyond the end. */
+export function boxAt(boxes: Float32Array, index: number): Box {
+  const at = 4 * index;
+  return [boxes[at] ?? NaN, boxes[at + 1] ?? NaN, boxes[at + 2] ?? NaN, boxes[at + 3] ?? NaN];
+}
+
 /** Columns that hold base64 of little-endian arrays. */
 export type BinaryColumn = 'objects_id' | 'objects_conf' | 'attrs_id' | 'attrs_conf' | 'boxes' | 'features';
 
@@ -28,6 +37,9 @@ export type RowShapeName = 'obj36' | 'butd36';
 export interface RowShape {
   readonly name: RowShapeName;
   readonly columns: readonly string[];
+  readonly idColumn: string;
+  readonly heightColumn: string;
+  readonly widthColumn: string;
   readonly heightIndex: number;
   readonly widthIndex: number;
   readonly countIndex: number;
@@ -47,7 +59,7 @@ const BYTES: Record<BinaryColumn, number> = {
   features: FEATURE_BYTES,
 };
 
-function isBinary(name: string): name is BinaryColumn {
+export function isBinary(name: string): name is BinaryColumn {
   return name in BYTES;
 }
 
@@ -69,6 +81,9 @@ function describe(name: RowShapeName, columns: readonly string[], height: string
   return {
     name,
     columns,
+    idColumn: columns[0] ?? '',
+    heightColumn: height,
+    widthColumn: width,
     heightIndex: columns.indexOf(height),
     widthIndex: columns.indexOf(width),
     countIndex: columns.indexOf('num_boxes'),

@@ -1,3 +1,4 @@
+import { assetOf } from '../manifest/load.ts';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
@@ -116,8 +117,8 @@ async function obtainAll(
   });
   const limits = { downloading: makeLimit(1), placing: options.placing ?? makeLimit(1) };
   const conflicts = (a: PlannedAsset, b: PlannedAsset): boolean => {
-    const downloads = listDownloads(manifest.assets[a.name]!);
-    return listDownloads(manifest.assets[b.name]!).some(path => downloads.includes(path));
+    const downloads = listDownloads(assetOf(manifest, a.name));
+    return listDownloads(assetOf(manifest, b.name)).some(path => downloads.includes(path));
   };
   try {
     return await runOverlapping(

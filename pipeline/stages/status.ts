@@ -1,3 +1,4 @@
+import { assetOf } from '../manifest/load.ts';
 import { targetPath } from '../fetch/asset-files.ts';
 import { readLock } from '../fetch/data-lock.ts';
 import { findFreeBytes } from '../fetch/disk-space.ts';
@@ -34,7 +35,7 @@ export async function readStatus(manifest: Manifest, dataRoot: string): Promise<
   const describe = (name: string): AssetStatus => {
     const state = states[name]!;
     const bytes = (state.sizeBytes ?? 0) + state.partialBytes;
-    const file = targetPath(manifest.assets[name]!);
+    const file = targetPath(assetOf(manifest, name));
     return { name, file, state: describeState(state, lock[name]), bytes };
   };
   const datasets = Object.keys(manifest.datasets).map(dataset => ({

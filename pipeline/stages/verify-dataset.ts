@@ -1,3 +1,4 @@
+import { assetOf, datasetOf } from '../manifest/load.ts';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
@@ -67,7 +68,7 @@ class Verification {
   async verify(name: string): Promise<DatasetReport> {
     const { manifest, splits } = this.#options;
     const names = selectAssets(manifest, { datasets: [name], splits });
-    const dataset = manifest.datasets[name]!;
+    const dataset = datasetOf(manifest, name);
     const problems: DatasetProblem[] = [];
     const assets: DatasetReport['assets'][number][] = [];
     for (const asset of names) {
@@ -80,7 +81,7 @@ class Verification {
       problems.push(...found);
       assets.push({
         name: asset,
-        file: targetPath(manifest.assets[asset]!),
+        file: targetPath(assetOf(manifest, asset)),
         ok: found.length === 0,
       });
     }
@@ -108,7 +109,7 @@ class Verification {
   /** The file by itself: there, as locked, as the manifest says. */
   async #checkAlone(name: string): Promise<DatasetProblem[]> {
     const { manifest, dataRoot, quick } = this.#options;
-    const asset = manifest.assets[name]!;
+    const asset = assetOf(manifest, name);
     const path = join(dataRoot, targetPath(asset));
     const problem = (what: string, hint = `move ${path} away and fetch it again`): DatasetProblem[] => [
       { asset: name, what, hint },
@@ -159,12 +160,12 @@ class Verification {
   /** Checks the records against the answer table and the features that the dataset uses with them. */
   async #checkTogether(name: string, dataset: Dataset): Promise<DatasetProblem[]> {
     const { manifest, dataRoot } = this.#options;
-    const asset = manifest.assets[name]!;
+    const asset = assetOf(manifest, name);
     if (asset.kind !== 'json') return [];
     const features = Object.values(dataset.splits)
       .filter(names => names.includes(name))
       .flat()
-      .filter(other => manifest.assets[other]!.kind === 'features');
+      .filter(other => assetOf(manifest, other).kind === 'features');
     const rows = features[0] === undefined ? undefined : await this.#idsOf(features[0]);
     const answers = await this.#answersOf(dataset);
     const findings = await verifyRecords(join(dataRoot, targetPath(asset)), {
@@ -183,7 +184,7 @@ class Verification {
   }
 
   #idsOf(features: string): Promise<readonly string[] | undefined> {
-    const path = join(this.#options.dataRoot, targetPath(this.#options.manifest.assets[features]!));
+    const path = join(this.#options.dataRoot, targetPath(assetOf(this.#options.manifest, features)));
     const ids = this.#ids.get(features) ?? readIds(path).catch(() => undefined);
     this.#ids.set(features, ids);
     return ids;
@@ -192,7 +193,7 @@ class Verification {
   async #answersOf(dataset: Dataset): Promise<ReadonlySet<string> | undefined> {
     const { manifest, dataRoot } = this.#options;
     for (const name of dataset.common) {
-      const asset = manifest.assets[name]!;
+      const asset = assetOf(manifest, name);
       if (asset.kind !== 'table' || asset.schema === 'lines') continue;
       const path = join(dataRoot, asset.target);
       const text = await readFile(path, 'utf8').catch(() => undefined);

@@ -1,3 +1,4 @@
+import { DIRECT } from '../files/open-checked.ts';
 import { constants, writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { isErrno } from '../errors.ts';
@@ -16,11 +17,9 @@ export async function openForDirectWrites(file: {
   readonly path: string;
   readonly handle: FileHandle;
 }): Promise<FileHandle | undefined> {
-  // Not there on macOS and Windows, whatever its type declaration says.
-  const flag = constants.O_DIRECT as number | undefined;
-  if (flag === undefined) return undefined;
+  if (DIRECT === undefined) return undefined;
   try {
-    return await reopen(file.path, constants.O_WRONLY | flag, file.handle);
+    return await reopen(file.path, constants.O_WRONLY | DIRECT, file.handle);
   } catch (error) {
     if (isErrno(error, 'EINVAL', 'ENOTSUP', 'EPERM')) return undefined;
     throw error;

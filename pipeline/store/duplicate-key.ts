@@ -1,3 +1,5 @@
+import { parseJson } from '../json.ts';
+
 /**
  * The first key that stands twice in one object of a JSON text, or undefined. JSON.parse keeps the last one silently, other readers
  * the first, so a file with duplicates means different things to different programs. The text must be valid JSON.
@@ -7,10 +9,10 @@ export function findDuplicateKey(json: string): string | undefined {
   const open: (Set<string> | undefined)[] = [];
   let expectKey = false;
   for (let at = 0; at < json.length; at++) {
-    const char = json[at]!;
+    const char = json.charAt(at);
     if (char === '"') {
       const end = endOfString(json, at);
-      const key = expectKey ? (JSON.parse(json.slice(at, end)) as string) : undefined;
+      const key = expectKey ? String(parseJson(json.slice(at, end))) : undefined;
       if (key !== undefined && open.at(-1)?.has(key) === true) return key;
       if (key !== undefined) open.at(-1)?.add(key);
       expectKey = false;

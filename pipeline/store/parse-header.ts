@@ -1,3 +1,4 @@
+import { isJsonObject, type JsonObject } from '../json.ts';
 import type { FileHandle } from 'node:fs/promises';
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
@@ -51,7 +52,7 @@ export function parseHeader(path: string, head: Buffer, fileSize: number): Store
   const length = headerLength(path, head, fileSize);
   const dataStart = LENGTH_BYTES + length;
   const bytes = head.subarray(LENGTH_BYTES, dataStart);
-  const entries = parseJson(bytes, fail);
+  const entries = parseEntries(bytes, fail);
   const metadata = readMetadata(entries['__metadata__'], fail);
   const format = metadata['format'];
   if (format !== FORMAT_NAME) {
@@ -103,7 +104,7 @@ function headerLength(path: string, head: Buffer, fileSize: number): number {
   return length;
 }
 
-function parseJson(bytes: Buffer, fail: Fail): Record<string, unknown> {
+function parseEntries(bytes: Buffer, fail: Fail): JsonObject {
   if (bytes[0] !== 0x7b)
     fail('the header is not a JSON object', 'a {', JSON.stringify(bytes.toString('latin1', 0, 1)));
   let text = '';
@@ -117,7 +118,7 @@ function parseJson(bytes: Buffer, fail: Fail): Record<string, unknown> {
   const duplicate = findDuplicateKey(text);
   if (duplicate !== undefined)
     fail('the header has a duplicate key', 'each key once', JSON.stringify(duplicate));
-  return parsed as Record<string, unknown>;
+  return isJsonObject(parsed) ? parsed : fail('the header is not a JSON object');
 }
 
 function readMetadata(value: unknown, fail: Fail): Record<string, string> {
@@ -129,10 +130,12 @@ function readMetadata(value: unknown, fail: Fail): Record<string, string> {
       'make a store with convert',
     );
   }
-  for (const [key, entry] of Object.entries(value)) {
-    if (typeof entry !== 'string') fail(`metadata ${key} is no text`, 'a string', typeof entry);
-  }
-  return value as Record<string, string>;
+  const texts = Object.entries(value).map(([key, entry]: [string, unknown]): [string, string] => {
+    return typeof entry === 'string'
+      ? [key, entry]
+      : fail(`metadata ${key} is not text`, 'a string', typeof entry);
+  });
+  return Object.fromEntries(texts);
 }
 
 function readShape(columns: string | undefined): RowShape | undefined {
@@ -145,7 +148,7 @@ function readShape(columns: string | undefined): RowShape | undefined {
 }
 
 function readTensors(
-  entries: Record<string, unknown>,
+  entries: JsonObject,
   store: { readonly rows: number; readonly dtype: FeatureDtype; readonly shape: RowShape },
   dataBytes: number,
   fail: Fail,
@@ -189,14 +192,15 @@ const ELEMENT_BYTES: Readonly<Record<string, number>> = {
 };
 
 function rawTensor(value: unknown): RawTensor | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { dtype, shape, data_offsets: offsets, ...others } = value as Record<string, unknown>;
+  if (!isJsonObject(value)) return undefined;
+  const { dtype, shape, data_offsets: offsets, ...others } = value;
   if (Object.keys(others).length > 0) return undefined;
   const integers = (list: unknown): list is number[] =>
     Array.isArray(list) && list.every(n => Number.isSafeInteger(n) && n >= 0);
-  if (typeof dtype !== 'string' || !integers(shape) || !integers(offsets) || offsets.length !== 2)
-    return undefined;
-  return { dtype, shape, data_offsets: [offsets[0]!, offsets[1]!] };
+  if (typeof dtype !== 'string' || !integers(shape) || !integers(offsets)) return undefined;
+  const [begin, end, ...more] = offsets;
+  if (begin === undefined || end === undefined || more.length > 0) return undefined;
+  return { dtype, shape, data_offsets: [begin, end] };
 }
 
 /** No holes, no overlaps, and the data ends where the file ends. */

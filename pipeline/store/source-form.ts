@@ -25,10 +25,14 @@ export function parseSourceForm(json: string, rows: number, parts: number): Sour
   } catch {
     return undefined;
   }
-  if (typeof form !== 'object' || form === null) return undefined;
-  const { eol, eol_runs: runs, odd } = form as Partial<Record<keyof SourceForm, unknown>>;
-  const isRow = (value: unknown): value is number =>
-    Number.isInteger(value) && (value as number) >= 0 && (value as number) <= rows;
+  return isSourceForm(form, rows, parts) ? form : undefined;
+}
+
+function isSourceForm(form: unknown, rows: number, parts: number): form is SourceForm {
+  if (typeof form !== 'object' || form === null) return false;
+  const { eol, eol_runs: runs, odd }: Partial<Record<keyof SourceForm, unknown>> = form;
+  const isRow = (value: unknown): boolean =>
+    typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= rows;
   const isEnd = (value: unknown): boolean => Object.values<unknown>(TEXT).includes(value);
   const isRun = (run: unknown): boolean =>
     Array.isArray(run) && run.length === 3 && isRow(run[0]) && isRow(run[1]) && isEnd(run[2]);
@@ -39,9 +43,7 @@ export function parseSourceForm(json: string, rows: number, parts: number): Sour
     Array.isArray(entry[1]) &&
     entry[1].length === parts &&
     entry[1].every(part => typeof part === 'string');
-  const sound =
-    isEnd(eol) && Array.isArray(runs) && runs.every(isRun) && Array.isArray(odd) && odd.every(isOdd);
-  return sound ? (form as SourceForm) : undefined;
+  return isEnd(eol) && Array.isArray(runs) && runs.every(isRun) && Array.isArray(odd) && odd.every(isOdd);
 }
 
 /** Collects the forms of rows by row index; a byte a row, and the parts of unusual rows, are kept. */
@@ -74,7 +76,7 @@ export class SourceFormBuilder {
 
   /** Moves a row's form to another index. */
   move(from: number, to: number): void {
-    this.#ends[to] = this.#ends[from]!;
+    this.#ends[to] = this.#ends[from] ?? LINE_END.none;
     const parts = this.#odd.get(from);
     this.#odd.delete(to);
     this.#odd.delete(from);
@@ -83,10 +85,10 @@ export class SourceFormBuilder {
 
   /** The bytes of `source_form`, empty where every row is plain. */
   encode(rows: number): Buffer {
-    const eol = rows > 0 ? lineEndText(this.#ends[0]!) : PLAIN_FORM.eol;
+    const eol = rows > 0 ? lineEndText(this.#ends[0]) : PLAIN_FORM.eol;
     const runs: [number, number, string][] = [];
     for (let row = 1; row < rows; row++) {
-      const end = lineEndText(this.#ends[row]!);
+      const end = lineEndText(this.#ends[row]);
       if (end === eol) continue;
       const last = runs.at(-1);
       if (last?.[1] === row && last[2] === end) last[1] = row + 1;
@@ -98,6 +100,6 @@ export class SourceFormBuilder {
   }
 }
 
-function lineEndText(end: number): string {
+function lineEndText(end: number | undefined): string {
   return end === LINE_END.none ? TEXT[0] : end === LINE_END.lf ? TEXT[1] : TEXT[2];
 }

@@ -30,8 +30,8 @@ export class StoreFiller {
     const runs: { row: number; slot: number; count: number }[] = [];
     for (const [index, line] of block.lines.entries()) {
       if (line.blank !== undefined) this.#blank = this.#keepBlank(line.blank);
-      if (accepted[index] !== true) continue;
-      const row = this.#placement.indexFor(line.imgId!);
+      if (accepted[index] !== true || line.imgId === null) continue;
+      const row = this.#placement.indexFor(line.imgId);
       this.#keepForm(row, line, block);
       const run = runs.at(-1);
       if (run !== undefined && run.row + run.count === row && run.slot + run.count === line.slot) run.count++;
@@ -56,7 +56,7 @@ export class StoreFiller {
   endSource(): void {
     if (this.#blank !== '' && this.#last !== undefined) {
       const { row, parts } = this.#last;
-      this.form.setOdd(row, [...parts.slice(0, -1), parts.at(-1)! + this.#blank]);
+      this.form.setOdd(row, [...parts.slice(0, -1), `${parts.at(-1) ?? ''}${this.#blank}`]);
     }
     this.#blank = '';
     this.#last = undefined;
@@ -85,7 +85,8 @@ export class StoreFiller {
     const record = block.record(line.slot);
     this.form.setLineEnd(row, lineEndOf(record));
     const parts = line.parts ?? plainParts(record, block.shape);
-    const kept = this.#blank === '' ? parts : [this.#blank + parts[0]!, ...parts.slice(1)];
+    const [start = '', ...rest] = parts;
+    const kept = this.#blank === '' ? parts : [this.#blank + start, ...rest];
     if (line.parts !== undefined || this.#blank !== '') this.form.setOdd(row, kept);
     this.#blank = '';
     this.#last = { row, parts: kept };

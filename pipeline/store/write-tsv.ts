@@ -77,7 +77,7 @@ class RowForm {
 
   parts(row: number, record: RowRecord, shape: RowShape): readonly string[] {
     const parts = this.#writtenParts(row, record, shape);
-    const end = parts.at(-1)!;
+    const end = parts.at(-1) ?? '';
     // The last row of a source may lack its line end; with other rows behind it here it needs one.
     if (row === this.#last || end.endsWith('\n')) return parts;
     return [...parts.slice(0, -1), `${end}\r\n`];
@@ -110,12 +110,12 @@ function formatRows(store: StoreFile, rows: StoredRows, form: RowForm): readonly
     const parts = form.parts(rows.begin + index, record, shape);
     for (const [index, field] of shape.binary.entries()) {
       text +=
-        parts[index]! +
+        (parts[index] ?? '') +
         (field.name === 'features'
           ? encodeFeatures(features, dtype)
           : recordColumn(record, field.name).toString('base64'));
     }
-    return text + parts.at(-1)!;
+    return text + (parts.at(-1) ?? '');
   });
 }
 

@@ -215,7 +215,9 @@ export class StoreWriter {
 }
 
 function columnBytes(record: RowRecord, { name }: TensorSpan): Buffer {
-  return name === 'img_id' ? imageIdBytes(record) : recordColumn(record, name as 'boxes');
+  if (name === 'img_id') return imageIdBytes(record);
+  if (name === 'features' || name === 'source_form') throw new RangeError(`${name} is not part of a record`);
+  return recordColumn(record, name);
 }
 
 async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -63,7 +63,8 @@ export class WorkerPool<Request, Reply> {
         other.jobs.length < least.jobs.length ? other : least,
       );
       if (lane.jobs.length >= BACKLOG) return;
-      const job = this.#queue.shift()!;
+      const job = this.#queue.shift();
+      if (job === undefined) return;
       lane.jobs.push(job);
       lane.worker.postMessage(job.request);
     }

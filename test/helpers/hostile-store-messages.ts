@@ -213,7 +213,7 @@ export const STORE_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     '  what to do: make a store with convert',
   ],
   'a number among the metadata': [
-    'x.safetensors: metadata rows is no text',
+    'x.safetensors: metadata rows is not text',
     '  expected: a string',
     '  got:      number',
     '  what to do: the file is damaged or not complete; copy or convert it again',

@@ -26,8 +26,8 @@ import { openReport, reportOption } from '../report-file.ts';
 const MAX_LISTED = 20;
 
 const SETS = builtInImageSets();
-const DATASETS = [...new Set(SETS.map(name => name.split('/')[0]!))];
-const SPLITS = [...new Set(SETS.map(name => name.split('/')[1]!))];
+const DATASETS = [...new Set(SETS.map(name => name.replace(/\/.*/s, '')))];
+const SPLITS = [...new Set(SETS.map(name => name.split('/')[1] ?? ''))];
 
 const OPTIONS: readonly OptionSpec[] = [
   {
@@ -186,7 +186,7 @@ function checkOut(out: string | undefined): string | undefined {
 
 function parseShard(text: string | undefined): Shard | undefined {
   if (text === undefined) return undefined;
-  const [index, count] = text.split('/').map(Number) as [number, number | undefined];
+  const [index = NaN, count] = text.split('/').map(Number);
   if (
     count !== undefined &&
     Number.isInteger(index) &&

@@ -164,8 +164,9 @@ async function openConverted(folder: string, id: string): Promise<ConvertedModel
 async function hasChecksum(file: FileHandle, { bytes, crc32: expected }: ModelRecord): Promise<boolean> {
   if ((await file.stat()).size !== bytes) return false;
   let checksum = 0;
-  for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 })) {
-    checksum = crc32(chunk as Buffer, checksum);
+  const chunks: AsyncIterable<Buffer> = file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 });
+  for await (const chunk of chunks) {
+    checksum = crc32(chunk, checksum);
   }
   return checksum === expected;
 }

@@ -18,19 +18,25 @@ export async function foldConvolution(
 ): Promise<FoldedConvolution> {
   const { layer, outputs } = convolution;
   const { batchNorm, scale } = nameNormalization(layer);
-  const [kernel, mean, variance, factor, gamma, beta] = await Promise.all(
-    [`${layer}/0`, `${batchNorm}/0`, `${batchNorm}/1`, `${batchNorm}/2`, `${scale}/0`, `${scale}/1`].map(
-      blob => weights.read(blob),
-    ),
-  );
-  const correction = factor![0] === 0 ? 0 : 1 / factor![0]!;
-  const weight = new Float64Array(kernel!.length);
-  const bias = new Float64Array(outputs);
-  const size = kernel!.length / outputs;
-  for (let output = 0; output < outputs; output += 1) {
-    const gain = gamma![output]! / Math.sqrt(variance![output]! * correction + BATCH_NORM_EPSILON);
-    bias[output] = beta![output]! - mean![output]! * correction * gain;
-    for (let i = output * size; i < (output + 1) * size; i += 1) weight[i] = kernel![i]! * gain;
+  const [kernel, mean, variance, [factor = 0], gamma, beta] = await Promise.all([
+    weights.read(`${layer}/0`),
+    weights.read(`${batchNorm}/0`),
+    weights.read(`${batchNorm}/1`),
+    weights.read(`${batchNorm}/2`),
+    weights.read(`${scale}/0`),
+    weights.read(`${scale}/1`),
+  ]);
+  const correction = factor === 0 ? 0 : 1 / factor;
+  const gains = Float64Array.from(gamma, (value, output) => {
+    return value / Math.sqrt((variance[output] ?? NaN) * correction + BATCH_NORM_EPSILON);
+  });
+  const bias = Float64Array.from(gains, (gain, output) => {
+    return (beta[output] ?? NaN) - (mean[output] ?? NaN) * correction * gain;
+  });
+  const size = kernel.length / outputs;
+  const weight = Float64Array.from(kernel);
+  for (const [output, gain] of gains.entries()) {
+    for (let i = output * size; i < (output + 1) * size; i += 1) weight[i]! *= gain;
   }
   return { weight, bias };
 }

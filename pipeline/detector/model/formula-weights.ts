@@ -30,7 +30,8 @@ export function makeFormulaBlob(blob: string): Float32Array {
   const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
   if (layer.startsWith('bn')) fillBatchNorm(values, layer, index, next);
   else if (layer.startsWith('scale')) fillScale(values, layer, index, next);
-  else if (layer === 'cls_embedding') fillEach(values, () => GAINS[layer]! * (2 * (next() / STEPS) - 1));
+  else if (layer === 'cls_embedding')
+    fillEach(values, () => (GAINS[layer] ?? NaN) * (2 * (next() / STEPS) - 1));
   else if (index === 0) fillRows(values, shape, GAINS[layer] ?? 1, next);
   else fillBias(values, layer, next);
   return values;
@@ -55,7 +56,7 @@ function fillEach(values: Float32Array, make: () => number): void {
 
 /** Rows of mean zero exactly, so that no layer adds a constant of its own. */
 function fillRows(values: Float32Array, shape: readonly number[], gain: number, next: () => number): void {
-  const rows = shape[0]!;
+  const [rows = 1] = shape;
   const size = values.length / rows;
   const deviation = gain * Math.sqrt(12 / size);
   const row = new Float64Array(size);
@@ -68,7 +69,7 @@ function fillRows(values: Float32Array, shape: readonly number[], gain: number, 
 }
 
 function fillBias(values: Float32Array, layer: string, next: () => number): void {
-  const amplitude = BIAS_AMPLITUDES[layer]!;
+  const amplitude = BIAS_AMPLITUDES[layer] ?? NaN;
   for (let i = 0; i < values.length; i += 1) {
     const bias = amplitude * (next() / STEPS - 0.5);
     values[i] = layer === 'cls_score' && i === 0 ? bias + CLASS_BACKGROUND_BIAS : bias;
@@ -76,7 +77,7 @@ function fillBias(values: Float32Array, layer: string, next: () => number): void
 }
 
 function fillBatchNorm(values: Float32Array, layer: string, index: number, next: () => number): void {
-  const variance = VARIANCES[layer]!;
+  const variance = VARIANCES[layer] ?? NaN;
   const factor = Math.fround(0.5 + makeGenerator(`${layer}/2`)() / STEPS);
   if (index === 0) {
     fillEach(values, () => Math.sqrt(variance) * (0.4 * (next() / STEPS - 0.5)) * factor);

@@ -129,8 +129,8 @@ class LayerBuilder {
 
   /** A convolution of the proposals: stride 1, output as large as the input. */
   biasedConvolve(layer: string, input: string, output: string): string {
-    const [outputs, inputs, kernel] = this.#table.get(`${layer}.weight`)!.shape;
-    const shape = { inputs: inputs!, outputs: outputs!, kernel: kernel! };
+    const [outputs = 0, inputs = 0, kernel = 0] = this.#table.get(`${layer}.weight`)?.shape ?? [];
+    const shape = { inputs, outputs, kernel };
     return this.convolve({ layer, stride: 1, dilation: 1, ...shape }, input, output);
   }
 

@@ -30,14 +30,19 @@ function sortRun(values: Float32Array | Float64Array, order: Int32Array, first: 
   }
   for (let i = left + 1; i <= right; i += 1) {
     const index = order[i]!;
-    const value = values[index]!;
+    const value = valueAt(values, order, i);
     let hole = i;
-    while (hole > left && value < values[order[hole - 1]!]!) {
+    while (hole > left && value < valueAt(values, order, hole - 1)) {
       order[hole] = order[hole - 1]!;
       hole -= 1;
     }
     order[hole] = index;
   }
+}
+
+/** The value at a position of the order. */
+function valueAt(values: Float32Array | Float64Array, order: Int32Array, position: number): number {
+  return values[order[position]!]!;
 }
 
 /** Puts the median of the first, middle and last value where it belongs and returns its position. */
@@ -51,15 +56,15 @@ function partition(
   swapIfLess(values, order, middle, left);
   swapIfLess(values, order, right, middle);
   swapIfLess(values, order, middle, left);
-  const pivot = values[order[middle]!]!;
+  const pivot = valueAt(values, order, middle);
   swap(order, middle, right - 1);
   let up = left;
   let down = right - 1;
   for (;;) {
     do up += 1;
-    while (values[order[up]!]! < pivot);
+    while (valueAt(values, order, up) < pivot);
     do down -= 1;
-    while (pivot < values[order[down]!]!);
+    while (pivot < valueAt(values, order, down));
     if (up >= down) break;
     swap(order, up, down);
   }
@@ -68,7 +73,7 @@ function partition(
 }
 
 function swapIfLess(values: Float32Array | Float64Array, order: Int32Array, a: number, b: number): void {
-  if (values[order[a]!]! < values[order[b]!]!) swap(order, a, b);
+  if (valueAt(values, order, a) < valueAt(values, order, b)) swap(order, a, b);
 }
 
 function swap(order: Int32Array, a: number, b: number): void {

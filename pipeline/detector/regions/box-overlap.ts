@@ -1,3 +1,4 @@
+import { boxAt } from '../../rows/row-shape.ts';
 import { argsortDescending } from './argsort.ts';
 
 const { fround } = Math;
@@ -6,8 +7,9 @@ const { fround } = Math;
 export function measureAreas(boxes: Float32Array): Float32Array {
   const areas = new Float32Array(boxes.length / 4);
   for (let i = 0; i < areas.length; i += 1) {
-    const width = fround(fround(boxes[4 * i + 2]! - boxes[4 * i]!) + 1);
-    const height = fround(fround(boxes[4 * i + 3]! - boxes[4 * i + 1]!) + 1);
+    const [x1, y1, x2, y2] = boxAt(boxes, i);
+    const width = fround(fround(x2 - x1) + 1);
+    const height = fround(fround(y2 - y1) + 1);
     areas[i] = fround(width * height);
   }
   return areas;
@@ -17,6 +19,7 @@ export function measureAreas(boxes: Float32Array): Float32Array {
 export function measureOverlap(boxes: Float32Array, areas: Float32Array, i: number, j: number): number {
   const a = 4 * i;
   const b = 4 * j;
+  // The innermost step of the suppression: no array of the corners is made.
   const left = Math.max(boxes[a]!, boxes[b]!);
   const right = Math.min(boxes[a + 2]!, boxes[b + 2]!);
   const width = fround(fround(right - left) + 1);
@@ -43,8 +46,8 @@ export function suppressOverlaps(
   const order = argsortDescending(scores);
   const suppressed = new Uint8Array(order.length);
   const kept: number[] = [];
-  for (let rank = 0; rank < order.length && kept.length < limit; rank += 1) {
-    const box = order[rank]!;
+  for (const [rank, box] of order.entries()) {
+    if (kept.length >= limit) break;
     if (suppressed[box] === 1) continue;
     kept.push(box);
     for (let later = rank + 1; later < order.length; later += 1) {

@@ -1,3 +1,4 @@
+import { bufferOver } from '../row-record.ts';
 import { LxmertDataError } from '../../errors.ts';
 import type { ByteSource } from '../../inputs/byte-source.ts';
 import type { SourceHash } from './source-hash.ts';
@@ -120,7 +121,7 @@ interface FilledBlock {
 
 async function fillBlock(source: ByteSource, pool: BlockPool): Promise<FilledBlock> {
   const block = await pool.take();
-  const text = Buffer.from(block.text as unknown as ArrayBuffer);
+  const text = bufferOver(block.text);
   try {
     return { block, text, length: await fill(source, text.subarray(CARRY_BYTES)) };
   } catch (error) {

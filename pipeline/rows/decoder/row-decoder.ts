@@ -6,7 +6,7 @@ import { type FeatureDtype, storedFeatureBytes } from '../feature-dtype.ts';
 import { type LineBlock, readLineBlocks } from './line-blocks.ts';
 import type { Problem, ProblemCode, RowProblem } from '../../problem.ts';
 import type { BlockReply, BlockRequest, LineResult } from './row-messages.ts';
-import { RECORD_BYTES, type RowRecord, rowRecordAt } from '../row-record.ts';
+import { bufferOver, RECORD_BYTES, type RowRecord, rowRecordAt } from '../row-record.ts';
 import { BUTD36, OBJ36, type RowShape } from '../row-shape.ts';
 import { SourceHash } from './source-hash.ts';
 
@@ -116,15 +116,10 @@ export class RowDecoder {
       counts: overlong.length === 0 ? reply.counts : countOneMore(reply.counts, 'length'),
       problems: [...overlong, ...placed.flatMap(line => locateProblems(line, source))],
       features: (slot, count) =>
-        Buffer.from(
-          asArrayBuffer(block.features),
-          block.featuresAt + slot * featureBytes,
-          count * featureBytes,
-        ),
-      text: index => Buffer.from(asArrayBuffer(block.text)).subarray(spans[index * 2], spans[index * 2 + 1]),
+        bufferOver(block.features, block.featuresAt + slot * featureBytes, count * featureBytes),
+      text: index => bufferOver(block.text).subarray(spans[index * 2], spans[index * 2 + 1]),
       record: slot => rowRecordAt(block.records, slot * RECORD_BYTES),
-      records: (slot, count) =>
-        Buffer.from(asArrayBuffer(block.records), slot * RECORD_BYTES, count * RECORD_BYTES),
+      records: (slot, count) => bufferOver(block.records, slot * RECORD_BYTES, count * RECORD_BYTES),
       release: () => {
         const giveBack = (): void => this.#blocks.giveBack(block);
         void hashed.then(giveBack, giveBack);
@@ -142,17 +137,12 @@ function countOneMore(
   return new Map(counts).set(code, (counts.get(code) ?? 0) + 1);
 }
 
-/** Buffer accepts shared memory, but its type declaration does not. */
-function asArrayBuffer(memory: SharedArrayBuffer): ArrayBuffer {
-  return memory as unknown as ArrayBuffer;
-}
-
 /**
  * Six columns mean the original release, everything else is held against LXMERT's ten. A torn row may have six columns too, so a
  * whole row decides where there is one.
  */
 function detectShape({ block, spans }: LineBlock): RowShape {
-  const text = Buffer.from(asArrayBuffer(block.text));
+  const text = bufferOver(block.text);
   let torn: RowShape | undefined;
   for (let index = 0; index < spans.length; index += 2) {
     const line = text.subarray(spans[index], spans[index + 1]);

@@ -3,7 +3,7 @@ import { SMALLEST_ROW_BYTES } from './block-pool.ts';
 import { decodeRow, type DecodedRow } from '../decode-row.ts';
 import { storedFeatureBytes } from '../feature-dtype.ts';
 import type { ProblemCode, RowProblem } from '../../problem.ts';
-import { RECORD_BYTES, type RowRecord, rowRecordAt } from '../row-record.ts';
+import { bufferOver, RECORD_BYTES, type RowRecord, rowRecordAt } from '../row-record.ts';
 import { FEATURE_BYTES, OBJ36, BUTD36 } from '../row-shape.ts';
 import type { BlockReply, BlockRequest, LineResult } from './row-messages.ts';
 
@@ -24,7 +24,7 @@ function memoryOf({ block }: BlockRequest): BlockMemory {
   let memory = memories.get(block.id);
   if (memory === undefined) {
     memory = {
-      text: Buffer.from(block.text as unknown as ArrayBuffer),
+      text: bufferOver(block.text),
       features: new Uint8Array(block.features, block.featuresAt),
       records: block.records,
     };
