@@ -16,6 +16,12 @@ export function parsePage(html: string): HtmlElement {
   return documentOf(`<html>${html}</html>`);
 }
 
+/** Title of an HTML page of which `text` is the beginning; undefined where it has none. */
+export function titleOf(text: string): string | undefined {
+  const title = parsePage(text).querySelector('title')?.textContent?.trim() ?? '';
+  return title === '' ? undefined : title;
+}
+
 /** An empty document for libraries that draw into one. */
 export function makeDocument(): unknown {
   return documentOf('<body></body>');

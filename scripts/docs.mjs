@@ -20,7 +20,8 @@ run(python, [
   'pdoc',
   '--output-directory',
   'api/python',
-  'lxmert_data',
+  // A package with __all__ shows only the modules that it names, so the public ones are listed.
+  ...['lxmert_data', 'lxmert_data.training', 'lxmert_data.compat', 'lxmert_data.export', 'lxmert_data.verify'],
   '!lxmert_data._format',
   '!lxmert_data.export.isolated',
 ]);

@@ -1,3 +1,4 @@
+import { titleOf } from '../html-document.ts';
 import { showText } from '../problem.ts';
 
 /** What a file is that was taken for another kind, and what to do about it. */
@@ -94,8 +95,8 @@ export function fileKindOf(head: Buffer): FileKind | undefined {
 }
 
 function describePage(text: string): string {
-  const title = /<title[^>]*>([^<]*)/i.exec(text)?.[1]?.trim();
-  return title === undefined || title === ''
+  const title = titleOf(text);
+  return title === undefined
     ? 'an HTML page'
     : `an HTML page titled ${JSON.stringify(showText(title, 80))}`;
 }

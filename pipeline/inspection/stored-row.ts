@@ -1,10 +1,9 @@
-import { storedFeatureBytes } from '../rows/feature-dtype.ts';
+import { widenFeatures } from '../rows/feature-dtype.ts';
 import { floatColumn, imageIdOf, imageSize, type RowRecord } from '../rows/row-record.ts';
 import type { RowShape } from '../rows/row-shape.ts';
 import type { StoreFile } from '../store/reader.ts';
 import type { BoxData } from './findings.ts';
 import { idColumn, measureFeatures } from './summarise-row.ts';
-import { createWidener } from './widen-features.ts';
 
 /** One image of a store as float32. */
 export interface StoredRow {
@@ -26,7 +25,6 @@ export async function readStoredRow(store: StoreFile, row: number): Promise<Stor
   const stored = await store.readTensor('features', row, 1);
   const [record] = await store.readRecords(row, 1);
   if (record === undefined) throw new RangeError(`the store has no row ${row}`);
-  const scratch = new Float32Array(storedFeatureBytes('f32') / 4);
   const { width, height } = imageSize(record);
   const hasClasses = store.shape.name === 'obj36';
   return {
@@ -34,7 +32,7 @@ export async function readStoredRow(store: StoreFile, row: number): Promise<Stor
     width,
     height,
     boxes: floatColumn(record, 'boxes'),
-    features: createWidener(store.dtype)(stored, scratch),
+    features: widenFeatures(stored, store.dtype),
     objects: hasClasses ? idColumn(record, 'objects_id') : undefined,
     attributes: hasClasses ? idColumn(record, 'attrs_id') : undefined,
     record: record,

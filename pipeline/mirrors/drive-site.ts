@@ -1,3 +1,4 @@
+import { titleOf } from '../html-document.ts';
 import { CookieJar, readBody } from '../net/client.ts';
 import type { HttpClient, HttpResponse } from '../net/client.ts';
 import { faultOfStatus } from '../net/check-response.ts';
@@ -142,7 +143,7 @@ async function readConfirmedAddress(response: HttpResponse, signal: AbortSignal)
   if (response.status >= 400) throw faultOfStatus(response.status, response.headers);
   const confirmed = parseConfirmForm(text, response.url);
   if (confirmed !== undefined) return confirmed;
-  const title = /<title>([^<]*)/i.exec(text)?.[1] ?? 'without a title';
+  const title = titleOf(text) ?? 'without a title';
   throw new MirrorFault('not-the-file', `Google Drive sends a page "${title}" instead of the file`);
 }
 

@@ -1,3 +1,4 @@
+import { titleOf } from '../html-document.ts';
 import { describeFailure, readBody } from './client.ts';
 import type { HttpResponse } from './client.ts';
 import { checkRangeResponse, faultOfStatus } from './check-response.ts';
@@ -75,8 +76,8 @@ function explainPage(text: string, response: HttpResponse, fault: MirrorFault): 
   const url = redactUrl(response.url);
   if (/accounts\.google\.com|\/login\b|signin/i.test(url))
     return new MirrorFault('sign-in', `${url} asks to sign in`);
-  const title = /<title[^>]*>([^<]*)/i.exec(text)?.[1]?.trim() ?? '';
-  if (title === '') return fault;
+  const title = titleOf(text);
+  if (title === undefined) return fault;
   const message = `${fault.message} (a page titled ${JSON.stringify(title.slice(0, 120))})`;
   const { retryAfterMs } = fault.retryAfterMs === undefined ? faultOfResponse(response) : fault;
   return new MirrorFault(fault.kind, message, { retryAfterMs });
