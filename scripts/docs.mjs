@@ -15,13 +15,16 @@ if (!existsSync(python)) {
   console.error('error: .venv is missing\n  what to do: run npm test once, which makes it');
   process.exit(1);
 }
+const hasTorch = spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0;
+if (!hasTorch) console.error('lxmert_data.training is left out: install PyTorch in .venv to have it');
 run(python, [
   '-m',
   'pdoc',
   '--output-directory',
   'api/python',
   // A package with __all__ shows only the modules that it names, so the public ones are listed.
-  ...['lxmert_data', 'lxmert_data.training', 'lxmert_data.compat', 'lxmert_data.export', 'lxmert_data.verify'],
+  ...['lxmert_data', 'lxmert_data.compat', 'lxmert_data.export', 'lxmert_data.verify'],
+  ...(hasTorch ? ['lxmert_data.training'] : []),
   '!lxmert_data._format',
   '!lxmert_data.export.isolated',
 ]);
