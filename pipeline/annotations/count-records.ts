@@ -1,3 +1,4 @@
+import { isJsonObject } from '../json.ts';
 import { LxmertDataError } from '../errors.ts';
 import { readRegular } from '../files/open-checked.ts';
 import {
@@ -41,11 +42,11 @@ function fits(path: string, element: TopLevelElement, schema: FileSchema): boole
   }
   const record = parseElement(path, element);
   if (schema.holds === 'texts') return typeof record === 'string';
-  return (
-    typeof record === 'object' &&
-    record !== null &&
-    requiredFields(schema).every(name => Object.hasOwn(record, name))
-  );
+  if (!isJsonObject(record)) return false;
+  return schema.fields.every(({ name, rules, isOptional = false }) => {
+    if (!Object.hasOwn(record, name)) return isOptional;
+    return !rules.includes('text') || typeof record[name] === 'string';
+  });
 }
 
 function requiredFields({ fields }: FileSchema): string[] {

@@ -70,7 +70,7 @@ export const RECORD_SCHEMAS = {
 export const TABLE_SCHEMAS = {
   ans2label: { holds: 'entries', fields: [] },
   label2ans: { holds: 'texts', fields: [] },
-  'all-ans': records(field('ans', 'anything'), field('dsets', 'anything')),
+  'all-ans': records(field('ans', 'text'), field('dsets', 'anything')),
   lines: { holds: 'lines', fields: [] },
 } satisfies Readonly<Record<string, FileSchema>>;
 

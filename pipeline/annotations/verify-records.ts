@@ -29,7 +29,7 @@ const MAX_EXAMPLES = 5;
 export async function verifyRecords(path: string, checks: RecordChecks): Promise<RecordFindings> {
   const verification = new RecordVerification(checks);
   for await (const elements of readTopLevel(path, 'array', { signal: checks.signal })) {
-    for (const element of elements) verification.check(parseElement(path, element));
+    for (const element of elements) verification.check(parseElement(path, element), element.text);
   }
   return verification;
 }
@@ -51,17 +51,18 @@ class RecordVerification implements RecordFindings {
     this.#idField = this.#fields.find(({ rules }) => rules.includes('id'))?.name ?? '';
   }
 
-  check(record: unknown): void {
+  /** `text` is the record as it is in the file, for numbers that JavaScript would round. */
+  check(record: unknown, text: string): void {
     this.records++;
     this.#where = `record ${this.records}`;
     if (!isJsonObject(record)) {
       this.#add('not an object');
       return;
     }
-    const id = record[this.#idField];
-    this.#where += ` (${this.#idField} ${id === undefined ? 'missing' : JSON.stringify(id)})`;
+    const id = exactNumber(record[this.#idField], this.#idField, text);
+    this.#where += ` (${this.#idField} ${describeId(id)})`;
     for (const field of this.#fields) {
-      const value = record[field.name];
+      const value = field.name === this.#idField ? id : record[field.name];
       if (value === undefined && field.isOptional === true) continue;
       for (const rule of field.rules) this.#rules[rule](value, field.name);
     }
@@ -69,7 +70,7 @@ class RecordVerification implements RecordFindings {
 
   readonly #rules: Readonly<Record<FieldRule, (value: unknown, name: string) => void>> = {
     id: (value, name) => {
-      if (typeof value !== 'string' && typeof value !== 'number') this.#add(`no ${name}`);
+      if (!['string', 'number', 'bigint'].includes(typeof value)) this.#add(`no ${name}`);
       else if (this.#ids.has(value)) this.#add(`${name} comes twice`);
       this.#ids.add(value);
     },
@@ -117,6 +118,18 @@ class RecordVerification implements RecordFindings {
   }
 }
 
+/** A whole number beyond 2^53 as it is written, since two neighbours would become one; every other value as it is. */
+function exactNumber(value: unknown, name: string, text: string): unknown {
+  if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) return value;
+  const digits = new RegExp(`"${name}"\\s*:\\s*(-?[0-9]+)\\s*[,}]`).exec(text)?.[1];
+  return digits === undefined ? value : BigInt(digits);
+}
+
+function describeId(id: unknown): string {
+  if (id === undefined) return 'missing';
+  return typeof id === 'bigint' ? String(id) : JSON.stringify(id);
+}
+
 function isTextList(value: unknown): boolean {
   return Array.isArray(value) && value.every(text => typeof text === 'string');
 }
@@ -128,11 +141,19 @@ function listsOf(value: unknown): unknown[][] {
 /** Answers of a table, whichever of its three forms it has. Throws ERR_INPUT where it has none of them. */
 export function readAnswers(text: string, path: string): ReadonlySet<string> {
   const table = parseJson(text);
-  if (Array.isArray(table)) return new Set(table.map(answerOf));
+  if (Array.isArray(table)) return new Set(table.map(entry => answerOf(entry, path)));
   if (isJsonObject(table)) return new Set(Object.keys(table));
   throw new LxmertDataError('ERR_INPUT', { what: 'not an answer table', where: path });
 }
 
-function answerOf(entry: unknown): string {
-  return typeof entry === 'string' ? entry : String(isJsonObject(entry) ? entry['ans'] : undefined);
+function answerOf(entry: unknown, path: string): string {
+  const answer = isJsonObject(entry) ? entry['ans'] : entry;
+  if (typeof answer === 'string') return answer;
+  const got = JSON.stringify(entry).slice(0, 80);
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'an entry is not an answer',
+    where: path,
+    expected: 'text',
+    got,
+  });
 }

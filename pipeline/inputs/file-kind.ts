@@ -96,7 +96,5 @@ export function fileKindOf(head: Buffer): FileKind | undefined {
 
 function describePage(text: string): string {
   const title = titleOf(text);
-  return title === undefined
-    ? 'an HTML page'
-    : `an HTML page titled ${JSON.stringify(showText(title, 80))}`;
+  return title === undefined ? 'an HTML page' : `an HTML page titled ${JSON.stringify(showText(title, 80))}`;
 }

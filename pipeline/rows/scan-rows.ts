@@ -1,12 +1,13 @@
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
+import type { IdRule } from '../inputs/id-rule.ts';
 import type { ExpectedRows } from '../manifest/expected-rows.ts';
 import { fileProblem } from '../problem.ts';
 import type { DecodedBlock, RowDecoder, StreamedLine } from './decoder/row-decoder.ts';
 import { type Diagnosis, diagnoseRows } from './diagnose-rows.ts';
 import type { ProblemLog } from './problem-log.ts';
-import { EDGE, edgeOf, recordColumn, type RowRecord } from './row-record.ts';
+import { EDGE, edgeOf, recordColumn, rowCrc, type RowRecord, setImageId, setRowCrc } from './row-record.ts';
 import { OBJ36, type RowShape } from './row-shape.ts';
 
 /** A file without one valid row in this many lines is not a feature TSV. */
@@ -22,6 +23,9 @@ export interface SourceSummary {
   readonly sha256: string;
   readonly rows: number;
   readonly rejected: number;
+  /** Valid rows that were not asked for, and rows that got another img_id. */
+  readonly left_out: number;
+  readonly renamed: number;
   /** Rows whose boxes end exactly where Caffe clips them, and beyond. */
   readonly edge_exact: number;
   readonly edge_beyond: number;
@@ -46,12 +50,16 @@ export interface ScanOptions {
   readonly stage: string;
   /** Undefined where the caller decides how many rows there are. */
   readonly expectedRows?: ExpectedRows | undefined;
+  /** Which rows are taken, and under which img_id. Default: all, under their own. */
+  readonly ids?: IdRule | undefined;
 }
 
 /** Counts of one source. */
 class Tally {
   rows = 0;
   rejected = 0;
+  left_out = 0;
+  renamed = 0;
   lines = 0;
   edge_exact = 0;
   edge_beyond = 0;
@@ -70,7 +78,7 @@ class Tally {
   }
 
   get isHopeless(): boolean {
-    return this.rows === 0 && this.lines >= HOPELESS_LINES;
+    return this.rows + this.left_out === 0 && this.lines >= HOPELESS_LINES;
   }
 }
 
@@ -92,6 +100,11 @@ export class RowScanner {
     this.#options = options;
   }
 
+  /** Whether a row of this img_id was taken. */
+  has(imgId: string): boolean {
+    return this.#seen.has(imgId);
+  }
+
   async scan(source: ByteSource, handle: BlockHandler): Promise<SourceSummary> {
     const { emit, signal } = this.#context;
     const { stage } = this.#options;
@@ -103,9 +116,10 @@ export class RowScanner {
     let done = 0;
     let shape: RowShape | undefined;
     let diagnosis: Diagnosis | undefined;
-    for await (const block of this.#decoder.decode(source)) {
+    for await (const decoded of this.#decoder.decode(source)) {
       signal.throwIfAborted();
-      if (shape === undefined) diagnosis = this.#diagnose(block, label);
+      if (shape === undefined) diagnosis = this.#diagnose(decoded, label);
+      const block = this.#applyIdRule(decoded, tally);
       shape = block.shape;
       this.#log.add(block.problems, block.counts);
       const accepted = block.lines.map(line => this.#accept(line, block, tally));
@@ -117,9 +131,9 @@ export class RowScanner {
       if (tally.isHopeless) break;
     }
     await this.#finish(source, tally, shape);
-    const { rows, rejected, edge_exact, edge_beyond } = tally;
+    const { rows, rejected, left_out, renamed, edge_exact, edge_beyond } = tally;
     const sha256 = await this.#decoder.digest();
-    const counts = { rows, rejected, edge_exact, edge_beyond };
+    const counts = { rows, rejected, left_out, renamed, edge_exact, edge_beyond };
     return { name, label, size, sha256, ...counts, diagnosis: diagnosis?.what ?? null, shape };
   }
 
@@ -136,6 +150,31 @@ export class RowScanner {
     const message = `${label}: ${diagnosis.what}; ${diagnosis.hint}`;
     this.#context.emit({ event: 'warning', message });
     return diagnosis;
+  }
+
+  /** Lines with the ids that the rule gives them; those of rows that are left out become blank. */
+  #applyIdRule(block: DecodedBlock, tally: Tally): DecodedBlock {
+    const { ids } = this.#options;
+    if (ids === undefined) return block;
+    const columns = new Set<string>(block.shape.binary.map(field => field.name));
+    const lines = block.lines.map((line): StreamedLine => {
+      if (line.status !== 'ok' || line.imgId === null) return line;
+      const imgId = ids.apply(line.imgId);
+      if (imgId === line.imgId) return line;
+      if (imgId === undefined) {
+        tally.left_out++;
+        const { line: number, offset, slot, length } = line;
+        return { status: 'blank', imgId: null, line: number, offset, slot, length };
+      }
+      tally.renamed++;
+      const record = block.record(line.slot);
+      setImageId(record, Buffer.from(imgId));
+      setRowCrc(record, rowCrc(block.features(line.slot, 1), record, columns));
+      // Literal texts hold the former id, so the row becomes a plain one.
+      const { line: number, offset, slot, length } = line;
+      return { status: 'ok', imgId, line: number, offset, slot, length };
+    });
+    return { ...block, lines };
   }
 
   #accept(line: StreamedLine, block: DecodedBlock, tally: Tally): boolean {
@@ -182,7 +221,7 @@ export class RowScanner {
       return;
     }
     await source.finish();
-    if (lines === 0) {
+    if (lines + tally.left_out === 0) {
       report('at least one row', `${size} bytes without a row`);
       return;
     }
@@ -191,7 +230,7 @@ export class RowScanner {
       this.#context.emit({ event: 'warning', message });
     }
     const expected = this.#options.expectedRows?.(name);
-    const found = rows + rejected;
+    const found = rows + rejected + tally.left_out;
     if (expected === undefined || found === expected) return;
     const hint = found < expected ? 'the file is incomplete; download it again' : undefined;
     report(`${expected} rows in ${name}`, `${found} rows`, hint);

@@ -3,6 +3,7 @@ import type { StageContext } from '../events.ts';
 import { checkNotInput, checkOutput } from '../files/checks.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
 import { openRowSource } from '../inputs/open-source.ts';
+import type { IdRule } from '../inputs/id-rule.ts';
 import type { PinnedIds } from '../inputs/pinned-ids.ts';
 import { type ExpectedRows, loadExpectedRows } from '../manifest/expected-rows.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
@@ -18,6 +19,8 @@ export interface ConvertOptions {
   readonly dtype?: FeatureDtype | undefined;
   /** Ids whose rows come first, from `readPinnedIds`. */
   readonly pinned?: PinnedIds | undefined;
+  /** Which rows are taken, and under which img_id, from `readIdRule`. */
+  readonly ids?: IdRule | undefined;
   /** Leave invalid rows out, list them, and return `ok: false`. */
   readonly skipBad?: boolean | undefined;
   /** Replace an existing store. */
@@ -50,9 +53,9 @@ export async function convert(options: ConvertOptions, context: StageContext): P
   try {
     // All inputs are opened before work starts, so that a wrong name shows at once and not after an hour.
     for (const file of files) sources.push(await openRowSource(file, member));
-    const { dtype = 'f32', pinned, threads, detector } = options;
+    const { dtype = 'f32', pinned, ids, threads, detector } = options;
     const expectedRows = options.expectedRows ?? (await loadExpectedRows());
-    const plan = { out, dtype, pinned, skipBad, force, threads, detector, expectedRows };
+    const plan = { out, dtype, pinned, ids, skipBad, force, threads, detector, expectedRows };
     return await buildStore(sources, plan, context);
   } finally {
     await Promise.all(sources.map(async source => await source.close()));

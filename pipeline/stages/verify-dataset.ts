@@ -9,7 +9,7 @@ import { describeLockMismatch, readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
 import { selectAssets } from '../manifest/select.ts';
 import { readStoreSource } from '../fetch/target-states.ts';
-import { readAnswers, verifyRecords } from '../annotations/verify-records.ts';
+import { IMAGE_WITHOUT_FEATURES, readAnswers, verifyRecords } from '../annotations/verify-records.ts';
 import type { RecordFindings } from '../annotations/verify-records.ts';
 import type { Asset, Dataset, Manifest } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
@@ -175,7 +175,7 @@ class Verification {
       signal: this.#context.signal,
     });
     this.#records.set(name, findings.records);
-    const problems = describeFindings(name, findings, features[0]);
+    const problems = describeFindings(name, findings, features[0], rows);
     const { first_rows } = asset;
     if (first_rows !== undefined && rows !== undefined) {
       problems.push(...checkFirstRows(name, findings, rows.slice(0, first_rows), features[0]!));
@@ -195,9 +195,10 @@ class Verification {
     for (const name of dataset.common) {
       const asset = assetOf(manifest, name);
       if (asset.kind !== 'table' || asset.schema === 'lines') continue;
+      // A table that is missing or damaged is a problem of its own; the records are then checked without it.
+      if ((await this.#checkOnce(name)).length > 0) continue;
       const path = join(dataRoot, asset.target);
-      const text = await readFile(path, 'utf8').catch(() => undefined);
-      if (text !== undefined) return readAnswers(text, path);
+      return readAnswers(await readFile(path, 'utf8'), path);
     }
     return undefined;
   }
@@ -219,15 +220,28 @@ function describeFindings(
   name: string,
   findings: RecordFindings,
   features: string | undefined,
+  rows: readonly string[] | undefined,
 ): DatasetProblem[] {
-  return [...findings.problems].map(([kind, { count, examples }]) => ({
-    asset: name,
-    what: `${kind}: ${count} of ${findings.records} records; ${examples.join('; ')}`,
-    hint:
-      kind === 'image without features'
-        ? `LXMERT would leave these out without a word; fetch or extract ${features ?? 'the features'} again`
-        : 'move the file away and fetch it again',
-  }));
+  return [...findings.problems].map(([kind, { count, examples }]) => {
+    const what = `${kind}: ${count} of ${findings.records} records; ${examples.join('; ')}`;
+    if (kind !== IMAGE_WITHOUT_FEATURES)
+      return { asset: name, what, hint: 'move the file away and fetch it again' };
+    const present = new Set(rows);
+    const hasAny = [...findings.images].some(image => present.has(image));
+    const [wanted = ''] = findings.images;
+    const [stored = ''] = rows ?? [];
+    if (hasAny)
+      return {
+        asset: name,
+        what,
+        hint: `LXMERT would leave these out without a word; fetch or extract ${features ?? 'the features'} again`,
+      };
+    return {
+      asset: name,
+      what: `${what}; no image at all has features: the records name images such as ${wanted}, the features such as ${stored}`,
+      hint: `if these are the same images under other ids, convert the source again with --ids and this JSON`,
+    };
+  });
 }
 
 /** LXMERT's loaders read only the first rows of val2014 for minival, and leave the rest out without a word. */

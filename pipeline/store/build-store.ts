@@ -1,7 +1,9 @@
+import { basename } from 'node:path';
 import type { StageContext } from '../events.ts';
 import { removeStalePartials } from '../files/partial-names.ts';
 import { checkFreeSpace, checkOutput } from '../files/checks.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
+import type { IdRule } from '../inputs/id-rule.ts';
 import type { PinnedIds } from '../inputs/pinned-ids.ts';
 import { fileProblem } from '../problem.ts';
 import type { ExpectedRows } from '../manifest/expected-rows.ts';
@@ -25,6 +27,8 @@ export interface BuildPlan {
   readonly dtype: FeatureDtype;
   /** Ids whose rows come first, in their order. */
   readonly pinned?: PinnedIds | undefined;
+  /** Which rows are taken, and under which img_id. */
+  readonly ids?: IdRule | undefined;
   /** Leave invalid rows out instead of publishing nothing. */
   readonly skipBad: boolean;
   /** Replace an existing store. */
@@ -96,6 +100,7 @@ class StoreBuilder {
     this.#scanner = new RowScanner(this.#decoder, this.#log, context, {
       stage: 'convert',
       expectedRows: plan.expectedRows,
+      ids: plan.ids,
     });
   }
 
@@ -134,7 +139,8 @@ class StoreBuilder {
   /** Publishes the store, or nothing where problems forbid it. */
   async finish(summaries: readonly SourceSummary[]): Promise<BuildResult> {
     await this.#filler.settle();
-    this.#reportMissingPinned();
+    this.#reportMissing(this.#plan.pinned, 'ids that come first');
+    this.#reportMissing(this.#plan.ids?.wanted, 'listed ids');
     const shape = this.#publishableShape(summaries);
     const sources = summaries.map(withoutShape);
     if (shape === undefined) {
@@ -161,14 +167,15 @@ class StoreBuilder {
     await this.#decoder.close();
   }
 
-  #reportMissingPinned(): void {
-    const { pinned } = this.#plan;
-    const { missing } = this.#placement;
-    if (pinned === undefined || missing.length === 0) return;
+  /** Ids of a list that no row has. */
+  #reportMissing(list: PinnedIds | undefined, what: string): void {
+    if (list === undefined) return;
+    const missing = list.ids.filter(id => !this.#scanner.has(id));
+    if (missing.length === 0) return;
     const listed = `${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}`;
     this.#log.add([
-      fileProblem('rows', pinned.path, {
-        expected: `a row for each of the ${pinned.ids.length} ids that come first`,
+      fileProblem('rows', list.path, {
+        expected: `a row for each of the ${list.ids.length} ${what}`,
         got: `no row for ${missing.length}: ${listed}`,
       }),
     ]);
@@ -189,11 +196,11 @@ class StoreBuilder {
   }
 
   #describeProvenance(summaries: readonly SourceSummary[]): Provenance {
-    const { pinned, detector = UNKNOWN_DETECTOR, skipBad } = this.#plan;
-    const rows = summaries.reduce((sum, summary) => sum + summary.rows, 0);
-    const exact = summaries.reduce((sum, summary) => sum + summary.edge_exact, 0);
+    const { pinned, ids, detector = UNKNOWN_DETECTOR, skipBad } = this.#plan;
+    const sum = (count: (summary: SourceSummary) => number): number =>
+      summaries.reduce((total, summary) => total + count(summary), 0);
     return {
-      detector: { ...detector, caffe_edge: [exact, rows] },
+      detector: { ...detector, caffe_edge: [sum(s => s.edge_exact), sum(s => s.rows)] },
       sources: summaries.map(summary => ({
         name: summary.name,
         size: summary.size,
@@ -204,6 +211,11 @@ class StoreBuilder {
       conversion: {
         first: pinned === undefined ? null : { count: pinned.ids.length, sha256: pinned.sha256 },
         skip_bad: skipBad,
+        ...(ids === undefined
+          ? {}
+          : {
+              ids: { rule: basename(ids.name), renamed: sum(s => s.renamed), left_out: sum(s => s.left_out) },
+            }),
       },
       tool: TOOL,
     };

@@ -29,6 +29,11 @@ const conversionSchema = v.looseObject({
   /** Ids that lead the store: how many, and the sha256 of the ids joined with newlines. */
   first: v.fallback(v.optional(v.nullable(v.looseObject({ count, sha256: v.string() }))), undefined),
   skip_bad: v.fallback(v.optional(v.boolean()), undefined),
+  /** The rule by which rows were taken and renamed. */
+  ids: v.fallback(
+    v.optional(v.looseObject({ rule: v.string(), renamed: count, left_out: count })),
+    undefined,
+  ),
 });
 
 export type Detector = v.InferOutput<typeof detectorSchema>;

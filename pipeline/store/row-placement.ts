@@ -18,11 +18,6 @@ export class RowPlacement {
     return pinned;
   }
 
-  /** Pinned ids that no row had, in their order. */
-  get missing(): readonly string[] {
-    return [...this.#missing];
-  }
-
   /** Runs of rows to move down so that no index stays empty, in the order in which they must be moved. */
   closeGaps(): { readonly from: number; readonly to: number; readonly count: number }[] {
     const gaps: number[] = [];

@@ -189,10 +189,6 @@ test('closing gaps of ids that lead and are missing gives what a plain list give
       store.splice(to, count, ...store.slice(from, from + count));
     const following = rows.filter(id => !first.includes(id));
     t.deepEqual(store.slice(0, placement.rows), [...first.filter(id => present.includes(id)), ...following]);
-    t.deepEqual(
-      [...placement.missing],
-      first.filter(id => !present.includes(id)),
-    );
   }
 });
 

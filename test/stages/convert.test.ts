@@ -6,6 +6,7 @@ import test from 'ava';
 import { BUTD36, OBJ36 } from '../../pipeline/rows/row-shape.ts';
 import { compareWithSource } from '../../pipeline/store/compare-rows.ts';
 import { openReport } from '../../pipeline/cli/report-file.ts';
+import { readIdRule } from '../../pipeline/inputs/id-rule.ts';
 import { readPinnedIds } from '../../pipeline/inputs/pinned-ids.ts';
 import { convert, type ConvertOptions } from '../../pipeline/stages/convert.ts';
 import { exportTsv } from '../../pipeline/stages/export-tsv.ts';
@@ -377,4 +378,78 @@ test('a row number that is the img_id of another row is refused', async t => {
   await t.throwsAsync(store.row(3), { code: 'ERR_STORE', message: /row number 3/ });
   await t.throwsAsync(store.row('3'), { code: 'ERR_STORE', message: /img_id "3"/ });
   await store.close();
+});
+
+/** Rows of the original release, whose ids are COCO's numbers. */
+async function writeNumbered(folder: string, ids: readonly string[], shape = BUTD36): Promise<string> {
+  const lines = ids.map((id, index) => {
+    const fields = splitLine(makeLines(1, index, shape)[0] ?? '');
+    return joinLine([id, ...fields.slice(1)]);
+  });
+  return await writeTsv(folder, lines, 'numbers.tsv');
+}
+
+test('COCO numbers become LXMERT ids, and every row keeps its checksum', async t => {
+  const folder = await makeTempFolder(t);
+  const tsv = await writeNumbered(folder, ['132417', '9', 'COCO_train2014_000000000010']);
+  const out = join(folder, 'named.safetensors');
+  const ids = await readIdRule('coco-train2014');
+  const result = await convertTo(out, [tsv], { ids });
+  t.true(result.ok);
+  t.is(result.sources[0]?.renamed, 2);
+  const named = ['COCO_train2014_000000132417', 'COCO_train2014_000000000009', 'COCO_train2014_000000000010'];
+  t.deepEqual(await storedIds(out), named);
+  t.true((await verifyStore(out, makeContext())).ok);
+  const back = join(folder, 'back.tsv');
+  await exportTsv({ store: out, out: back, force: false }, makeContext());
+  const written = (await readFile(back, 'utf8')).split('\r\n').map(line => line.split('\t')[0]);
+  t.deepEqual(written, [...named, '']);
+});
+
+test('a list of ids selects rows, by name or by number, in the order of the file', async t => {
+  const folder = await makeTempFolder(t);
+  const tsv = await writeNumbered(folder, ['132417', '9', '77'], OBJ36);
+  const json = join(folder, 'train.json');
+  const wanted = ['COCO_val2014_000000000077', 'COCO_val2014_000000132417'];
+  await writeFile(json, JSON.stringify(wanted.map(img_id => ({ img_id }))));
+  const out = join(folder, 'chosen.safetensors');
+  const result = await convertTo(out, [tsv], { ids: await readIdRule(json) });
+  t.true(result.ok);
+  t.deepEqual(await storedIds(out), [...wanted].reverse());
+  t.is(result.sources[0]?.left_out, 1);
+  const store = await openStore(out);
+  t.deepEqual(store.provenance.conversion.ids, { rule: 'train.json', renamed: 2, left_out: 1 });
+  await store.close();
+});
+
+test('a listed id without a row is a problem, and nothing is published', async t => {
+  const folder = await makeTempFolder(t);
+  const tsv = await writeNumbered(folder, ['9'], OBJ36);
+  const list = join(folder, 'wanted.txt');
+  await writeFile(list, '9\n10\n');
+  const out = join(folder, 'x.safetensors');
+  const context = makeContext();
+  const result = await convert({ files: [tsv], out, ids: await readIdRule(list) }, context);
+  t.false(result.ok);
+  t.is(result.store, null);
+  const problems = context.events.filter(event => event.event === 'problem');
+  t.is(problems.length, 1);
+  t.regex(JSON.stringify(problems), /no row for 1: 10/);
+});
+
+test('ids that a rule cannot tell apart or does not know end the conversion with their names', async t => {
+  const folder = await makeTempFolder(t);
+  const tsv = await writeNumbered(folder, ['9', 'n161313'], OBJ36);
+  const out = join(folder, 'x.safetensors');
+  const list = join(folder, 'both.txt');
+  await writeFile(list, 'COCO_train2014_000000000009\nCOCO_val2014_000000000009\n');
+  await t.throwsAsync(convertTo(out, [tsv], { ids: await readIdRule(list) }), {
+    code: 'ERR_INPUT',
+    message: /COCO_train2014_000000000009 and COCO_val2014_000000000009/,
+  });
+  await t.throwsAsync(convertTo(out, [tsv], { ids: await readIdRule('coco-val2014') }), {
+    code: 'ERR_INPUT',
+    message: /n161313/,
+  });
+  await t.throwsAsync(readIdRule('coco-val2015'), { code: 'ERR_USAGE', message: /coco-val2014/ });
 });

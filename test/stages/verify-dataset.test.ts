@@ -8,7 +8,6 @@ import { loadManifest } from '../../pipeline/manifest/load.ts';
 import type { Manifest } from '../../pipeline/manifest/load.ts';
 import { convert } from '../../pipeline/stages/convert.ts';
 import { verifyDatasets } from '../../pipeline/stages/verify-dataset.ts';
-import {} from '../../pipeline/stages/verify-store.ts';
 import { runCli } from '../helpers/cli.ts';
 import { makeContext, makeLines, splitLine, writeTsv } from '../helpers/rows.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
@@ -171,6 +170,50 @@ test('minival must be the first rows of val2014', async t => {
     (await check([record(1, idOf(0), { no: 1 })]))[0]![0]!,
     /unknown answer: 1 of 1 records; record 1 .*"no"/,
   );
+});
+
+for (const [title, table] of [
+  ['that is cut', '{"yes": 0, "no'],
+  ['that is an HTML page', '<!DOCTYPE html><title>Quota exceeded</title>'],
+  ['with null entries', '[{"ans": "yes", "dsets": ["vqa"]}, null]'],
+  ['whose answers are numbers', '[{"ans": 1, "dsets": ["vqa"]}]'],
+  ['that is missing', undefined],
+] as const) {
+  test(`an answer table ${title} is one finding, and the rest is checked`, async t => {
+    const { data, path, manifest } = await setUp(t);
+    const dataset = { ...manifest.datasets['nlvr2']!, common: ['table.json'] };
+    const own: Manifest = {
+      ...manifest,
+      datasets: { nlvr2: dataset },
+      assets: {
+        ...manifest.assets,
+        'table.json': {
+          kind: 'table',
+          target: 'table.json',
+          schema: table?.startsWith('[') ? 'all-ans' : 'ans2label',
+          sources: [],
+        },
+      },
+    };
+    if (table !== undefined) await writeFile(join(data, 'table.json'), table);
+    await writeFile(path, (await readFile(path, 'utf8')).replace(IDS[1]!, 'other'));
+    const { problems } = await verify(own, data);
+    t.deepEqual(
+      problems.map(({ asset }) => asset),
+      ['table.json', 'nlvr2/valid.json'],
+    );
+  });
+}
+
+test('ids that match no image at all: one of each, and the way out', async t => {
+  const { data, path, manifest } = await setUp(t);
+  let text = await readFile(path, 'utf8');
+  for (const [index, id] of IDS.entries()) text = text.replaceAll(id, String(132_417 + index));
+  await writeFile(path, text);
+  const { problems } = await verify(manifest, data);
+  t.is(problems.length, 1);
+  t.regex(problems[0]!.what, new RegExp(`images such as 132417, the features such as ${IDS[0]!}`));
+  t.regex(problems[0]!.hint, /convert the source again with --ids/);
 });
 
 test('status and verify on the command line', async t => {

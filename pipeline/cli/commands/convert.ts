@@ -11,6 +11,7 @@ import {
   manifestFiles,
   MEMBER_OPTION,
 } from '../spec.ts';
+import { ID_RULES, readIdRule } from '../../inputs/id-rule.ts';
 import { readPinnedIds } from '../../inputs/pinned-ids.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 import { openReport, reportOption } from '../report-file.ts';
@@ -45,6 +46,12 @@ export const convertCommand: CommandSpec = {
       description: 'list of img_ids, or LXMERT JSON, whose rows come first',
       looksLike: /\.(json|txt|lst|list|ids)$/,
     },
+    {
+      name: 'ids',
+      value: 'IDS',
+      description: `which rows to take and how to name them: ${ID_RULES.join(', ')} turn COCO numbers into LXMERT's ids; a list of img_ids, or LXMERT JSON, also leaves out the rows it does not list`,
+      looksLike: /^coco-|\.(json|txt|lst|list|ids)$/,
+    },
     { name: 'skip-bad', description: 'leave bad rows out, list them, and exit with 1' },
     { name: 'force', description: 'replace an existing store' },
     reportOption('write the outcome and all problems as JSON'),
@@ -58,6 +65,10 @@ export const convertCommand: CommandSpec = {
       'lxmert-data convert val2014_obj36.tsv --first vqa/minival.json',
       "minival's images lead, as LXMERT expects",
     ],
+    [
+      'lxmert-data convert trainval_resnet101_faster_rcnn_genome_36.tsv --ids vqa/train.json --out train2014_obj36.safetensors',
+      "rows of the original release under LXMERT's ids",
+    ],
     ['lxmert-data convert a.tsv b.tsv --out all.safetensors --dtype f16', 'several inputs, half the size'],
   ],
   async run(args, options, context) {
@@ -65,12 +76,14 @@ export const convertCommand: CommandSpec = {
     const out = textOption(options, 'out') ?? defaultStorePath(files[0] ?? '');
     const report = await openReport(options, [...files, out]);
     const first = textOption(options, 'first');
+    const ids = textOption(options, 'ids');
     const result = await convert(
       {
         files,
         out,
         dtype: FEATURE_DTYPES.find((dtype): dtype is FeatureDtype => dtype === options['dtype']),
         pinned: first === undefined ? undefined : await readPinnedIds(first),
+        ids: ids === undefined ? undefined : await readIdRule(ids),
         skipBad: options['skip-bad'] === true,
         force: options['force'] === true,
         member: textOption(options, 'member'),
@@ -83,12 +96,20 @@ export const convertCommand: CommandSpec = {
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'convert', ok, ...details });
     if (!ok) printProblemSummary(result, context);
-    const rejected = result.sources.reduce((sum, source) => sum + source.rejected, 0);
+    const sum = (count: 'rejected' | 'renamed' | 'left_out'): number =>
+      result.sources.reduce((total, source) => total + source[count], 0);
+    const rejected = sum('rejected');
     if (result.store === null) {
       context.print(`nothing was published: ${rejected} invalid rows; --skip-bad leaves them out`);
     } else {
       const without = rejected === 0 ? '' : `, ${rejected} invalid rows left out`;
-      context.print(`${result.store}: ${result.rows} images, ${formatBytes(result.bytes)}${without}`);
+      const chosen =
+        ids === undefined
+          ? ''
+          : `; ${sum('renamed')} rows renamed, ${sum('left_out')} left out that ${ids} does not list`;
+      context.print(
+        `${result.store}: ${result.rows} images, ${formatBytes(result.bytes)}${without}${chosen}`,
+      );
     }
     return ok;
   },
