@@ -14,6 +14,12 @@ export function nearestName(word: string, names: readonly string[]): string | un
   return nearest;
 }
 
+/** A hint that names the nearest known name, or `otherwise` where none is close. */
+export function suggest(word: string, names: readonly string[], otherwise?: string): string | undefined {
+  const near = nearestName(word, names);
+  return near === undefined ? otherwise : `did you mean ${near}?`;
+}
+
 /** How many letters must be inserted, removed, replaced or swapped with their neighbour (Damerau and Levenshtein). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];

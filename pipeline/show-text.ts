@@ -11,6 +11,23 @@ export function showAll(text: string): string {
 const HIDDEN =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ufffe\uffff\u{e0000}-\u{e0fff}]/gu;
 
+/** Characters of a line that a terminal gets; file names and reasons from outside may have any length. */
+const MAX_LINE_CHARS = 4000;
+
+/**
+ * Text as a terminal may get it: line ends and tabs stay, every other character that moves the cursor, rings, colours,
+ * hides or turns the direction of writing is written out, and overlong lines are cut.
+ */
+export function showOnTerminal(text: string): string {
+  return text
+    .split('\n')
+    .map(line => line.split('\t').map(showAll).join('\t'))
+    .map(line =>
+      line.length > MAX_LINE_CHARS ? `${line.slice(0, MAX_LINE_CHARS)}… (${line.length} characters)` : line,
+    )
+    .join('\n');
+}
+
 /** A count for people: 82 783 with thin spaces, as no language misreads it. */
 export function formatCount(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, '\u2009');

@@ -34,6 +34,7 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
   },
   {
     name: 'weights',
+    short: 'w',
     value: 'FILE',
     description: `caffemodel, or untrained (default: ${DEFAULT_WEIGHTS} below --data)`,
     looksLike: /\.caffemodel$|^untrained$/,

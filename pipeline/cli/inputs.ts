@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { LxmertDataError } from '../errors.ts';
 import type { ProblemSummary } from '../rows/problem-log.ts';
 import type { CommandContext } from './spec.ts';
 
@@ -12,6 +13,21 @@ export function resolveInputs(paths: readonly string[], data: string): readonly 
     const below = join(data, path);
     return isAbsolute(path) || existsSync(path) || !existsSync(below) ? path : below;
   });
+}
+
+/** Stores as given, or below the data root. @throws LxmertDataError ERR_USAGE that says what another kind of file is for */
+export function resolveStores(paths: readonly string[], data: string): readonly string[] {
+  for (const path of paths) {
+    if (path.endsWith('.safetensors')) continue;
+    const isSource = /\.(tsv|zip|z?[0-9]{2,3})$/i.test(path);
+    throw new LxmertDataError('ERR_USAGE', {
+      what: 'this is not a store',
+      where: path,
+      expected: 'a name that ends in .safetensors',
+      hint: isSource ? `make a store of it first: lxmert-data convert ${path}` : undefined,
+    });
+  }
+  return resolveInputs(paths, data);
 }
 
 export function printProblemSummary(summary: ProblemSummary, context: CommandContext): void {

@@ -25,13 +25,13 @@ async function main(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
   listenToSignals(abort);
   surviveClosedPipes();
-  let reporter = createReporter('human', process.stdout, process.stderr);
+  let reporter = createReporter(argv.includes('--json') ? 'json' : 'human', process.stdout, process.stderr);
   try {
     const runByNpm = process.env['npm_lifecycle_event'] !== undefined;
     if (runByNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
     const { command, args, options } = await readCommandLine(argv);
     reporter = createReporter(modeOf(options), process.stdout, process.stderr);
-    const data = textOption(options, 'data') ?? (runByNpm ? DATA_OF_CLONE : 'data');
+    const data = textOption(options, 'data') ?? dataOfEnvironment() ?? (runByNpm ? DATA_OF_CLONE : 'data');
     const { emit, print, show, error } = reporter;
     const ok = await command.run(args, options, { emit, print, show, error, data, signal: abort.signal });
     reporter.end();
@@ -42,6 +42,12 @@ async function main(argv: readonly string[]): Promise<number> {
     reporter.fail(abort.signal.aborted ? abort.signal.reason : error);
     return abort.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
   }
+}
+
+/** LXMERT_DATA, so that --data need not be given each time. */
+function dataOfEnvironment(): string | undefined {
+  const data = process.env['LXMERT_DATA'] ?? '';
+  return data === '' ? undefined : data;
 }
 
 function modeOf(options: OptionValues): ReportMode {

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
-import { longest } from '../show-text.ts';
+import { LxmertDataError } from '../errors.ts';
+import { longest, showOnTerminal } from '../show-text.ts';
 import { TOOL_VERSION } from '../version.ts';
 import type { CommandEntry } from './registry.ts';
 import { type CommandSpec, COMMON_OPTIONS, type OptionSpec, type OptionValues } from './spec.ts';
@@ -27,11 +28,17 @@ export function parseCommandLine(
   argv: readonly string[],
 ): ParsedCommand {
   let parsed: ParsedCommand | undefined;
+  const asJson = argv.includes('--json');
   const program = new Command('lxmert-data')
     .description('Gets training-ready 36-box image features for LXMERT.')
     .version(TOOL_VERSION)
     .exitOverride()
-    .showHelpAfterError('(--help lists the commands)');
+    .showHelpAfterError('(--help lists the commands)')
+    .configureOutput({
+      writeErr: text => {
+        if (!asJson) process.stderr.write(showOnTerminal(text));
+      },
+    });
   for (const { name, summary } of entries) {
     const sub = program.command(name).summary(summary).exitOverride();
     if (called?.name !== name) continue;
@@ -45,12 +52,20 @@ export function parseCommandLine(
   } catch (error) {
     if (error instanceof CommanderError) {
       const asked = ['commander.helpDisplayed', 'commander.version'].includes(error.code);
+      if (!asked && asJson) throw usageError(error, called);
       throw new UsageExit(asked ? 0 : 2);
     }
     throw error;
   }
   if (parsed === undefined) throw new UsageExit(2);
   return parsed;
+}
+
+/** For programs that read --json: wrong arguments are an error like any other. */
+function usageError(error: CommanderError, called: CommandSpec | undefined): LxmertDataError {
+  const command = called === undefined ? 'lxmert-data' : `lxmert-data ${called.name}`;
+  const [what = ''] = error.message.replace(/^error: /, '').split('\n');
+  return new LxmertDataError('ERR_USAGE', { what, hint: `${command} --help lists the options` });
 }
 
 function declare(sub: Command, command: CommandSpec): void {
@@ -71,7 +86,7 @@ function declare(sub: Command, command: CommandSpec): void {
 
 function createOption(spec: OptionSpec): Option {
   const option = new Option(
-    `--${spec.name}${spec.value === undefined ? '' : ` <${spec.value}>`}`,
+    `${spec.short === undefined ? '' : `-${spec.short}, `}--${spec.name}${spec.value === undefined ? '' : ` <${spec.value}>`}`,
     spec.description,
   );
   if (spec.choices !== undefined) option.choices([...spec.choices]);
@@ -93,7 +108,7 @@ function dashedOptions(command: Command): OptionValues {
   const values: Record<string, string | boolean | undefined> = {};
   for (const option of command.options) {
     const value: unknown = command.getOptionValue(option.attributeName());
-    if (typeof value === 'string' || typeof value === 'boolean') values[option.long!.slice(2)] = value;
+    if (typeof value === 'string' || typeof value === 'boolean') values[option.name()] = value;
   }
   return values;
 }

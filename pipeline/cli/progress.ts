@@ -1,5 +1,6 @@
 import { createLogUpdate } from 'log-update';
 import type { PipelineEvent } from '../events.ts';
+import { showOnTerminal } from '../show-text.ts';
 import { formatBytes } from '../files/format-bytes.ts';
 
 /** Time between two lines of progress where the output is not a terminal. */
@@ -69,8 +70,8 @@ function describeProgress(event: ProgressEvent, seconds: number): string {
   const left = rate > 0 ? formatDuration((event.total - event.done) / rate) : '?';
   const speed = describeSpeed(event.unit, rate);
   const rows = event.rows === undefined ? '' : `, ${event.rows} rows`;
-  const detail = event.detail === undefined ? '' : ` (${event.detail})`;
-  return `${event.stage} ${event.input}: ${percent} %${rows}, ${speed}${detail}, ${left} left`;
+  const detail = event.detail === undefined ? '' : ` (${showOnTerminal(event.detail)})`;
+  return `${event.stage} ${showOnTerminal(event.input)}: ${percent} %${rows}, ${speed}${detail}, ${left} left`;
 }
 
 function describeSpeed(unit: ProgressEvent['unit'], rate: number): string {

@@ -46,8 +46,8 @@ function usageOf({ name, required, many }: ArgumentSpec): string {
 }
 
 function optionTable(options: readonly OptionSpec[]): string {
-  const rows = options.map(({ name, value, description, choices }) => {
-    const title = `--${name}${value === undefined ? '' : ` ${value}`}`;
+  const rows = options.map(({ name, short, value, description, choices }) => {
+    const title = `${short === undefined ? '' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`;
     const listed = choices === undefined ? '' : ` (${choices.join(', ')})`;
     return `| \`${title}\` | ${`${description}${listed}`.replaceAll('|', '\\|')} |`;
   });

@@ -1,6 +1,8 @@
 import { styleText } from 'node:util';
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { Emit } from '../events.ts';
+import { nameSystemError } from '../files/system-error.ts';
+import { showOnTerminal } from '../show-text.ts';
 import { describeProblem } from '../problem.ts';
 import { createProgress, type ProgressEvent } from './progress.ts';
 
@@ -38,8 +40,10 @@ function createTextReporter(quiet: boolean, out: NodeJS.WriteStream, err: NodeJS
     progress?.clear();
     stream.write(`${line}\n`);
   };
+  // The one place where text reaches the terminal: names and reasons in it may come from anybody.
   const style = (format: 'red' | 'yellow' | 'dim', text: string): void =>
-    write(err, styleText(format, text, { stream: err }));
+    write(err, styleText(format, showOnTerminal(text), { stream: err }));
+  const result = (line: string): void => write(out, showOnTerminal(line));
   const error = (message: string): void => style('red', `error: ${message}`);
   return {
     emit(event) {
@@ -63,9 +67,9 @@ function createTextReporter(quiet: boolean, out: NodeJS.WriteStream, err: NodeJS
       }
     },
     print(line) {
-      if (!quiet) write(out, line);
+      if (!quiet) result(line);
     },
-    show: line => write(out, line),
+    show: result,
     error,
     end() {
       progress?.clear();
@@ -77,7 +81,7 @@ function createTextReporter(quiet: boolean, out: NodeJS.WriteStream, err: NodeJS
 }
 
 function createJsonReporter(out: NodeJS.WriteStream): Reporter {
-  const write = (value: unknown): void => void out.write(`${JSON.stringify(value)}\n`);
+  const write = (value: unknown): void => void out.write(`${escapeHidden(JSON.stringify(value))}\n`);
   const written = new Map<string, number>();
   const isDue = (event: ProgressEvent): boolean => {
     const key = `${event.stage} ${event.input}`;
@@ -95,14 +99,26 @@ function createJsonReporter(out: NodeJS.WriteStream): Reporter {
     error: () => undefined,
     end: () => undefined,
     fail(error) {
-      const code = error instanceof LxmertDataError ? error.code : 'ERR_INTERNAL';
-      write({ event: 'error', code, message: describeFailure(error) });
+      const named = nameSystemError(error);
+      const code = named instanceof LxmertDataError ? named.code : 'ERR_INTERNAL';
+      const { what, where, expected, got, hint } =
+        named instanceof LxmertDataError ? named.parts : { what: errorText(named) };
+      write({ event: 'error', code, message: describeFailure(named), what, where, expected, got, hint });
     },
   };
 }
 
+/** JSON escapes C0 by itself; what else a terminal would act on is escaped too, which leaves the values as they are. */
+function escapeHidden(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** The message of an error that this tool names itself; everything else with its stack, since it is a defect. */
-export function describeFailure(error: unknown): string {
+export function describeFailure(failure: unknown): string {
+  const error = nameSystemError(failure);
   if (error instanceof LxmertDataError) {
     return error.code === 'ERR_INTERNAL' && error.cause instanceof Error
       ? `${error.message}\n${error.cause.stack ?? ''}`

@@ -4,6 +4,8 @@ import type { Reporter } from './reporter.ts';
 /** One option of a command. Its name on the command line, for npm and in the program is the same. */
 export interface OptionSpec {
   readonly name: string;
+  /** One letter that stands for the name. */
+  readonly short?: string;
   /** Placeholder of its value, such as `FILE`; without one the option is a switch. */
   readonly value?: string;
   readonly description: string;
@@ -43,12 +45,17 @@ export interface CommandSpec {
 export const COMMON_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'data',
+    short: 'd',
     value: 'DIR',
-    description: 'root of the data (default ./data)',
+    description: 'root of the data (default: LXMERT_DATA of the environment, or ./data)',
     looksLike: /^[^.]*$|^\.{1,2}(\/|$)|\/$/,
   },
   { name: 'json', description: 'one JSON event a line on standard output' },
-  { name: 'quiet', description: 'no progress and no summary; problems, warnings and errors are still shown' },
+  {
+    name: 'quiet',
+    short: 'q',
+    description: 'no progress and no summary; problems, warnings and errors are still shown',
+  },
 ];
 
 export function textOption(options: OptionValues, name: string): string | undefined {

@@ -1,19 +1,31 @@
-import { stat, statfs } from 'node:fs/promises';
+import { access, constants, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
 import { formatBytes } from './format-bytes.ts';
 import { identityOf, isSameFile } from './identity.ts';
+import { nameSystemError } from './system-error.ts';
 
 /** Fails where `path` exists already and `force` is not set, or where its folder does not exist. */
 export async function checkOutput(path: string, force: boolean): Promise<void> {
-  const folder = await stat(dirname(path)).catch(() => undefined);
-  if (folder?.isDirectory() !== true) {
+  const folder = await stat(dirname(path)).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw nameSystemError(error);
+  });
+  if (folder === undefined) {
     throw new LxmertDataError('ERR_IO', {
       what: 'the output folder does not exist',
       where: dirname(path),
       hint: `create it: mkdir -p ${dirname(path)}`,
     });
   }
+  if (!folder.isDirectory()) {
+    throw new LxmertDataError('ERR_IO', {
+      what: 'the output folder is a file',
+      where: dirname(path),
+      expected: 'a folder',
+    });
+  }
+  await checkWritable(dirname(path));
   const existing = await stat(path).catch(() => undefined);
   if (existing === undefined) return;
   if (existing.isDirectory()) {
@@ -24,6 +36,19 @@ export async function checkOutput(path: string, force: boolean): Promise<void> {
     });
   }
   if (!force) throw outputExists(path);
+}
+
+/** Fails where no file can be made in a folder, before hours of work end there. */
+async function checkWritable(folder: string): Promise<void> {
+  await access(folder, constants.W_OK | constants.X_OK).catch((error: unknown) => {
+    const named = nameSystemError(error);
+    if (!(named instanceof LxmertDataError)) throw error;
+    throw new LxmertDataError(named.code, {
+      ...named.parts,
+      what: `the output folder cannot be written: ${named.parts.what}`,
+      where: folder,
+    });
+  });
 }
 
 export function outputExists(path: string): LxmertDataError {
@@ -88,14 +113,8 @@ export async function describeWriteFailure(
     }
     return noSpace(path, remaining, Math.min(free, remaining), error);
   }
-  if (
-    error instanceof LxmertDataError ||
-    !isErrno(error, 'EIO', 'EACCES', 'EPERM', 'EROFS', 'EFBIG', 'EMFILE')
-  )
-    return error;
-  return new LxmertDataError('ERR_IO', {
-    what: `writing failed (${error.message})`,
-    where: path,
-    cause: error,
-  });
+  const named = nameSystemError(error);
+  if (!(named instanceof LxmertDataError) || named === error) return error;
+  const what = `writing failed: ${named.parts.what}`;
+  return new LxmertDataError(named.code, { ...named.parts, what, where: path });
 }

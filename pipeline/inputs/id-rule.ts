@@ -1,5 +1,5 @@
 import { LxmertDataError } from '../errors.ts';
-import { nearestName } from '../nearest-name.ts';
+import { suggest } from '../nearest-name.ts';
 import { type PinnedIds, readPinnedIds } from './pinned-ids.ts';
 
 /** Which rows of a source become rows of a store, and under which img_id. */
@@ -28,11 +28,10 @@ export async function readIdRule(name: string): Promise<IdRule> {
   const set = COCO_SETS.find(known => name === `coco-${known}`);
   if (set !== undefined) return cocoRule(name, set);
   if (name.startsWith('coco-')) {
-    const near = nearestName(name, ID_RULES);
     throw new LxmertDataError('ERR_USAGE', {
       what: `there is no rule for ids named "${name}"`,
       expected: `${ID_RULES.join(', ')}, or a file`,
-      hint: near === undefined ? undefined : `did you mean ${near}?`,
+      hint: suggest(name, ID_RULES),
     });
   }
   return listRule(name, await readPinnedIds(name));

@@ -1,5 +1,6 @@
 import { NO_WAIT } from '../files/open-checked.ts';
-import { constants, type Stats } from 'node:fs';
+import { constants, lstatSync, type Stats } from 'node:fs';
+import { nameSystemError } from '../files/system-error.ts';
 import { type FileHandle, open } from 'node:fs/promises';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
 
@@ -19,10 +20,21 @@ export async function openFile(
 }
 
 export function describeOpenFailure(path: string, cause: unknown): LxmertDataError {
-  const what = isErrno(cause, 'ENOENT')
-    ? 'there is no such file'
-    : isErrno(cause, 'EACCES', 'EPERM')
-      ? 'the file may not be read'
-      : `the file cannot be opened (${errorText(cause)})`;
-  return new LxmertDataError('ERR_INPUT', { what, where: path, cause });
+  if (isErrno(cause, 'ENOENT')) {
+    const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+    const what = isLink ? 'this link leads to nothing' : 'there is no such file';
+    return new LxmertDataError('ERR_INPUT', { what, where: path, cause });
+  }
+  const named = nameSystemError(cause);
+  if (!(named instanceof LxmertDataError))
+    return new LxmertDataError('ERR_INPUT', {
+      what: `the file cannot be opened (${errorText(cause)})`,
+      where: path,
+      cause,
+    });
+  return new LxmertDataError('ERR_INPUT', {
+    ...named.parts,
+    what: `the file cannot be opened: ${named.parts.what}`,
+    where: path,
+  });
 }

@@ -15,5 +15,8 @@ export async function openRowSource(path: string, member?: string): Promise<Byte
     what: 'the kind of this file is not known by its name',
     where: path,
     expected: 'a name that ends in .tsv or .zip',
+    hint: name.endsWith('.safetensors')
+      ? 'this is a store already: verify checks it, export writes its TSV'
+      : undefined,
   });
 }

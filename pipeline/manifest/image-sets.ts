@@ -1,3 +1,4 @@
+import { suggest } from '../nearest-name.ts';
 import { imageSetOf } from './load.ts';
 import { LxmertDataError } from '../errors.ts';
 import type { Manifest } from './schema.ts';
@@ -38,7 +39,7 @@ export function findImageSet(manifest: Manifest, name: string, dataset?: string)
     got: full,
     hint:
       first === undefined
-        ? undefined
+        ? suggest(full, names)
         : `name the dataset too: --split ${first}/${name}, or --dataset ${first}`,
   });
 }

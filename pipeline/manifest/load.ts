@@ -1,3 +1,4 @@
+import { suggest } from '../nearest-name.ts';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -83,8 +84,12 @@ function known<Entry>(entries: Readonly<Record<string, Entry>>, name: string): E
 export function getMirror(manifest: Manifest, name: string): Mirror {
   const mirror = Object.hasOwn(manifest.mirrors, name) ? manifest.mirrors[name] : undefined;
   if (mirror === undefined) {
-    const expected = Object.keys(manifest.mirrors).join(', ');
-    throw new LxmertDataError('ERR_USAGE', { what: `unknown mirror "${name}"`, expected });
+    const names = Object.keys(manifest.mirrors);
+    throw new LxmertDataError('ERR_USAGE', {
+      what: `unknown mirror "${name}"`,
+      expected: names.join(', '),
+      hint: suggest(name, names),
+    });
   }
   return mirror;
 }
@@ -94,7 +99,12 @@ async function readManifestFile(path: string): Promise<JsonObject> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    throw new LxmertDataError('ERR_MANIFEST', { what: 'cannot read the manifest', where: path, cause });
+    throw new LxmertDataError('ERR_MANIFEST', {
+      what: 'cannot read the manifest',
+      where: path,
+      got: errorText(cause),
+      cause,
+    });
   }
   try {
     const value: unknown = JSON.parse(text);

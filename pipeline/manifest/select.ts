@@ -1,3 +1,4 @@
+import { suggest } from '../nearest-name.ts';
 import { assetOf } from './load.ts';
 import { LxmertDataError } from '../errors.ts';
 import type { AssetKind, Manifest } from './load.ts';
@@ -19,7 +20,7 @@ export function selectAssets(manifest: Manifest, selection: Selection): readonly
       throw new LxmertDataError('ERR_USAGE', {
         what: `unknown dataset "${name}"`,
         expected: Object.keys(manifest.datasets).join(', '),
-        hint: 'fetch --list shows them with their splits',
+        hint: suggest(name, Object.keys(manifest.datasets), 'fetch --list shows them with their splits'),
       });
     }
     for (const split of Object.keys(dataset.splits)) known.add(split);
@@ -35,6 +36,7 @@ export function selectAssets(manifest: Manifest, selection: Selection): readonly
     throw new LxmertDataError('ERR_USAGE', {
       what: `no chosen dataset has a split "${unknown}"`,
       expected: `${[...known].join(', ')} or all`,
+      hint: suggest(unknown, [...known, 'all']),
     });
   }
   const kinds = selection.kinds;

@@ -1,6 +1,7 @@
 import { decodeBase64 } from './base64.ts';
 import { checkColumns, checkFeatures } from './check-row.ts';
 import { type FeatureDtype, narrowFeatures } from './feature-dtype.ts';
+import { describeIdFault, ID_RULE } from './image-id.ts';
 import { literalParts, parseQuotedRow } from './quoted-row.ts';
 import { type RowProblem, rowProblem, showText } from '../problem.ts';
 import {
@@ -86,15 +87,6 @@ function splitPlain(line: Buffer, end: number, shape: RowShape): RowFields | und
   return { id, height, width, count, base64 };
 }
 
-function describeIdFault(id: string): string | undefined {
-  if (id === '') return 'nothing';
-  if (id.includes('\ufffd')) return 'bytes that are not UTF-8';
-  if (id.startsWith('\ufeff')) return 'a byte order mark before the id';
-  if (/[\u0000-\u001f\u007f]/.test(id)) return `control characters in ${JSON.stringify(id.slice(0, 60))}`;
-  if (Buffer.byteLength(id) > MAX_ID_BYTES) return `${Buffer.byteLength(id)} bytes`;
-  return undefined;
-}
-
 function checkTexts(
   fields: RowFields,
   shape: RowShape,
@@ -104,8 +96,7 @@ function checkTexts(
   const idFault = describeIdFault(fields.id);
   if (idFault === undefined) setImageId(record, Buffer.from(fields.id));
   else {
-    const expected = `printable UTF-8 of 1 to ${MAX_ID_BYTES} bytes`;
-    report(rowProblem('img_id', shape.idColumn, { expected, got: idFault }));
+    report(rowProblem('img_id', shape.idColumn, { expected: ID_RULE, got: idFault }));
   }
   let sized = true;
   for (const [column, value] of [

@@ -156,7 +156,13 @@ test(
   2,
   /expected: --out with a name that ends in \.tsv/,
 );
-test('neither a store nor a dataset', exits, ['verify', 'good.tsv'], 2, /unknown dataset "good\.tsv"/);
+test(
+  'neither a store nor a dataset',
+  exits,
+  ['verify', 'good.tsv'],
+  2,
+  /good\.tsv: this is not a store\n.*\n.*lxmert-data convert good\.tsv/,
+);
 
 test('help of every command has examples', async t => {
   for (const command of ['start', 'validate', 'convert', 'verify', 'export', 'extract', 'compare']) {
@@ -191,6 +197,8 @@ test('--json prints one event a line and nothing else', async t => {
     event: 'error',
     code: 'ERR_INPUT',
     message: 'none.tsv: there is no such file',
+    what: 'there is no such file',
+    where: 'none.tsv',
   });
 });
 
@@ -262,3 +270,76 @@ test('--quiet hides progress and summaries, but no problem and no error', async 
   t.is(skipped.code, 1);
   t.regex(skipped.stderr, /error: bad\.tsv:3 /);
 });
+
+test('wrong arguments are an event too with --json, and nothing goes to standard error', async t => {
+  for (const args of [
+    ['convert', '--no-such', '--json'],
+    ['no-such', '--json'],
+    ['convert', '--json'],
+  ]) {
+    const { code, stdout, stderr } = await runCli(args);
+    t.is(code, 2);
+    t.is(stderr, '');
+    const { event, code: name, what } = JSON.parse(stdout) as Record<string, unknown>;
+    t.deepEqual([event, name], ['error', 'ERR_USAGE']);
+    t.is(typeof what, 'string');
+  }
+});
+
+test('names with control characters and marks of direction reach a terminal only in writing', async t => {
+  const folder = await makeTempFolder(t);
+  const name = 'a\u001b[2J\u009b1m\u202egsp.tsv';
+  const plain = await runCli(['validate', name], { cwd: folder });
+  t.is(plain.code, 1);
+  t.regex(plain.stderr, /a\\u\{1b\}\[2J\\u\{9b\}1m\\u\{202e\}gsp\.tsv/);
+
+  const unsafe = /[\u0000-\u0008\u000b-\u001a\u007f-\u009f\u202a-\u202e]/;
+  t.notRegex(plain.stderr, unsafe);
+  const json = await runCli(['validate', name, '--json'], { cwd: folder });
+  t.notRegex(json.stdout, unsafe);
+  t.is((JSON.parse(json.stdout) as { where: string }).where, name);
+});
+
+test('LXMERT_DATA is the data root where --data is not given', async t => {
+  const folder = await makeTempFolder(t);
+  const missing = join(folder, 'nowhere');
+  const env = { LXMERT_DATA: folder };
+  t.regex((await runCli(['verify'], { env })).stderr, new RegExp(`^error: ${folder}: no dataset`));
+  t.regex(
+    (await runCli(['verify', '-d', missing], { env })).stderr,
+    new RegExp(`^error: ${missing}: no dataset`),
+  );
+});
+
+test('convert gives a store its ending, and makes nothing else', async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, makeLines(1), 'x.tsv');
+  t.is((await runCli(['convert', 'x.tsv', '-o', 'store'], { cwd: folder })).code, 0);
+  t.true((await readdir(folder)).includes('store.safetensors'));
+  const wrong = await runCli(['convert', 'x.tsv', '--out', 'x.npz'], { cwd: folder });
+  t.is(wrong.code, 2);
+  t.regex(wrong.stderr, /other formats are written from the store/);
+});
+
+test('a folder that may not be written is named before any work', async t => {
+  const folder = await makeTempFolder(t);
+  const tsv = await writeTsv(folder, makeLines(1), 'x.tsv');
+  // A file system that nobody, root included, can write.
+  const { code, stderr } = await runCli(['convert', tsv, '--out', '/proc/x.safetensors']);
+  t.is(code, 1);
+  t.notRegex(stderr, / at .*\.ts:/);
+  t.regex(stderr, /\/proc.*(cannot be written|no such file|not permitted)/);
+});
+
+for (const [args, near] of [
+  [['fetch', 'vqaa', '--dry-run'], 'vqa'],
+  [['fetch', 'vqa', '--split', 'minval', '--dry-run'], 'minival'],
+  [['extract', 'nlvr2/vaild', '--images', '.'], 'nlvr2/valid'],
+  [['verify', 'nlvr'], 'nlvr2'],
+] as const) {
+  test(`${args.join(' ')}: did you mean ${near}?`, async t => {
+    const { code, stderr } = await runCli([...args, '--data', await makeTempFolder(t)]);
+    t.is(code, 2);
+    t.true(stderr.includes(`did you mean ${near}?`), stderr);
+  });
+}

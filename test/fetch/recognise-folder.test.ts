@@ -62,7 +62,7 @@ test('names of second downloads and capital endings are recognised', async t => 
   );
   await writeFile(join(folder, 'vqa', 'minival (2).json'), '[]');
   const { found, unusable } = await recogniseFolder(folder, await loadManifest({}), makeContext());
-  t.deepEqual([...found.values()].map(({ paths }) => paths[0]!.slice(folder.length + 1)).sort(), [
+  t.deepEqual([...found.values()].map(({ paths }) => paths[0].slice(folder.length + 1)).sort(), [
     'X.ZIP',
     'val2014_obj36 (1).tsv',
     'vqa/minival (2).json',

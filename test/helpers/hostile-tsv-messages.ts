@@ -222,10 +222,10 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv:2 (byte 395177): img_id img_id: expected printable UTF-8 of 1 to 255 bytes, got nothing',
   ],
   'a zero byte in an id': [
-    'error: rows.tsv:2 (byte 395177) COCO�one: img_id img_id: expected printable UTF-8 of 1 to 255 bytes, got control characters in "COCO\\u0000one"',
+    'error: rows.tsv:2 (byte 395177) COCO�one: img_id img_id: expected printable UTF-8 of 1 to 255 bytes, got control characters or marks of direction in "COCO\\u0000one"',
   ],
   'a terminal command in an id': [
-    'error: rows.tsv:2 (byte 395177) �[2Jgone: img_id img_id: expected printable UTF-8 of 1 to 255 bytes, got control characters in "\\u001b[2Jgone"',
+    'error: rows.tsv:2 (byte 395177) �[2Jgone: img_id img_id: expected printable UTF-8 of 1 to 255 bytes, got control characters or marks of direction in "\\u001b[2Jgone"',
   ],
   'an id that is not UTF-8': [
     'error: rows.tsv:2 (byte 395177) C��: img_id img_id: expected printable UTF-8 of 1 to 255 bytes, got bytes that are not UTF-8',

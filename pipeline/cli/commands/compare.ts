@@ -2,7 +2,7 @@ import { compareStores, type CompareStoresResult } from '../../stages/compare-st
 import { LxmertDataError } from '../../errors.ts';
 import { type CommandSpec, textOption } from '../spec.ts';
 import { showAll } from '../../show-text.ts';
-import { resolveInputs } from '../inputs.ts';
+import { resolveStores } from '../inputs.ts';
 import { openReport, reportOption } from '../report-file.ts';
 
 const MAX_LISTED = 10;
@@ -31,9 +31,13 @@ export const compareCommand: CommandSpec = {
     ['lxmert-data compare mine.safetensors published.safetensors', 'my extraction against published rows'],
   ],
   async run(args, options, context) {
-    const [first, second, ...others] = resolveInputs(args, context.data);
+    const [first, second, ...others] = resolveStores(args, context.data);
     if (first === undefined || second === undefined || others.length > 0) {
-      throw new LxmertDataError('ERR_USAGE', { what: 'compare needs two stores', got: `${args.length}` });
+      throw new LxmertDataError('ERR_USAGE', {
+        what: 'compare needs two stores',
+        expected: 'lxmert-data compare mine.safetensors published.safetensors',
+        got: args.length === 1 ? 'one' : `${args.length} files`,
+      });
     }
     const stores = [first, second] as const;
     const report = await openReport(options, stores);

@@ -1,3 +1,5 @@
+import { extname } from 'node:path';
+import { LxmertDataError } from '../../errors.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
 import { loadExpectedRows } from '../../manifest/expected-rows.ts';
 import { FEATURE_DTYPES, type FeatureDtype } from '../../rows/feature-dtype.ts';
@@ -30,6 +32,7 @@ export const convertCommand: CommandSpec = {
   options: [
     {
       name: 'out',
+      short: 'o',
       value: 'FILE',
       description: 'the store (default: the first input with the ending .safetensors)',
       looksLike: /\.safetensors$/,
@@ -53,7 +56,7 @@ export const convertCommand: CommandSpec = {
       looksLike: /^coco-|\.(json|txt|lst|list|ids)$/,
     },
     { name: 'skip-bad', description: 'leave bad rows out, list them, and exit with 1' },
-    { name: 'force', description: 'replace an existing store' },
+    { name: 'force', short: 'f', description: 'replace an existing store' },
     reportOption('write the outcome and all problems as JSON'),
     MEMBER_OPTION,
     DECODING_THREADS_OPTION,
@@ -73,7 +76,7 @@ export const convertCommand: CommandSpec = {
   ],
   async run(args, options, context) {
     const files = resolveInputs(args, context.data);
-    const out = textOption(options, 'out') ?? defaultStorePath(files[0] ?? '');
+    const out = storeName(textOption(options, 'out')) ?? defaultStorePath(files[0] ?? '');
     const report = await openReport(options, [...files, out]);
     const first = textOption(options, 'first');
     const ids = textOption(options, 'ids');
@@ -114,3 +117,15 @@ export const convertCommand: CommandSpec = {
     return ok;
   },
 };
+
+/** The store's name with its ending, which may be left out. @throws LxmertDataError ERR_USAGE for another ending */
+function storeName(out: string | undefined): string | undefined {
+  if (out === undefined || out.endsWith('.safetensors')) return out;
+  if (extname(out) === '' && !out.endsWith('/')) return `${out}.safetensors`;
+  throw new LxmertDataError('ERR_USAGE', {
+    what: 'convert makes stores',
+    expected: '--out with a name that ends in .safetensors',
+    got: out,
+    hint: 'other formats are written from the store: lxmert-data export',
+  });
+}

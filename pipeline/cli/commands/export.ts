@@ -5,7 +5,7 @@ import { exportWithPython } from '../../stages/export-python.ts';
 import type { ExportResult } from '../../export/export-result.ts';
 import { exportTsv } from '../../stages/export-tsv.ts';
 import { type CommandContext, type CommandSpec, type OptionValues, textOption } from '../spec.ts';
-import { resolveInputs } from '../inputs.ts';
+import { resolveStores } from '../inputs.ts';
 
 const FORMAT_LIST = EXPORT_FORMATS.map(({ name, openedBy }) => `  ${name.padEnd(15)} for ${openedBy}`).join(
   '\n',
@@ -33,6 +33,7 @@ ${FORMAT_LIST}`,
     },
     {
       name: 'out',
+      short: 'o',
       value: 'PATH',
       description: 'the file or folder to write',
       looksLike: /^(?!.*\.safetensors$)/,
@@ -49,7 +50,7 @@ ${FORMAT_LIST}`,
       description: 'the Python that writes all but TSV (default python3); nothing is installed into it',
       looksLike: /python/,
     },
-    { name: 'force', description: 'replace an existing export' },
+    { name: 'force', short: 'f', description: 'replace an existing export' },
   ],
   examples: [
     ['lxmert-data export train2014_obj36.safetensors --out train2014_obj36.tsv', 'the original TSV'],
@@ -66,7 +67,7 @@ ${FORMAT_LIST}`,
   async run(args, options, context) {
     const format = findExportFormat(textOption(options, 'to') ?? 'tsv');
     const out = checkOut(format, textOption(options, 'out'));
-    const [store] = resolveInputs(args, context.data);
+    const [store] = resolveStores(args, context.data);
     const result = await writeExport({ format, store: store ?? '', out }, options, context);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'export', ok, to: format.name, ...details });

@@ -32,6 +32,7 @@ const SPLITS = [...new Set(SETS.map(name => name.split('/')[1] ?? ''))];
 const OPTIONS: readonly OptionSpec[] = [
   {
     name: 'split',
+    short: 's',
     value: 'SPLIT',
     description: SETS.map(name => name.replace(/\/all$/, '')).join(', '),
     looksLike: new RegExp(`^(${DATASETS.join('|')})(/[a-z]+)?$|^(${SPLITS.join('|')})$`),
@@ -44,12 +45,14 @@ const OPTIONS: readonly OptionSpec[] = [
   },
   {
     name: 'images',
+    short: 'i',
     value: 'DIR',
     description: 'folder of the images, or a text file that names them',
     looksLike: /\/|^[^.]*$|\.(txt|lst|list)$/,
   },
   {
     name: 'out',
+    short: 'o',
     value: 'FILE',
     description: 'X.safetensors or X.tsv (default: what LXMERT opens, below --data)',
     looksLike: /\.(safetensors|tsv)$/,
@@ -70,8 +73,8 @@ const OPTIONS: readonly OptionSpec[] = [
   },
   { name: 'skip-bad', description: 'publish without the images that have no row, and exit with 1' },
   { name: 'keep-rows', description: 'keep the rows of the extraction beside the store' },
-  { name: 'force', description: 'replace an existing output' },
-  { name: 'dry-run', description: 'print what would be done' },
+  { name: 'force', short: 'f', description: 'replace an existing output' },
+  { name: 'dry-run', short: 'n', description: 'print what would be done' },
   reportOption('write the outcome as JSON'),
   MANIFEST_OPTION,
 ];

@@ -33,6 +33,7 @@ export const fetchCommand: CommandSpec = {
   options: [
     {
       name: 'split',
+      short: 's',
       value: 'S,…',
       description: 'splits, or all (default: those that training needs)',
       looksLike: NAME_LIST,
@@ -70,7 +71,7 @@ export const fetchCommand: CommandSpec = {
       looksLike: /^[a-z0-9-]+=https?:/,
     },
     { name: 'frozen', description: 'take only what the lock file names' },
-    { name: 'dry-run', description: 'print the plan and do nothing' },
+    { name: 'dry-run', short: 'n', description: 'print the plan and do nothing' },
     { name: 'list', description: 'show datasets, splits and mirrors' },
   ],
   examples: [

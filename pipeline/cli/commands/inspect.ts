@@ -12,7 +12,7 @@ import {
   type OptionValues,
   textOption,
 } from '../spec.ts';
-import { resolveInputs } from '../inputs.ts';
+import { resolveStores } from '../inputs.ts';
 import { openWithDesktop } from '../open-in-browser.ts';
 
 const DEFAULT_LIMIT = 50;
@@ -32,6 +32,7 @@ export const inspectCommand: CommandSpec = {
   options: [
     {
       name: 'images',
+      short: 'i',
       value: 'DIR',
       description: 'folder of the images, found by img_id, sub-folders too',
       looksLike: FOLDER,
@@ -44,6 +45,7 @@ export const inspectCommand: CommandSpec = {
     },
     {
       name: 'out',
+      short: 'o',
       value: 'FILE',
       description: 'page to write (default: the name of the store with .html)',
       looksLike: /\.html$/,
@@ -68,7 +70,7 @@ export const inspectCommand: CommandSpec = {
     },
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
     { name: 'open', description: 'open the page in a browser' },
-    { name: 'force', description: 'replace existing files' },
+    { name: 'force', short: 'f', description: 'replace existing files' },
   ],
   examples: [
     [
@@ -80,8 +82,9 @@ export const inspectCommand: CommandSpec = {
     ['lxmert-data inspect mine.safetensors published.safetensors', 'two stores side by side'],
   ],
   async run(args, options, context) {
-    const isStore = (arg: string): boolean => arg.endsWith('.safetensors');
-    const [first, second, ...others] = resolveInputs(args.filter(isStore), context.data);
+    // Everything else is an img_id, which has no ending of ours.
+    const isStore = (arg: string): boolean => /\.(safetensors|tsv|zip)$/i.test(arg);
+    const [first, second, ...others] = resolveStores(args.filter(isStore), context.data);
     if (first === undefined || others.length > 0) {
       throw new LxmertDataError('ERR_USAGE', {
         what: 'inspect needs one store, or two to compare',

@@ -17,8 +17,13 @@ export const makeJsonCommand: CommandSpec = {
   },
   options: [
     { name: 'raw', value: 'DIR', description: 'the unpacked official set' },
-    { name: 'out', value: 'DIR', description: 'where the files go (default: the set below the data root)' },
-    { name: 'force', description: 'replace existing files' },
+    {
+      name: 'out',
+      short: 'o',
+      value: 'DIR',
+      description: 'where the files go (default: the set below the data root)',
+    },
+    { name: 'force', short: 'f', description: 'replace existing files' },
   ],
   examples: [
     ['lxmert-data make-json nlvr2 --raw nlvr/nlvr2/data', 'train.json, valid.json, test.json'],

@@ -43,24 +43,27 @@ export const startCommand: CommandSpec = {
   options: [
     {
       name: 'images',
+      short: 'i',
       value: 'DIR',
       description: 'folder of images to extract',
       looksLike: /^[^.]*$|^\.{1,2}(\/|$)|\//,
     },
     {
       name: 'out',
+      short: 'o',
       value: 'FILE',
       description: 'the store (default: beside FILE, or beside DIR)',
       looksLike: /\.safetensors$/,
     },
     {
       name: 'weights',
+      short: 'w',
       value: 'FILE',
       description: 'caffemodel, or untrained',
       looksLike: /\.caffemodel$|^untrained$/,
     },
     { name: 'rois', value: 'N', description: 'regions looked at, 36 to 300 (default 300)', integer: true },
-    { name: 'force', description: 'replace an existing store' },
+    { name: 'force', short: 'f', description: 'replace an existing store' },
   ],
   examples: [
     ['npm start', 'see it work, on drawn images'],

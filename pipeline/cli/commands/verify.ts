@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
 import { builtInDatasets } from '../../manifest/built-in-names.ts';
 import { loadExpectedRows } from '../../manifest/expected-rows.ts';
@@ -23,7 +24,7 @@ import { openReport, pageReportOption } from '../report-file.ts';
 import { describeStores } from '../store-health.ts';
 import { UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { showAll } from '../../show-text.ts';
-import { printProblemSummary, resolveInputs } from '../inputs.ts';
+import { printProblemSummary, resolveInputs, resolveStores } from '../inputs.ts';
 
 const MAX_LISTED = 20;
 
@@ -48,7 +49,13 @@ export const verifyCommand: CommandSpec = {
     MEMBER_OPTION,
     pageReportOption('write the outcome as a page (.html) or JSON'),
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
-    { name: 'split', value: 'S,…', description: 'of datasets: splits, or all', looksLike: /^[a-z0-9_,-]+$/ },
+    {
+      name: 'split',
+      short: 's',
+      value: 'S,…',
+      description: 'of datasets: splits, or all',
+      looksLike: /^[a-z0-9_,-]+$/,
+    },
     { name: 'quick', description: 'of datasets: files, sizes and headers only' },
     MANIFEST_OPTION,
   ],
@@ -59,18 +66,23 @@ export const verifyCommand: CommandSpec = {
     ['lxmert-data verify vqa --report vqa.html', 'the same as a page: what is wrong and how to fix it'],
   ],
   async run(args, options, context) {
-    return args.some(arg => arg.endsWith('.safetensors'))
+    return args.some(isFileName)
       ? await verifyStoreFiles(args, options, context)
       : await verifyData(args, options, context);
   },
 };
+
+/** Names of datasets have no ending. */
+function isFileName(arg: string): boolean {
+  return extname(arg) !== '' || arg.includes('/');
+}
 
 async function verifyStoreFiles(
   args: readonly string[],
   options: OptionValues,
   context: CommandContext,
 ): Promise<boolean> {
-  const stores = resolveInputs(args, context.data);
+  const stores = resolveStores(args, context.data);
   const against = textOption(options, 'against');
   const files = against === undefined ? undefined : resolveInputs([against], context.data);
   const report = await openReport(options, [...stores, ...(files ?? [])], ['.json', '.html']);
