@@ -429,7 +429,7 @@ def test_an_untrained_detector_is_told_and_travels(name: str, tmp_path: Path, ro
     store = write_store(tmp_path / "s.safetensors", rows, weights="untrained")
     warnings: list[StoreWarning] = []
     out = export(store, name, on_warning=warnings.append)
-    assert [str(warning) for warning in warnings if warning.code == "untrained"][0].count("untrained detector") == 1
+    assert next(str(warning) for warning in warnings if warning.code == "untrained").count("untrained detector")
     if FORMATS[name].is_folder:
         found = json.loads((out / "lxmert-data-export.json").read_text())
     elif name in SILENT:

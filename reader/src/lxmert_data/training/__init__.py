@@ -10,6 +10,7 @@ from .collate import HuggingFaceCollate, PretrainingCollate, collate
 from .evaluate import GQAEvaluator, LXMERTEvaluator, NLVR2Evaluator, VQAEvaluator
 from .feature_source import FeatureSource
 from .images import ImageDataset
+from .loader import ThreadedDataLoader
 from .pretraining import LXMERTDataset, LXMERTTorchDataset
 from .questions import (
     GQADataset,
@@ -40,6 +41,7 @@ __all__ = [
     "NLVR2TorchDataset",
     "PretrainingCollate",
     "QuestionBatch",
+    "ThreadedDataLoader",
     "VQADataset",
     "VQAEvaluator",
     "VQATorchDataset",
