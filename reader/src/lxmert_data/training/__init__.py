@@ -20,6 +20,7 @@ from .questions import (
     VQADataset,
     VQATorchDataset,
 )
+from .trainer import TrainerCollate, soft_target_loss
 
 __all__ = [
     "AnswerTable",
@@ -42,8 +43,10 @@ __all__ = [
     "PretrainingCollate",
     "QuestionBatch",
     "ThreadedDataLoader",
+    "TrainerCollate",
     "VQADataset",
     "VQAEvaluator",
     "VQATorchDataset",
     "collate",
+    "soft_target_loss",
 ]
