@@ -143,7 +143,7 @@ def test_oscar_vqa_seeks_by_the_offset_map(mode: Any, store_path: Path, rows: li
 
 @pytest.mark.parametrize(("name", "size"), [("oscar-pt", REGIONS), ("oscar-pt-2048", 2048)])
 def test_oscar_loads_a_dict_of_tensors(name: str, size: int, store_path: Path, rows: list[Row]) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", minversion="2.1")
     out = store_path.parent / "gqa_img_frcnn_feats.pt"
     export_store(store_path, out, name)
     features = torch.load(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from .._format.header import BOX_COUNT, FEATURE_SIZE
+from ..errors import MissingLibraryError
 from .checked_rows import Rows
 from .numeric_ids import numeric_ids
 from .oscar_regions import REGION_SIZE, make_regions
@@ -53,7 +55,17 @@ class OscarDictWriter(Writer):
         return tensors
 
 
-make_writer = OscarDictWriter
+def make_writer(plan: Plan) -> Writer:
+    """Raises MissingLibraryError for a PyTorch that cannot map what it loads."""
+    if "mmap" not in inspect.signature(torch.load).parameters:
+        raise MissingLibraryError(
+            "this PyTorch is too old for this format",
+            None,
+            "torch 2.1 or newer",
+            str(torch.__version__),
+            'install it: python -m pip install "torch>=2.1"',
+        )
+    return OscarDictWriter(plan)
 
 
 class _RawSink(Sink):
