@@ -24,12 +24,15 @@ FORMATS = (
     ("store-f32", "store", "store"),
     ("mapped", "mapped", "store"),
     ("memory", "memory", "store"),
+    ("store-f32-processes", "store-processes", "store"),
     ("store-f16", "store", "store-f16"),
     ("hdf5-flat", "hdf5-flat", "hdf5-flat"),
     ("hdf5-groups", "hdf5-groups", "hdf5-groups"),
     ("lmdb", "mmf-lmdb", "mmf-lmdb"),
     ("npz", "npz", "npz"),
     ("arrow", "arrow", "arrow"),
+    ("webdataset", "webdataset", "webdataset"),
+    ("mds", "mds", "mds"),
     ("tsv", "tsv", "tsv"),
 )
 ALL_IN_MEMORY = ("memory", "tsv")
@@ -160,7 +163,7 @@ def say(line: str) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     results = read_figures(options)
     # Here, once, so that no measurement has the time for it in.
-    for module in ("h5py", "pyarrow", "lmdb", "datasets", "lxmert_data.training"):
+    for module in ("h5py", "pyarrow", "lmdb", "datasets", "webdataset", "streaming", "lxmert_data.training"):
         importlib.import_module(module)
     with tempfile.TemporaryDirectory(prefix="lxmert-data-bench-", dir=os.environ.get("BENCH_DIR")) as folder:
         bench = Bench(folder, options)

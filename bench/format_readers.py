@@ -171,6 +171,31 @@ class ListOfDicts(Rows):
         return image["features"].copy(), scale(image["boxes"], image["img_h"], image["img_w"])
 
 
+class Mds(Rows):
+    """A shard's samples by number, as mosaicml-streaming's own dataset of a local folder reads them."""
+
+    def open(self) -> None:
+        self.rows = importlib.import_module("streaming").LocalDataset(self.path)
+
+    def read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        item = self.rows[row]
+        return item["features"], scale(item["boxes"], item["img_h"], item["img_w"])
+
+
+def open_webdataset(path: str, workers: int, batch: int) -> Any:
+    """Shards in random order and samples shuffled among 1,000: webdataset reads in sequence only."""
+    webdataset = importlib.import_module("webdataset")
+    shards = sorted(os.path.join(path, name) for name in os.listdir(path) if name.endswith(".tar"))
+    dataset = webdataset.WebDataset(shards, shardshuffle=len(shards), empty_check=False).shuffle(1000).decode()
+    pairs = dataset.map(read_sample).batched(batch, collation_fn=torch.utils.data.default_collate)
+    return torch.utils.data.DataLoader(pairs, batch_size=None, num_workers=workers)
+
+
+def read_sample(sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    about = sample["json"]
+    return sample["features.npy"], scale(sample["boxes.npy"], about["img_h"], about["img_w"])
+
+
 def open_store(path: str, names: list[str]) -> tuple[torch.utils.data.Dataset, Callable[[Any], Any]]:
     """The store with this package: its data set for training."""
     training = importlib.import_module("lxmert_data.training")
@@ -185,13 +210,18 @@ READERS: dict[str, type[Rows]] = {
     "mmf-lmdb": Lmdb,
     "npz": Npz,
     "arrow": Arrow,
+    "mds": Mds,
     "tsv": ListOfDicts,
 }
 
 
 def make_loader(kind: str, path: str, names: list[str], workers: int, batch: int) -> torch.utils.data.DataLoader:
-    """A shuffling DataLoader over `path`."""
+    """A shuffling DataLoader over `path`; that of the store has threads for workers unless it is to have processes."""
+    if kind == "webdataset":
+        return open_webdataset(path, workers, batch)
     if kind == "store":
+        return FeatureStore(path).to_dataloader(batch, shuffle=True, num_workers=workers)
+    if kind == "store-processes":
         dataset, collate = open_store(path, names)
     else:
         dataset = READERS[kind](path, names)

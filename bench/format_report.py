@@ -6,6 +6,7 @@ from typing import Any
 
 TITLES = {
     "store-f32": "store, f32",
+    "store-f32-processes": "store, f32, workers as processes",
     "store-f16": "store, f16",
     "mapped": "plain memory map",
     "memory": "all in memory, one tensor",
@@ -14,6 +15,8 @@ TITLES = {
     "lmdb": "LMDB (MMF)",
     "npz": "npz an image",
     "arrow": "Arrow (datasets)",
+    "webdataset": "webdataset (tar shards)",
+    "mds": "mosaicml-streaming (MDS)",
     "tsv": "list of dicts from TSV",
 }
 COLUMNS = (

@@ -4,7 +4,8 @@
 
 Makes the same images (rows of the true shape, made-up content; 20,000 are 6 GB) in one format after the other, in
 BENCH_DIR or the system's temporary folder, and deletes each when it is measured. Needs Linux, PyTorch 2, the package of
-reader/ and h5py, pyarrow, lmdb, datasets, matplotlib. With --from R.json it only makes table and plot.
+reader/ and h5py, pyarrow, lmdb, datasets, webdataset, mosaicml-streaming and matplotlib. With --from R.json it only
+makes table and plot.
 """
 
 from __future__ import annotations

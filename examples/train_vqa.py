@@ -40,14 +40,19 @@ class AnswerModel(torch.nn.Module):
         return scores
 
 
-def make_small_parts(sentences: list[str]) -> tuple[Any, LxmertModel]:
-    """A tokenizer that knows the words of these sentences, and a model of a few layers."""
+def make_small_config(sentences: list[str], **settings: int) -> tuple[Any, LxmertConfig]:
+    """A tokenizer that knows the words of these sentences, and the settings of a model of a few layers."""
     words = sorted({word for sentence in sentences for word in re.findall(r"\w+|[^\w\s]", sentence.lower())})
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = Path(folder) / "vocab.txt"
         vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]), encoding="utf-8")
         tokenizer = BertTokenizerFast(str(vocabulary))
-    config = LxmertConfig(vocab_size=len(words) + 5, **SMALL, **SMALL_LAYERS)
+    return tokenizer, LxmertConfig(vocab_size=len(words) + 5, **SMALL, **SMALL_LAYERS, **settings)
+
+
+def make_small_parts(sentences: list[str]) -> tuple[Any, LxmertModel]:
+    """The same tokenizer, and a model with random weights."""
+    tokenizer, config = make_small_config(sentences)
     return tokenizer, LxmertModel(config)
 
 

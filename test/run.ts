@@ -41,7 +41,14 @@ async function testWithTorch(variable: string): Promise<void> {
     runner.skip(name, `${variable} does not name a Python with torch and pytest`);
     return;
   }
-  const files = ['reader/tests/test_torch.py', 'reader/tests/training', 'examples'];
+  const tests = [
+    'test_torch.py',
+    'test_safe_store.py',
+    'test_export_clients.py',
+    'test_shards.py',
+    'training',
+  ];
+  const files = [...tests.map(test => `reader/tests/${test}`), 'examples'];
   const command = [python, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', ...files] as const;
   await runner.run({ name, command, env: { PYTHONPATH: join(ROOT, 'reader', 'src') } });
 }

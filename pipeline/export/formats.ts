@@ -13,7 +13,16 @@ export interface ExportFormat {
   readonly python?: readonly PythonLibrary[];
   /** Whether features can be written as f16. */
   readonly half: boolean;
+  /** What images can be named by; empty where they always have their img_ids. */
+  readonly idModes: readonly IdMode[];
+  /** Whether names of classes are written where the vocabulary is known. */
+  readonly hasTags: boolean;
+  /** Whether it is written in shards, whose size can be chosen. */
+  readonly hasShards: boolean;
 }
+
+export const ID_MODES = ['name', 'number', 'folder'] as const;
+export type IdMode = (typeof ID_MODES)[number];
 
 export interface PythonLibrary {
   readonly module: string;
@@ -36,6 +45,10 @@ const TABLE = v.strictObject({
       libraries: v.optional(LIBRARIES, []),
       is_folder: v.optional(v.boolean(), false),
       half: v.optional(v.boolean(), false),
+      ids: v.optional(v.picklist(['name', 'number', 'number-if-all']), 'name'),
+      has_folders: v.optional(v.boolean(), false),
+      has_tags: v.optional(v.boolean(), false),
+      has_shards: v.optional(v.boolean(), false),
     }),
   ),
 });
@@ -46,13 +59,22 @@ export const EXPORT_FORMATS: readonly ExportFormat[] = readFormats();
 function readFormats(): ExportFormat[] {
   const path = new URL('../../reader/src/lxmert_data/export/formats.json', import.meta.url);
   const { always, formats } = v.parse(TABLE, JSON.parse(readFileSync(path, 'utf8')));
-  return formats.map(({ name, opened_by: openedBy, suffixes, module, libraries, half }) => ({
-    name,
-    openedBy,
-    suffixes,
-    half,
-    ...(module === undefined ? {} : { python: [...always, ...libraries] }),
+  return formats.map(entry => ({
+    name: entry.name,
+    openedBy: entry.opened_by,
+    suffixes: entry.suffixes,
+    half: entry.half,
+    idModes: listIdModes(entry),
+    hasTags: entry.has_tags,
+    hasShards: entry.has_shards,
+    ...(entry.module === undefined ? {} : { python: [...always, ...entry.libraries] }),
   }));
+}
+
+function listIdModes(entry: v.InferOutput<typeof TABLE>['formats'][number]): IdMode[] {
+  if (entry.module === undefined) return [];
+  if (entry.ids === 'number') return ['number'];
+  return entry.has_folders ? ['name', 'number', 'folder'] : ['name', 'number'];
 }
 
 /** The format of that name; throws ERR_USAGE, with the nearest name, if there is no such format. */

@@ -22,7 +22,9 @@ from store_writer import Row, make_rows, write_store
 from lxmert_data import StoreError, StoreWarning, errors
 from lxmert_data.export import FORMATS, export_store
 
-OUT_NAMES = {".h5": "x.h5", ".arrow": "x.arrow", ".lmdb": "x.lmdb"}
+OUT_NAMES = {".h5": "x.h5", ".arrow": "x.arrow", ".lmdb": "x.lmdb", ".tsv": "x.tsv", ".pt": "x.pt"}
+# Files that have nowhere to say which detector their features come from.
+SILENT = ("oscar-vqa", "oscar-pt", "oscar-pt-2048")
 
 
 def out_name(name: str) -> str:
@@ -248,7 +250,7 @@ def test_mmf_reads_its_lmdb(store_path: Path, rows: list[Row]) -> None:
             assert equal(item["bbox"], row["boxes"])
             assert equal(item["objects"], row["objects_id"])
             assert (item["image_height"], item["image_width"]) == (row["img_h"], row["img_w"])
-            assert item["num_boxes"] == 36 and item["feature_path"] == row["img_id"] and item["cls_prob"] is None
+            assert item["num_boxes"] == 36 and item["feature_path"] == row["img_id"]
             # As MMF pads it.
             padded = np.zeros((100, item["features"].shape[1]), np.float32)
             padded[0:36] = item["features"][:100, :]
@@ -386,6 +388,18 @@ def test_features_too_large_for_f16(tmp_path: Path) -> None:
     [
         ("npz", "a/b", "cannot name a file"),
         ("npz", "..\\x", "cannot name a file"),
+        ("npz", "CON", "cannot name a file"),
+        ("npz-openvqa", "aux.1", "cannot name a file"),
+        ("npz", "..", "cannot name a file"),
+        ("npz", "a\x7f", "cannot name a file"),
+        ("npz", "GOOD", "the same file on some disks"),
+        ("webdataset", "a/con", "cannot name a file"),
+        ("webdataset", "a.b", "cannot hold this img_id"),
+        ("webdataset", "Good", "the same file on some disks"),
+        ("hdf5-groups", "good/more", "inside that of another"),
+        ("volta-lmdb", "keys", "cannot hold this img_id"),
+        ("cocobu", "n161313", "has no number"),
+        ("meshed-memory", "n161313", "has no number"),
         ("npz", "x" * 255, "cannot name a file"),
         ("hdf5-groups", "a//b", "cannot name a group"),
         ("hdf5-groups", ".", "cannot name a group"),
@@ -415,9 +429,11 @@ def test_an_untrained_detector_is_told_and_travels(name: str, tmp_path: Path, ro
     store = write_store(tmp_path / "s.safetensors", rows, weights="untrained")
     warnings: list[StoreWarning] = []
     out = export(store, name, on_warning=warnings.append)
-    assert len(warnings) == 1 and "untrained detector" in str(warnings[0])
+    assert next(str(warning) for warning in warnings if warning.code == "untrained").count("untrained detector")
     if FORMATS[name].is_folder:
         found = json.loads((out / "lxmert-data-export.json").read_text())
+    elif name in SILENT:
+        return
     elif name == "arrow":
         import pyarrow as pa
 
@@ -485,7 +501,7 @@ def test_a_record_that_changed_is_noticed(store_path: Path) -> None:
 
     from lxmert_data.export import mmf_lmdb
 
-    class Forger(mmf_lmdb.LmdbWriter):
+    class Forger(mmf_lmdb.MmfWriter):
         def open_reader(self) -> Any:
             with lmdb.open(self.plan.path, max_dbs=0) as env, env.begin(write=True) as txn:
                 txn.put(self.plan.ids[0].encode(), b"cos\nsystem\n(S'exit 1'\ntR.")
@@ -549,11 +565,12 @@ def test_an_interrupted_export_leaves_nothing(name: str, large_store: Path, tmp_
     words = [sys.executable, "-m", "lxmert_data.export", str(large_store), "--to", name, out_name(name), "--json"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        assert json.loads(child.stdout.readline())["event"] == "progress"
+        events = (json.loads(line) for line in child.stdout)
+        assert next(event for event in events if event["event"] != "warning")["event"] == "progress"
         child.send_signal(signal.SIGINT)
-        events = [json.loads(line) for line in child.stdout]
+        last = list(events)[-1]
     assert child.returncode == 130
-    assert events[-1]["what"] == "interrupted; nothing unfinished has a final name"
+    assert last["what"] == "interrupted; nothing unfinished has a final name"
     assert not list(tmp_path.iterdir())
 
 
@@ -572,7 +589,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_disk_that_fills_up(name: str, small_disk: Path, tmp_path: Path) -> None:
     library_of(name)
-    store = write_store(tmp_path / "s.safetensors", make_rows(200))
+    # PyTorch's dicts are on the disk twice while they are written.
+    store = write_store(tmp_path / "s.safetensors", make_rows(100 if name.startswith("oscar-pt") else 200))
     hog = small_disk / "hog"
 
     def take_the_rest(done: int, total: int) -> None:

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -102,7 +102,7 @@ test(
   refuses,
   ['--to', 'qwuip', '--out', 'y'],
   2,
-  /expected: tsv, tsv-lineidx, oscar, vinvl, .*mmf-lmdb\n {2}got: {6}qwuip\n$/,
+  /expected: tsv, tsv-lineidx, oscar, vinvl, .*mmf-lmdb, .*mds\n {2}got: {6}qwuip\n$/,
 );
 test(
   'a name that does not fit the format',
@@ -110,6 +110,34 @@ test(
   ['--to', 'hdf5-flat', '--out', 'y.tsv'],
   2,
   /expected: --out with a name that ends in \.h5 or \.hdf5/,
+);
+test(
+  'a way to name images that the format does not have',
+  refuses,
+  ['--to', 'npz', '--ids', 'folder', '--out', 'y'],
+  2,
+  /npz has no images named by folder\n {2}expected: no --ids, or one of mmf-lmdb/,
+);
+test(
+  'names of classes where there are none',
+  refuses,
+  ['--to', 'npz', '--vocab', 'vocab', '--out', 'y'],
+  2,
+  /npz has no names of classes\n {2}expected: no --vocab, or one of oscar, vinvl/,
+);
+test(
+  'shards where there are none',
+  refuses,
+  ['--to', 'npz', '--shard-mb', '64', '--out', 'y'],
+  2,
+  /npz has no shards\n {2}expected: no --shard-mb, or one of webdataset, mds/,
+);
+test(
+  'a TSV of several stores',
+  refuses,
+  ['x.safetensors', '--out', 'y.tsv'],
+  2,
+  /tsv is written from one store[^]*joined with cat/,
 );
 test('no name for a folder', refuses, ['--to', 'npz'], 2, /expected: --out with the name of a folder/);
 test(
@@ -249,6 +277,42 @@ for (const [name, code] of Object.entries(READ_BACK)) {
     t.regex(again.stderr, /the output exists already/);
   });
 }
+
+testWithPython('several stores in one file, named by number', async t => {
+  const folder = await makeTempFolder(t);
+  const named = (line: string, id: string): string => line.replace(/^[^\t]+/, id);
+  const lines = makeLines(4);
+  const splits = {
+    a: [named(lines[0]!, 'COCO_train2014_000000132417'), named(lines[1]!, 'COCO_train2014_000000000009')],
+    b: [named(lines[2]!, 'COCO_val2014_000000391895')],
+  };
+  for (const [name, rows] of Object.entries(splits)) {
+    await convert({ files: [await writeTsv(folder, rows, `${name}.tsv`)], threads: 1 }, makeContext());
+  }
+  const args = ['export', 'a.safetensors', 'b.safetensors', '--to', 'npz', '--ids', 'number', '--out', 'y'];
+  const { code, stdout, stderr } = await runCli([...args, '--python', PYTHON!], { cwd: folder });
+  t.is(code, 0, stderr);
+  t.regex(stdout, /^y: 3 rows/);
+  t.deepEqual((await readdir(join(folder, 'y'))).sort(), [
+    '132417.npz',
+    '391895.npz',
+    '9.npz',
+    'lxmert-data-export.json',
+  ]);
+});
+
+testWithPython('object tags where the vocabulary is below the data root', async t => {
+  const folder = await makeStore(t, makeLines(2));
+  await mkdir(join(folder, 'data', 'vocab'), { recursive: true });
+  const names = Array.from({ length: 1600 }, (_, index) => `thing ${index}`);
+  await writeFile(join(folder, 'data', 'vocab', 'objects_vocab.txt'), names.join('\n'));
+  const args = ['export', 'x.safetensors', '--to', 'vinvl', '--python', PYTHON!];
+  t.is((await runCli([...args, '--out', 'y'], { cwd: folder })).code, 0);
+  t.regex(await readFile(join(folder, 'y', 'label.tsv'), 'utf8'), /"class": "thing \d+"/);
+  const without = await runCli([...args, '--out', 'z', '--data', 'nowhere'], { cwd: folder });
+  t.is(without.code, 0);
+  t.regex(without.stderr, /no vocabulary was given/);
+});
 
 const READ_TSV = `
 import base64

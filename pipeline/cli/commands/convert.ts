@@ -3,7 +3,7 @@ import { LxmertDataError } from '../../errors.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
 import { loadExpectedRows } from '../../manifest/expected-rows.ts';
 import { FEATURE_DTYPES, type FeatureDtype } from '../../rows/feature-dtype.ts';
-import { convert, defaultStorePath } from '../../stages/convert.ts';
+import { convert, type ConvertResult, defaultStorePath } from '../../stages/convert.ts';
 import {
   type CommandSpec,
   integerOption,
@@ -99,21 +99,7 @@ export const convertCommand: CommandSpec = {
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'convert', ok, ...details });
     if (!ok) printProblemSummary(result, context);
-    const sum = (count: 'rejected' | 'renamed' | 'left_out'): number =>
-      result.sources.reduce((total, source) => total + source[count], 0);
-    const rejected = sum('rejected');
-    if (result.store === null) {
-      context.print(`nothing was published: ${rejected} invalid rows; --skip-bad leaves them out`);
-    } else {
-      const without = rejected === 0 ? '' : `, ${rejected} invalid rows left out`;
-      const chosen =
-        ids === undefined
-          ? ''
-          : `; ${sum('renamed')} rows renamed, ${sum('left_out')} left out that ${ids} does not list`;
-      context.print(
-        `${result.store}: ${result.rows} images, ${formatBytes(result.bytes)}${without}${chosen}`,
-      );
-    }
+    context.print(describeOutcome(result, ids));
     return ok;
   },
 };
@@ -128,4 +114,28 @@ function storeName(out: string | undefined): string | undefined {
     got: out,
     hint: 'other formats are written from the store: lxmert-data export',
   });
+}
+
+/** One line: what was published and what it lacks, or why nothing was; `ids` is what names the rows to take, if anything. */
+function describeOutcome(result: ConvertResult, ids: string | undefined): string {
+  const { store, rows, bytes, sources, problems } = result;
+  const sum = (count: 'rejected' | 'renamed' | 'left_out'): number =>
+    sources.reduce((total, source) => total + source[count], 0);
+  const rejected = sum('rejected');
+  // Problems of a whole file: rows that it lacks, though those that it has may all be valid.
+  const incomplete = problems
+    .filter(({ code, line }) => code === 'rows' && line === 0)
+    .map(({ expected, got }) => `${expected} expected, ${got} found`)
+    .join('; ');
+  if (store !== null) {
+    const without = rejected === 0 ? '' : `, ${rejected} invalid rows left out`;
+    const renamed = `${sum('renamed')} rows renamed`;
+    const chosen =
+      ids === undefined ? '' : `; ${renamed}, ${sum('left_out')} left out that ${ids} does not list`;
+    const lacks = incomplete === '' ? '' : `; incomplete: ${incomplete}`;
+    return `${store}: ${rows} images, ${formatBytes(bytes)}${without}${chosen}${lacks}`;
+  }
+  if (rejected > 0 || incomplete === '')
+    return `nothing was published: ${rejected} invalid rows; --skip-bad leaves them out`;
+  return `nothing was published: no row is invalid, but ${incomplete}; get the whole file, or rename it if it is meant to be a part; --skip-bad publishes what is there`;
 }

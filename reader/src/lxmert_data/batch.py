@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._format.gather import gather_features, scale_boxes
-from ._format.mapped_file import MappedFile
+from ._format.mapped_file import OpenFile
 from ._format.read_ahead import ReadAhead
 from .errors import StoreError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def make_batch(
-    file: MappedFile,
+    file: OpenFile,
     read_ahead: ReadAhead,
     rows: NDArray[np.int64],
     names: Sequence[str],

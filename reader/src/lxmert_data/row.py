@@ -67,5 +67,21 @@ class ImageRow:
     def attrs_conf(self) -> NDArray[np.float32]:
         return self._store.attrs_conf[self.index]
 
+    @property
+    def has_objects(self) -> bool:
+        """False where the source rows had no object and attribute classes."""
+        return self._store.has_objects
+
+    @property
+    def images(self) -> str | None:
+        """The folder of the images, as the store has it."""
+        return self._store.images
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the boxes, on the image where `store.images` has it."""
+        from ._html import describe_row
+
+        return describe_row(self)
+
     def __repr__(self) -> str:
         return f"ImageRow({self.img_id!r}, index={self.index}, {self.img_w} x {self.img_h})"

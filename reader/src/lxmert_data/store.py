@@ -13,7 +13,8 @@ import numpy as np
 from ._format.gather import widen_features
 from ._format.header import OBJECT_TENSORS
 from ._format.image_ids import ImageIds
-from ._format.mapped_file import Identity, MappedFile, reopen
+from ._format.mapped_file import Identity, MappedFile, OpenFile, check_identity
+from ._format.pread_file import PreadFile
 from ._format.read_ahead import ReadAhead
 from .batch import make_batch
 from .errors import AmbiguousRowError, StoreError, StoreWarning
@@ -31,11 +32,18 @@ class FeatureStore:
 
     Pickling keeps the path and what identifies the file; the copy opens it again on first use, and raises
     StoreError if it is another file by then. Raises StoreError for a file that docs/format.md does not allow.
+
+    A mapped file that another program truncates ends the process by SIGBUS. With `safe` rows are read instead of
+    mapped, which costs a copy: a file that became shorter raises StoreError, and whole columns are array-likes that
+    read what is asked of them.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, safe: bool = False) -> None:
         self._path = os.path.abspath(os.fspath(path))
-        self._attach(MappedFile(self._path))
+        self._safe = safe
+        # Folder of the images themselves, for notebooks, which show boxes on them; set it where it is at hand.
+        self.images: str | None = None
+        self._attach(self._open())
         if self.metadata["detector"]["weights"] == "untrained":
             warnings.warn(
                 f"{self._path}: these features come from an untrained detector; they are for trying things out, "
@@ -44,28 +52,35 @@ class FeatureStore:
                 stacklevel=2,
             )
 
-    def _attach(self, file: MappedFile) -> None:
-        self._file: MappedFile | None = file
+    def _open(self) -> OpenFile:
+        return PreadFile(self._path) if self._safe else MappedFile(self._path)
+
+    def _attach(self, file: OpenFile) -> None:
+        self._file: OpenFile | None = file
         self._identity: Identity = file.identity
-        self._ids = ImageIds(file.arrays["img_id"], self._path)
+        self._ids = ImageIds(np.asarray(file.arrays["img_id"]), self._path)
         self._read_ahead = ReadAhead(file)
         self._closed = False
 
-    def _mapped(self) -> MappedFile:
+    def _mapped(self) -> OpenFile:
         if self._file is None:
             if self._closed:
                 raise StoreError("the store is closed", self._path)
-            self._attach(reopen(self._path, self._identity))
+            file = self._open()
+            check_identity(file, self._path, self._identity)
+            self._attach(file)
         assert self._file is not None
         return self._file
 
     def __getstate__(self) -> dict[str, Any]:
         self._mapped()
-        return {"path": self._path, "identity": self._identity}
+        return {"path": self._path, "identity": self._identity, "safe": self._safe, "images": self.images}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._path = state["path"]
         self._identity = state["identity"]
+        self._safe = state.get("safe", False)
+        self.images = state.get("images")
         self._file = None
         self._closed = False
 
@@ -95,7 +110,7 @@ class FeatureStore:
         return self._ids
 
     def raw(self, name: str) -> NDArray[Any]:
-        """A whole tensor as stored, read-only; the features of a bf16 store as uint16 bits."""
+        """A whole tensor as stored, read-only; the features of a bf16 store as uint16 bits. An array-like if `safe`."""
         arrays = self._mapped().arrays
         if name not in arrays:
             missing = "the six-column rows it was made of have none" if name in OBJECT_TENSORS else None
@@ -252,6 +267,33 @@ class FeatureStore:
                 )
         rows = self.row_numbers(items)
         return make_batch(self._mapped(), self._read_ahead, rows, names, out, normalize_boxes=normalize_boxes)
+
+    def to_torch_dataset(self, columns: Sequence[str] = ("features", "boxes"), *, pin_memory: bool = False) -> Any:
+        """A PyTorch dataset of all images, in row order, with these columns of `batch`: an `ImageDataset`.
+
+        Needs PyTorch. For several stores, or for questions, see `lxmert_data.training`.
+        """
+        from .training import ImageDataset
+
+        return ImageDataset([self], columns, pin_memory)
+
+    def to_dataloader(
+        self, batch_size: int = 256, *, columns: Sequence[str] = ("features", "boxes"), **options: Any
+    ) -> Any:
+        """A DataLoader of `to_torch_dataset()`: a `ThreadedDataLoader`, whose `num_workers` are threads.
+
+        Each batch is a dict of `img_id`, a list, and one tensor a column; `options` are those of PyTorch's loader, such
+        as `shuffle=True` or `num_workers=2`. Needs PyTorch.
+        """
+        from .training import ThreadedDataLoader
+
+        return ThreadedDataLoader(self.to_torch_dataset(columns), batch_size, **options)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the facts about the store and its first images."""
+        from ._html import describe_store
+
+        return describe_store(self)
 
     def verify(self) -> VerifyReport:
         """Reads the whole file and compares it with its checksums; the report names every damaged image."""

@@ -22,9 +22,12 @@ from lxmert_data.training import (
     NLVR2Dataset,
     NLVR2TorchDataset,
     PretrainingCollate,
+    TrainerCollate,
     VQADataset,
     VQATorchDataset,
+    soft_target_loss,
 )
+from lxmert_data.training.trainer import choose_answers
 
 WORDS = [
     "[PAD]",
@@ -199,3 +202,63 @@ def test_what_has_nothing_to_predict_is_left_out(root: Path, tokenizer: Any) -> 
     out = PretrainingCollate(tokenizer, object_mask_rate=0, ignored=-1)(examples)
     assert out["ans"].tolist()[:2] == [-1, -1]
     assert torch.equal(out["visual_feats"], torch.stack([torch.from_numpy(e.visual_feats[0]) for e in examples]))
+
+
+@pytest.mark.parametrize("as_items", [False, True])
+def test_inputs_for_trainer_are_flat(as_items: bool, root: Path, tokenizer: Any) -> None:
+    dataset = VQATorchDataset(VQADataset("train", root))
+    batch = [dataset[at] for at in range(4)] if as_items else dataset.__getitems__(range(4))
+    targets = dataset.__getitems__(range(4)).targets
+    names = {"input_ids", "attention_mask", "token_type_ids", "visual_feats", "visual_pos", "labels"}
+    classes = TrainerCollate(tokenizer, 12)(batch)
+    assert {*classes} == names and all(isinstance(value, torch.Tensor) for value in classes.values())
+    assert classes["labels"].dtype == torch.int64 and classes["labels"].tolist() == targets.argmax(1).tolist()
+    scores = TrainerCollate(tokenizer, 12, labels="scores")(batch)
+    assert torch.equal(scores["labels"], targets)
+    model = transformers.LxmertForQuestionAnswering(make_config(num_qa_labels=5))
+    assert model(**classes).loss.isfinite()
+    loss = soft_target_loss(model(**{name: scores[name] for name in names - {"labels"}}), scores["labels"])
+    assert loss.isfinite()
+    test = VQATorchDataset(VQADataset("test", root))
+    assert "labels" not in TrainerCollate(tokenizer)(test.__getitems__([0]))
+
+
+def test_questions_without_an_answer_have_no_class() -> None:
+    targets = torch.tensor([[0.0, 0.3, 1.0], [0.0, 0.0, 0.0]])
+    assert choose_answers(targets).tolist() == [2, -100]
+    with pytest.raises(ValueError, match="classes or scores"):
+        TrainerCollate(None, labels="answers")
+
+
+def test_losses_add_up_over_accumulated_batches() -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(8, 5), torch.rand(8, 5)
+    whole = soft_target_loss({"question_answering_score": logits}, targets)
+    # Trainer counts the labels that are not -100 in all batches of a step.
+    parts = [
+        soft_target_loss({"question_answering_score": logits[at : at + 4]}, targets[at : at + 4], torch.tensor(40))
+        for at in (0, 4)
+    ]
+    assert torch.allclose(sum(parts, torch.zeros(())), whole)
+
+
+@pytest.mark.parametrize("remove_columns", [False, True])
+def test_trainer_takes_pretraining(remove_columns: bool, root: Path, tokenizer: Any, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    torch.manual_seed(0)
+    sentences = LXMERTDataset("mscoco_train", root=root)
+    model = transformers.LxmertForPreTraining(make_config(num_qa_labels=sentences.answer_table.num_answers))
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=8,
+        per_device_train_batch_size=4,
+        report_to=[],
+        use_cpu=True,
+        logging_steps=4,
+        remove_unused_columns=remove_columns,
+    )
+    dataset = LXMERTTorchDataset(sentences, task_matched=True)
+    trainer = transformers.Trainer(model, arguments, train_dataset=dataset, data_collator=PretrainingCollate(tokenizer))
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert len(losses) == 2 and all(float(value) < float("inf") for value in losses)

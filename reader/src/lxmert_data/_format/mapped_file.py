@@ -6,7 +6,7 @@ import mmap
 import os
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # BF16 has no NumPy dtype; its bits are read as U16 and widened in `gather.py`.
-_NUMPY_DTYPES = {
+NUMPY_DTYPES = {
     "F32": "<f4",
     "F16": "<f2",
     "BF16": "<u2",
@@ -37,7 +37,19 @@ class Identity:
     header_crc32: int
 
 
-class MappedFile:
+class OpenFile(Protocol):
+    """An open store, mapped or not."""
+
+    header: Header
+    identity: Identity
+    arrays: dict[str, NDArray[Any]]
+
+    def will_need(self, start: int, end: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class MappedFile(OpenFile):
     """An open store: `header`, `identity`, and `arrays`, one read-only view a tensor."""
 
     def __init__(self, path: str) -> None:
@@ -45,11 +57,11 @@ class MappedFile:
             status = os.fstat(file.fileno())
             length = file.read(LENGTH_BYTES)
             raw = file.read(read_header_size(length, status.st_size, path))
-            self.header: Header = parse_header(raw, status.st_size, path)
+            self.header = parse_header(raw, status.st_size, path)
             self.identity = Identity(status.st_size, status.st_mtime_ns, zlib.crc32(raw, zlib.crc32(length)))
             self._map = mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ)
-        self.arrays: dict[str, NDArray[Any]] = {
-            name: np.ndarray(tensor.shape, _NUMPY_DTYPES[tensor.dtype], self._map, tensor.start)
+        self.arrays = {
+            name: np.ndarray(tensor.shape, NUMPY_DTYPES[tensor.dtype], self._map, tensor.start)
             for name, tensor in self.header.tensors.items()
         }
 
@@ -66,9 +78,8 @@ class MappedFile:
         del self._map
 
 
-def reopen(path: str, identity: Identity) -> MappedFile:
-    """Opens a store that was open before; raises StoreError when it is another file by now."""
-    file = MappedFile(path)
+def check_identity(file: OpenFile, path: str, identity: Identity) -> None:
+    """Raises StoreError, and lets the file go, where a store that was open before is another one by now."""
     if file.identity != identity:
         got = file.identity
         file.close()
@@ -79,6 +90,12 @@ def reopen(path: str, identity: Identity) -> MappedFile:
             _describe(got),
             "open it again with FeatureStore(path) and start the workers anew",
         )
+
+
+def reopen(path: str, identity: Identity) -> MappedFile:
+    """Opens a store that was open before; raises StoreError when it is another file by now."""
+    file = MappedFile(path)
+    check_identity(file, path, identity)
     return file
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .mapped_file import MappedFile
+from .mapped_file import OpenFile
 
 with contextlib.suppress(ImportError):  # not on Windows
     import resource
@@ -32,22 +33,27 @@ def count_disk_reads() -> tuple[int, int] | None:
     return usage.ru_inblock, usage.ru_majflt
 
 
+class _History(threading.local):
+    reads: tuple[int, int] | None = None
+    warm_batches = 0
+
+
 class ReadAhead:
     """Read-ahead requests for one mapped file."""
 
-    def __init__(self, file: MappedFile) -> None:
+    def __init__(self, file: OpenFile) -> None:
         self._file = file
         self._asked: dict[str, NDArray[np.bool_]] = {}
-        self._reads: tuple[int, int] | None = None
-        self._warm_batches = 0
+        # Of each thread by itself, as the counts of reads are.
+        self._history = _History()
 
     def request_batch(self, rows: NDArray[np.int64], names: Iterable[str]) -> None:
         """Like `request`, but lets it be while batches come from memory, where asking would only cost time."""
-        reads = count_disk_reads()
+        reads, history = count_disk_reads(), self._history
         # Unchanged since the batch before began: neither its requests nor its copy had to wait for the disk.
-        self._warm_batches = self._warm_batches + 1 if reads is not None and reads == self._reads else 0
-        self._reads = reads
-        if self._warm_batches < _WARM_BATCHES:
+        history.warm_batches = history.warm_batches + 1 if reads is not None and reads == history.reads else 0
+        history.reads = reads
+        if history.warm_batches < _WARM_BATCHES:
             self.request(rows, names)
 
     def request(self, rows: NDArray[np.int64], names: Iterable[str]) -> None:

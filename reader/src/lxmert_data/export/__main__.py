@@ -1,4 +1,4 @@
-"""python -m lxmert_data.export STORE --to FORMAT OUT."""
+"""python -m lxmert_data.export STORE... --to FORMAT OUT."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import ExportRequestError, OutputError, StoreError, StoreWarning
 from .export_store import ExportResult, export_store
 from .formats import FORMATS
+from .image_names import ID_MODES
 
 _EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130
@@ -22,6 +23,7 @@ _PROGRESS_SECONDS = {True: 0.1, False: 10.0}
 _EXAMPLES = """examples:
   python -m lxmert_data.export train2014_obj36.safetensors --to hdf5-groups train2014_obj36.h5
   python -m lxmert_data.export train2014_obj36.safetensors --to arrow --dtype f16 train2014_obj36.arrow
+  python -m lxmert_data.export train2014_obj36.safetensors val2014_obj36.safetensors --to volta-lmdb trainval.lmdb
 """
 
 
@@ -34,20 +36,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=f"formats:\n{formats}\n\n{_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("store", metavar="STORE", help="a .safetensors store")
-    parser.add_argument("out", metavar="OUT", help="the file or folder to write")
+    parser.add_argument(
+        "paths",
+        metavar="STORE... OUT",
+        nargs="+",
+        help=".safetensors stores, which are written one after the other, and the file or folder to write",
+    )
     parser.add_argument("--to", required=True, metavar="FORMAT", help="one of the formats below")
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="of the features (default f32)")
+    parser.add_argument("--ids", choices=ID_MODES, help="what images are named by (default: as the format has it)")
+    parser.add_argument("--vocab", metavar="DIR", help="folder of objects_vocab.txt, for names of classes")
+    parser.add_argument("--shard-mb", type=int, default=256, metavar="N", help="size of a shard in MiB (default 256)")
     parser.add_argument("--force", action="store_true", help="replace an existing export")
     parser.add_argument("--json", action="store_true", help="one JSON event a line on standard output")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    *stores, out = options.paths
+    if not stores:
+        parser.error("the stores and the output are needed: STORE... OUT")
     report = _Report(events=options.json)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, report.interrupt)
-    settings = {"dtype": options.dtype, "force": options.force}
+    settings = {
+        "dtype": options.dtype,
+        "force": options.force,
+        "ids": options.ids,
+        "vocab": options.vocab,
+        "shard_bytes": options.shard_mb << 20,
+    }
     callbacks = {"on_progress": report.progress, "on_warning": report.warning}
     try:
-        report.result(export_store(options.store, options.out, options.to, **settings, **callbacks))
+        report.result(export_store(stores, out, options.to, **settings, **callbacks))
     except KeyboardInterrupt:
         report.error(
             _Interrupted("interrupted; nothing unfinished has a final name", hint="run the same command again")

@@ -27,7 +27,11 @@ class Library:
 
 @dataclass(frozen=True)
 class Format:
-    """One format: `module` is the file in this folder that writes it, `suffixes` are those its output may have."""
+    """One format: `module` is the file in this folder that writes it, `suffixes` are those its output may have.
+
+    `ids` is how it names images unless asked: name, number or number-if-all; `has_folders` where it may have those of
+    their splits in their names. `has_tags` formats use the vocabulary, `has_shards` formats the size of a shard.
+    """
 
     name: str
     module: str
@@ -37,11 +41,22 @@ class Format:
     half: bool
     variant: str
     is_folder: bool
+    ids: str
+    has_folders: bool
+    has_tags: bool
+    has_shards: bool
 
     @property
     def dtypes(self) -> tuple[str, ...]:
         """What features can be written as."""
         return ("f32", "f16") if self.half else ("f32",)
+
+    @property
+    def id_modes(self) -> tuple[str, ...]:
+        """What images can be named by."""
+        if self.ids == "number":
+            return ("number",)
+        return ("name", "number", "folder") if self.has_folders else ("name", "number")
 
 
 def _read_format(entry: dict[str, Any]) -> Format:
@@ -54,6 +69,10 @@ def _read_format(entry: dict[str, Any]) -> Format:
         half=entry.get("half", False),
         variant=entry.get("variant", ""),
         is_folder=entry.get("is_folder", False),
+        ids=entry.get("ids", "name"),
+        has_folders=entry.get("has_folders", False),
+        has_tags=entry.get("has_tags", False),
+        has_shards=entry.get("has_shards", False),
     )
 
 

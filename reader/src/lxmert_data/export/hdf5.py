@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,8 +48,7 @@ class GroupWriter(Writer):
 
     @contextmanager
     def open_sink(self) -> Iterator[Sink]:
-        for img_id in self.plan.ids:
-            _check_group_name(img_id)
+        _check_group_names(self.plan.ids)
         # In order of creation, so that keys() gives the order of the store.
         with h5py.File(self.plan.path, "w", track_order=True) as file:
             file.attrs["lxmert_data"] = self.plan.provenance_json()
@@ -58,7 +57,7 @@ class GroupWriter(Writer):
     @contextmanager
     def open_reader(self) -> Iterator[Reader]:
         with h5py.File(self.plan.path, "r") as file:
-            yield _GroupReader(file, self.plan.names)
+            yield _GroupReader(file, self.plan)
 
 
 class FlatWriter(Writer):
@@ -87,8 +86,9 @@ class FlatWriter(Writer):
 
     def make_companions(self, on_warning: OnWarning | None) -> dict[str, bytes]:
         """`X_imgid2idx.pkl` and `.json` beside `X.hdf5`: the row of each image, by number where ids have one."""
-        numbers = numeric_ids(self.plan.ids)
-        if numbers is None and on_warning is not None:
+        wants_names = self.plan.id_mode == "name"
+        numbers = None if wants_names else numeric_ids(self.plan.ids)
+        if numbers is None and not wants_names and on_warning is not None:
             message = "not all img_ids are numbers (COCO's end in one), so imgid2idx has them as they are, as strings"
             on_warning(StoreWarning(message, "string_ids"))
         keys = self.plan.ids if numbers is None else numbers
@@ -154,13 +154,19 @@ class _PosBoxesSink(_FlatSink):
 
 
 class _GroupReader(Reader):
-    def __init__(self, file: Any, names: tuple[str, ...]) -> None:
+    def __init__(self, file: Any, plan: Plan) -> None:
         self._file = file
-        self._names = names
+        self._names = plan.names
+        # Slashes in ids make groups of groups.
+        self._is_nested = any("/" in img_id for img_id in plan.ids)
 
     @property
     def count(self) -> int:
-        return len(self._file)
+        if not self._is_nested:
+            return len(self._file)
+        found: list[str] = []
+        self._file.visit(lambda name: found.append(name) if name.endswith("/features") else None)
+        return len(found)
 
     def read(self, row: int, img_id: str) -> Columns:
         group = self._file[img_id]
@@ -183,13 +189,25 @@ class _FlatReader(Reader):
         return {"features": self._file["image_features"][place], "boxes": self._file["image_bb"][place]}
 
 
-def _check_group_name(img_id: str) -> None:
-    parts = img_id.split("/")
-    if "" in parts or "." in parts:
-        raise StoreError(
-            "this img_id cannot name a group of HDF5",
-            None,
-            "no empty part and no single dot between slashes",
-            repr(img_id),
-            "export as hdf5-flat",
-        )
+def _check_group_names(ids: Sequence[str]) -> None:
+    known = set(ids)
+    for img_id in ids:
+        parts = img_id.split("/")
+        if "" in parts or "." in parts:
+            raise StoreError(
+                "this img_id cannot name a group of HDF5",
+                None,
+                "no empty part and no single dot between slashes",
+                repr(img_id),
+                "export as hdf5-flat",
+            )
+        parents = ("/".join(parts[:end]) for end in range(1, len(parts)))
+        parent = next((name for name in parents if name in known), None)
+        if parent is not None:
+            raise StoreError(
+                "the group of one image would lie inside that of another",
+                None,
+                "no img_id that is another one and a slash and more",
+                f"{parent!r} and {img_id!r}",
+                "export as hdf5-flat",
+            )

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from .._format.header import BOX_COUNT, OBJECT_TENSORS
-from ..errors import StoreError
 from .checked_rows import Rows
+from .file_names import check_file_names
 from .plan import Plan
 from .writer import Columns, Reader, Sink, Writer
-
-_MAX_NAME_BYTES = 255
 
 
 class NpzWriter(Writer):
@@ -31,8 +29,7 @@ class NpzWriter(Writer):
 
     @contextmanager
     def open_sink(self) -> Iterator[Sink]:
-        for img_id in self.plan.ids:
-            _check_file_name(img_id)
+        check_file_names(self.plan.ids, ".npz")
         yield _FolderSink(self.plan)
 
     @contextmanager
@@ -52,7 +49,6 @@ class _FolderSink(Sink):
             image = rows.image(at)
             features = image["features"]
             arrays: dict[str, Any] = {name: image[name] for name in OBJECT_TENSORS if name in image}
-            # x: two ids that differ in case only would meet on some disks.
             with open(_path(self._plan, img_id), "xb") as file:
                 np.savez(
                     file,
@@ -61,6 +57,9 @@ class _FolderSink(Sink):
                     num_bbox=np.int64(BOX_COUNT),
                     image_h=np.int64(image["image_size"][0]),
                     image_w=np.int64(image["image_size"][1]),
+                    # OpenVQA's loader of GQA asks for these.
+                    height=np.int64(image["image_size"][0]),
+                    width=np.int64(image["image_size"][1]),
                     **arrays,
                 )
 
@@ -83,14 +82,3 @@ class _FolderReader(Reader):
 
 def _path(plan: Plan, img_id: str) -> str:
     return os.path.join(plan.path, f"{img_id}.npz")
-
-
-def _check_file_name(img_id: str) -> None:
-    if any(letter in img_id for letter in '/\\:*?"<>|') or len(f"{img_id}.npz".encode()) > _MAX_NAME_BYTES:
-        raise StoreError(
-            "this img_id cannot name a file",
-            None,
-            f'none of /\\:*?"<>| and at most {_MAX_NAME_BYTES - 4} bytes',
-            repr(img_id),
-            "export to one file, as hdf5-groups for instance",
-        )

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..errors import DiskFullError, ExportRequestError, OutputError, OutputExistsError
 
@@ -38,7 +38,7 @@ class Output:
         self._handle: int | None = None
         self.path = os.path.join(self._private, self._name)
 
-    def check(self, store: str, companions: Mapping[str, bytes], needed_bytes: int) -> None:
+    def check(self, stores: Sequence[str], companions: Mapping[str, bytes], needed_bytes: int) -> None:
         """Raises OutputError where the export cannot be begun: no folder, taken names, a full disk."""
         if not os.path.isdir(self._folder):
             raise OutputError(
@@ -46,7 +46,7 @@ class Output:
             )
         stem = os.path.splitext(self.target)[0]
         self._companions = {f"{stem}{end}": content for end, content in companions.items()}
-        self._check_names(store)
+        self._check_names(stores)
         self._remove_stale()
         self.check_room(needed_bytes)
 
@@ -63,11 +63,11 @@ class Output:
         if self._is_folder:
             os.mkdir(self.path)
 
-    def publish(self, store: str) -> None:
+    def publish(self, stores: Sequence[str]) -> None:
         """Syncs what was written and gives it its name."""
         for path in _sync_all(self.path) if self._is_folder else (self.path,):
             _sync(path)
-        self._check_names(store)
+        self._check_names(stores)
         for path, content in self._companions.items():
             self._publish_companion(path, content)
         # Not inside the private folder: what it holds is removed after a crash.
@@ -95,13 +95,13 @@ class Output:
         else:
             os.replace(name, path, src_dir_fd=self._handle)
 
-    def _check_names(self, store: str) -> None:
+    def _check_names(self, stores: Sequence[str]) -> None:
         for path in (self.target, *self._companions):
             if os.path.lexists(path):
-                self._check_taken_name(path, store)
+                self._check_taken_name(path, stores)
 
-    def _check_taken_name(self, path: str, store: str) -> None:
-        if os.path.exists(path) and os.path.samefile(path, store):
+    def _check_taken_name(self, path: str, stores: Sequence[str]) -> None:
+        if os.path.exists(path) and any(os.path.samefile(path, store) for store in stores):
             raise ExportRequestError("the output is the store itself", path, hint="give another name")
         if os.path.isdir(path) != (self._is_folder and path == self.target):
             wanted = "a folder" if self._is_folder else "a file"
@@ -190,11 +190,15 @@ def _remove(path: str) -> None:
 
 
 def _sync_all(folder: str) -> list[str]:
-    paths = [entry.path for entry in os.scandir(folder)]
-    if len(paths) > _MAX_SINGLE_SYNCS and hasattr(os, "sync"):
+    folders: list[str] = []
+    files: list[str] = []
+    for path, _, names in os.walk(folder, topdown=False):
+        folders.append(path)
+        files.extend(os.path.join(path, name) for name in names)
+    if len(files) > _MAX_SINGLE_SYNCS and hasattr(os, "sync"):
         os.sync()
-        return [folder]
-    return [*paths, folder]
+        return folders
+    return [*files, *folders]
 
 
 def _sync(path: str) -> None:

@@ -10,6 +10,7 @@ from .collate import HuggingFaceCollate, PretrainingCollate, collate
 from .evaluate import GQAEvaluator, LXMERTEvaluator, NLVR2Evaluator, VQAEvaluator
 from .feature_source import FeatureSource
 from .images import ImageDataset
+from .loader import ThreadedDataLoader
 from .pretraining import LXMERTDataset, LXMERTTorchDataset
 from .questions import (
     GQADataset,
@@ -19,6 +20,7 @@ from .questions import (
     VQADataset,
     VQATorchDataset,
 )
+from .trainer import TrainerCollate, soft_target_loss
 
 __all__ = [
     "AnswerTable",
@@ -40,8 +42,11 @@ __all__ = [
     "NLVR2TorchDataset",
     "PretrainingCollate",
     "QuestionBatch",
+    "ThreadedDataLoader",
+    "TrainerCollate",
     "VQADataset",
     "VQAEvaluator",
     "VQATorchDataset",
     "collate",
+    "soft_target_loss",
 ]

@@ -32,15 +32,18 @@ class _Items:
 
     def pin_memory(self, device: Any = None) -> Any:
         """What a DataLoader with pin_memory=True calls."""
-        pinned = {name: _pin(value) for name, value in vars(self).items()}
+        pinned = {name: pin(value) for name, value in vars(self).items()}
         return replace(self, **pinned)  # type: ignore[type-var]
 
 
-def _pin(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
+def pin(value: Any) -> Any:
+    """The same with every tensor in pinned memory, also inside dicts, lists, tuples and batches of this module."""
+    if isinstance(value, (torch.Tensor, _Items)):
         return value.pin_memory()
     if isinstance(value, dict):
-        return {name: _pin(part) for name, part in value.items()}
+        return {name: pin(part) for name, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(pin(part) for part in value)
     return value
 
 

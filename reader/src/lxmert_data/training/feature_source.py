@@ -135,14 +135,23 @@ class FeatureSource:
             # PyTorch widens half precision faster than NumPy. It does so in this thread, as the parts of an image are
             # small: its threads wait for each other on a busy machine, and for ever in a process forked by hand.
             source, parts_out = self._parts(at), out.view(-1, BOX_COUNT // _PARTS, FEATURE_SIZE)
+            if source is None:
+                for position, row in pairs:
+                    out[position] = torch.from_numpy(self.stores[at].batch([row], columns=("features",))["features"])[0]
+                continue
             for position, row in pairs:
                 for part in range(_PARTS):
                     parts_out[position * _PARTS + part].copy_(source[row * _PARTS + part])
         return out
 
-    def _parts(self, at: int) -> torch.Tensor:
-        """The features of a store in half precision, [N x parts, 12, 2048]; writing to them would end the process."""
+    def _parts(self, at: int) -> torch.Tensor | None:
+        """The features of a store in half precision, [N x parts, 12, 2048]; writing to them would end the process.
+
+        None for a store that is not mapped.
+        """
         tensor = self._tensors.get(at)
+        if not isinstance(self.stores[at].raw("features"), np.ndarray):
+            return None
         if tensor is None:
             raw = self.stores[at].raw("features")
             with warnings.catch_warnings():

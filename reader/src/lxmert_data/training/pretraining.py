@@ -131,6 +131,10 @@ class _Sentences:
         return dict(zip(self.label_answers[start:end].tolist(), self.label_scores[start:end].tolist()))
 
 
+# Numbers of items, and of each the entry whose sentence it has and 1 where that is its own, else 0.
+ItemPlan = tuple[list[int], list[tuple[int, int]]]
+
+
 class LXMERTTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name-defined,unused-ignore]
     """Items of pre-training, each an `InputExample`; a batch of them passes as a list of examples.
 
@@ -183,9 +187,17 @@ class LXMERTTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name-de
 
     def __getitems__(self, indices: Sequence[int]) -> ExampleBatch:
         """A whole batch, its columns gathered at once; what a DataLoader asks for from PyTorch 2.0 on."""
-        sentences = self.raw_dataset.sentences
+        return self.gather_items(self.plan_items(indices))
+
+    def plan_items(self, indices: Sequence[int]) -> ItemPlan:
+        """Numbers of items, each with its sentence and whether that matches: all that is drawn at random."""
         numbers = read_item_numbers(indices, len(self))
-        chosen = [self._choose_sentence(number) for number in numbers]
+        return numbers, [self._choose_sentence(number) for number in numbers]
+
+    def gather_items(self, plan: ItemPlan) -> ExampleBatch:
+        """The batch of a plan; any thread may do this."""
+        numbers, chosen = plan
+        sentences = self.raw_dataset.sentences
         entries = self._entries[numbers].tolist()
         return ExampleBatch(
             [sentences.uid(entry) for entry in entries],
