@@ -17,7 +17,8 @@ import {
   makeDockerPlace,
   readInside,
 } from '../../helpers/docker-run.ts';
-import { makePpm } from '../../helpers/ppm.ts';
+import { exchangeFolderOf } from '../../../pipeline/extraction/exchange-folder.ts';
+import { makeOrderImage } from '../../helpers/order-images.ts';
 import { makeContext } from '../../helpers/rows.ts';
 
 async function sha256(path: string): Promise<string> {
@@ -84,7 +85,7 @@ dockerTest(
         capabilities: Array.from({ length: 5 }, () => '0'.repeat(16)),
         no_new_privileges: '1',
         interfaces: ['lo'],
-        writable: ['/rows'],
+        writable: ['/rows', '/tmp'],
         shm_mib: 1024,
       },
     ]);
@@ -131,10 +132,10 @@ dockerTest(found, 'images that are links, and lists of images, reach the contain
   const farm = join(place.folder, 'farm');
   await mkdir(join(place.folder, 'elsewhere'), { recursive: true });
   await mkdir(farm);
-  await writeFile(join(place.folder, 'elsewhere', 'store-17.ppm'), makePpm('linked'));
-  await symlink(join(place.folder, 'elsewhere', 'store-17.ppm'), join(farm, 'name é.ppm'));
+  await writeFile(join(place.folder, 'elsewhere', 'store-17.bmp'), makeOrderImage('linked'));
+  await symlink(join(place.folder, 'elsewhere', 'store-17.bmp'), join(farm, 'name é.bmp'));
   const list = join(place.folder, 'list.txt');
-  await writeFile(list, `farm/name é.ppm\n${join(place.images, 'img_0001.ppm')}\n`);
+  await writeFile(list, `farm/name é.bmp\n${join(place.images, 'img_0001.bmp')}\n`);
   t.like(await extractInDocker(place, { image }, { images: list }), { ok: true, rows: 2 });
   const tsv = join(place.folder, 'y.tsv');
   t.true((await extractInDocker(place, { image }, { images: farm, out: tsv })).ok);
@@ -199,7 +200,7 @@ dockerTest(found, 'weights that are not there are told before anything starts', 
   const place = await makeDockerPlace(t, 2);
   await t.throwsAsync(extractInDocker(place, { image, weights: join(place.folder, 'none') }), {
     code: 'ERR_INPUT',
-    message: /the weights of the detector are not there/,
+    message: /the weights file does not exist/,
   });
 });
 
@@ -221,9 +222,9 @@ dockerTest(found, 'the docker run commands of --dry-run start such an extractor'
   const { stdout, code } = await runCli([...commandWords(place, image), '--dry-run']);
   t.is(code, 0);
   const command = stdout.split('\n').find(line => line.startsWith('docker run '))!;
-  const rows = rowFolderOf(place);
-  await mkdir(rows);
-  const lot = { lot: 0, rows: '/rows/a.tsv', images: [{ img_id: 'a', path: '/images/img_0000.ppm' }] };
+  const rows = exchangeFolderOf(rowFolderOf(place));
+  await mkdir(rows, { recursive: true });
+  const lot = { lot: 0, rows: '/rows/a.tsv', images: [{ img_id: 'a', path: '/images/img_0000.bmp' }] };
   const events = execFileSync('sh', ['-c', command], { input: `${JSON.stringify(lot)}\n`, encoding: 'utf8' });
   t.deepEqual(
     events
@@ -296,7 +297,7 @@ test('options of the other backend are refused, and the choice is told', async t
     '--dry-run',
   ];
   const plain = await startCli(words).result;
-  t.regex(plain.stderr, /backend embedded: no file of trained weights for the Caffe image/);
+  t.regex(plain.stderr, /backend embedded: the trained weights for the Caffe image were not found/);
   const none = await runCli([...words, '--weights', place.weights], {
     env: { DOCKER_HOST: `unix://${place.folder}/none.sock` },
   });
