@@ -5,6 +5,7 @@ import { LxmertDataError } from '../../errors.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
 import type { StageContext } from '../../events.ts';
 import type { ExtractorEvent } from '../contract.ts';
+import { startImageChecker } from '../image-checker.ts';
 import { checkPrivateFolder } from '../private-folder.ts';
 import type { Extractors } from '../run-extractors.ts';
 import { startContainerExtractor } from './container-extractor.ts';
@@ -63,8 +64,7 @@ export async function prepareDocker(
   note(
     `image ${options.image} (${image.digest}); ${workers.length} ${workers.length === 1 ? 'worker' : 'workers'} on ${gpus[0] === undefined ? 'the CPU' : `GPU ${gpus.join(', ')}`}`,
   );
-  for (const { source, target, readOnly } of listMounts(base))
-    note(`containers see ${source} as ${target}${readOnly ? ', read-only' : ''}`);
+  describeMounts(base).forEach(note);
   warnOfMemory(options, facts, warn);
   const startWorker = (gpu: string | undefined, worker: number): Extractors['start'][number] => {
     const workerLabels = { ...labels, 'lxmert-data.worker': String(worker) };
@@ -88,8 +88,11 @@ export async function prepareDocker(
       return startContainerExtractor(start, onNamedEvent);
     };
   };
+  const checker = startImageChecker();
   return {
     start: workers.map(startWorker),
+    checkImage: async path => await checker.check(path),
+    close: async () => await checker.close(),
     toContainerPath: path =>
       dirname(resolve(path)) === base.folders.rows
         ? `/rows/${basename(path)}`
@@ -110,6 +113,12 @@ async function openEngine(
   for (const name of await removeLeftovers(engine))
     note(`container ${name} of a run that was killed: removed`);
   return { engine, facts };
+}
+
+function describeMounts(spec: Parameters<typeof listMounts>[0]): readonly string[] {
+  return listMounts(spec).map(
+    ({ source, target, readOnly }) => `containers see ${source} as ${target}${readOnly ? ', read-only' : ''}`,
+  );
 }
 
 function warnOfMemory(

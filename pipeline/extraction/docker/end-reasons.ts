@@ -1,6 +1,7 @@
 import { EXTRACTOR_EXIT } from '../contract.ts';
 import type { ExtractorEnd } from '../process.ts';
 import type { ContainerState } from './engine.ts';
+import { NO_SHELL } from './engine-errors.ts';
 
 /** What the end of a container's standard error means. With `fatal`, retrying cannot help. */
 interface Reason {
@@ -52,6 +53,7 @@ const REASONS: readonly Reason[] = [
     why: 'the Python module $1 is missing in the image',
     fatal: true,
   },
+  { pattern: /exec \/bin\/sh failed: No such file/, why: NO_SHELL, fatal: true },
   {
     pattern: /exec: python3?: not found|python3?: not found/,
     why: 'the image has no Python',

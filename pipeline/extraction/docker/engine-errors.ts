@@ -2,6 +2,8 @@ import { isErrno, LxmertDataError } from '../../errors.ts';
 
 type Explanation = readonly [pattern: RegExp, what: string, hint: string];
 
+export const NO_SHELL = 'the image has no shell (/bin/sh) to start the extractor with';
+
 /** Usual failures of engines, and what to do about each. */
 const EXPLANATIONS: readonly Explanation[] = [
   [
@@ -31,7 +33,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   ],
   [
     /exec: "\/bin\/sh"|\/bin\/sh: no such file or directory/,
-    'the image has no shell (/bin/sh) to start the extractor with',
+    NO_SHELL,
     'give --image an image with a shell and Python, or one labelled lxmert-data.extractor',
   ],
   [
