@@ -40,6 +40,7 @@ export class RowFolder {
   #nextFile = 0;
   #file: { readonly name: string; readonly handle: FileHandle; size: number } | undefined;
   #writing: Promise<void> = Promise.resolve();
+  #holding: Promise<void> = Promise.resolve();
 
   private constructor(folder: PrivateFolder, release: () => Promise<void>) {
     this.path = folder.path;
@@ -77,20 +78,10 @@ export class RowFolder {
 
   /** Fails where the existing rows come from another detector; a store has one only. */
   async holdTo(detector: DetectorName): Promise<void> {
-    await this.#private.check();
-    const before = await this.readDetector();
-    const [expected, got] = [before, detector].map(value => JSON.stringify(value));
-    if (before === undefined)
-      await writeAtomically(this.#detectorFile, 'json', file => file.writeFile(`${got!}\n`));
-    else if (expected !== got) {
-      throw new LxmertDataError('ERR_INPUT', {
-        what: 'the existing rows come from another detector',
-        where: this.path,
-        expected,
-        got,
-        hint: 'continue with the same weights and options, or remove the folder to start over',
-      });
-    }
+    // Several extractors are ready at the same time.
+    const held = this.#holding.then(async () => await this.#holdTo(detector));
+    this.#holding = held.catch(() => undefined);
+    await held;
   }
 
   /** The detector that the rows here come from, if there were any. */
@@ -148,6 +139,23 @@ export class RowFolder {
 
   get #detectorFile(): string {
     return join(this.path, 'detector.json');
+  }
+
+  async #holdTo(detector: DetectorName): Promise<void> {
+    await this.#private.check();
+    const before = await this.readDetector();
+    const [expected, got] = [before, detector].map(value => JSON.stringify(value));
+    if (before === undefined)
+      await writeAtomically(this.#detectorFile, 'json', file => file.writeFile(`${got!}\n`));
+    else if (expected !== got) {
+      throw new LxmertDataError('ERR_INPUT', {
+        what: 'the existing rows come from another detector',
+        where: this.path,
+        expected,
+        got,
+        hint: 'continue with the same weights and options, or remove the folder to start over',
+      });
+    }
   }
 
   async #append(imgId: string, line: Buffer): Promise<void> {

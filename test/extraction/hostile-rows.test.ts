@@ -141,6 +141,16 @@ test('the host keeps its own files outside the folder that extractors see', asyn
   t.deepEqual(await readdir(exchangeFolderOf(rows)), []);
 });
 
+test('several extractors that are ready at once hold the folder to one detector', async t => {
+  const rows = await RowFolder.open(join(await makeTempFolder(t), 'x.rows'), new Set(), () => undefined);
+  const name = { name: 'n', weights: 'unknown' };
+  await Promise.all(Array.from({ length: 8 }, async () => await rows.holdTo(name)));
+  const other = Promise.all([name, { ...name, rois: 36 }, name].map(async each => await rows.holdTo(each)));
+  await t.throwsAsync(other, { message: /the existing rows come from another detector/ });
+  t.deepEqual(await rows.readDetector(), name);
+  await rows.close();
+});
+
 test('keys of a detector that nobody knows are dropped', async t => {
   const { out, rows, run } = await prepare(t);
   t.deepEqual((await run()).detector, { name: 'stand-in', weights: 'unknown' });

@@ -337,6 +337,25 @@ dockerTest(
   },
 );
 
+dockerTest(
+  found,
+  'what the configuration of an image changes is in the store',
+  async (t, { docker, image }) => {
+    const place = await makeDockerPlace(t, 1);
+    const changed = 'lxmert-data-test/changed:1';
+    const config = '/opt/butd/lib/fast_rcnn/config.py';
+    const line = `RUN echo "    cfg.TEST.NMS, cfg.TEST.RPN_POST_NMS_TOP_N = 0.5, 100" >>${config}`;
+    const stream = await docker.buildImage(await pack(place.folder, `FROM ${image}\n${line}`), {
+      t: changed,
+    });
+    await new Promise<void>(resolve => docker.modem.followProgress(stream, () => resolve()));
+    const { detector } = await extractInDocker(place, { image: changed });
+    t.like(detector, { rois: 100, settings: { nms: 0.5 } });
+    const { metadata } = await verifyStore(place.out, makeContext());
+    t.like(JSON.parse(metadata['detector']!), { rois: 100, settings: { nms: 0.5 } });
+  },
+);
+
 /** A build context of one Dockerfile. */
 async function pack(folder: string, text: string): Promise<NodeJS.ReadableStream> {
   await writeFile(join(folder, 'Dockerfile'), text);
