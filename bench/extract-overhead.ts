@@ -8,7 +8,7 @@ import { prepareDocker } from '../pipeline/extraction/docker/backend.ts';
 import { planExtraction } from '../pipeline/extraction/plan-extraction.ts';
 import { extract } from '../pipeline/stages/extract.ts';
 import { ensureStandIn, findTestEngine } from '../test/helpers/engine.ts';
-import { writePpms } from '../test/helpers/ppm.ts';
+import { writeOrderImages } from '../test/helpers/order-images.ts';
 
 /*
  * What handing out images, taking rows in and checking them costs, with containers that take a fixed time for an image:
@@ -30,7 +30,7 @@ interface Measured {
 async function measure(folder: string, image: string, workers: number): Promise<Measured> {
   const images = join(folder, `images-${workers}`);
   const total = count * workers;
-  await writePpms(images, total, ms);
+  await writeOrderImages(images, total, ms);
   const weights = join(folder, 'w.caffemodel');
   await writeFile(weights, 'weights '.repeat(500));
   const times: number[] = [];

@@ -27,6 +27,9 @@ READ_AHEAD = 4
 DETECTOR = "bottom-up-attention (Caffe)"
 CONFIG = "experiments/cfgs/faster_rcnn_end2end_resnet.yml"
 PROTOTXT = "models/vg/ResNet-101/faster_rcnn_end2end_final/test.prototxt"
+# Settings of the image's own configuration that change boxes, as the published features have them.
+PUBLISHED_SETTINGS = {"nms": 0.3, "short_side": 600, "long_side": 1000}
+PUBLISHED_ROIS = 300
 EXIT_FAILED, EXIT_USAGE, EXIT_WEIGHTS = 1, 2, 3
 
 
@@ -119,6 +122,15 @@ def format_row(img_id, height, width, columns):
 # ---- the image's own Caffe
 
 
+def differing_settings(test):
+    """What of a configuration differs from that of the published features, as keys of the detector's name."""
+    found = {"nms": test.NMS, "short_side": test.SCALES[0], "long_side": test.MAX_SIZE}
+    other = dict((name, value) for name, value in found.items() if value != PUBLISHED_SETTINGS[name])
+    rois = getattr(test, "RPN_POST_NMS_TOP_N", PUBLISHED_ROIS)
+    named = {} if rois == PUBLISHED_ROIS else {"rois": rois}
+    return dict(named, settings=other) if other else named
+
+
 class Detector(object):
     """The network of /opt/butd, and its own preprocessing, called ahead of time."""
 
@@ -142,6 +154,7 @@ class Detector(object):
             caffe.set_mode_cpu()
         self.net = caffe.Net(os.path.join(root, PROTOTXT), caffe.TEST, weights=weights)
         self.cv2, self.nms, self.overlap = cv2, nms, cfg.TEST.NMS
+        self.settings = differing_settings(cfg.TEST)
         self.im_detect = test.im_detect
         self.get_blobs = test._get_blobs
         self.prepared = None
@@ -329,7 +342,7 @@ def main():
         return stop.code
     seen = os.environ.get("NVIDIA_VISIBLE_DEVICES", "0")
     device = "cpu" if words.device == "cpu" else "cuda:" + seen
-    tell(event="ready", detector={"name": DETECTOR, "weights": weights.result()}, device=device)
+    tell(event="ready", detector=dict(detector.settings, name=DETECTOR, weights=weights.result()), device=device)
     try:
         extract_lots(io.open(0, "rb", closefd=False), detector, tell)
     except MemoryError:

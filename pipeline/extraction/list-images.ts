@@ -1,5 +1,5 @@
-import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
 import { imageKindOf } from '../detector/image/image-format.ts';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
 import { readRegular } from '../files/open-checked.ts';
@@ -43,10 +43,11 @@ export interface ImageList {
  * Lists the images of a folder, or those that a text file names one a line (relative to it). FIFOs, sockets and devices
  * are left out.
  *
- * @throws LxmertDataError ERR_INPUT where there are none, where files that a list names are missing, and where two would
- *   get the same img_id; ERR_USAGE where `path` is an image itself.
+ * @throws LxmertDataError ERR_INPUT where there are none, where files that a list names are missing, where two would
+ *   get the same img_id, and, unless links are to be followed, where images are links out of their folder; ERR_USAGE
+ *   where `path` is an image itself.
  */
-export async function listImages(path: string, recursive: boolean): Promise<ImageList> {
+export async function listImages(path: string, recursive: boolean, followLinks = false): Promise<ImageList> {
   const found = await stat(path).catch((error: unknown) => {
     throw cannotList(path, error);
   });
@@ -75,6 +76,7 @@ export async function listImages(path: string, recursive: boolean): Promise<Imag
     });
   }
   checkUnique(images, path);
+  if (!followLinks) await checkLinks(images, path, found.isDirectory());
   return { images, left_out: left };
 }
 
@@ -153,6 +155,40 @@ async function checkListed(file: string, paths: readonly string[]): Promise<void
     got: `${absent.length} missing: ${named.join(', ')}${absent.length > MAX_NAMED ? ', …' : ''}`,
     hint: 'correct or remove these lines',
   });
+}
+
+/**
+ * Fails with ERR_INPUT where images are links that lead out of the folder, or out of the folder that the link of a list
+ * is in: whoever may write there could have any file of the user's read, and its folder shown to a container.
+ */
+async function checkLinks(images: readonly ListedImage[], where: string, isFolder: boolean): Promise<void> {
+  const leading: string[] = [];
+  const root = isFolder ? await realpath(where) : undefined;
+  for (let begin = 0; begin < images.length; begin += LOOKUPS) {
+    const part = images.slice(begin, begin + LOOKUPS);
+    const targets = await Promise.all(part.map(async image => await findTarget(image.path, root)));
+    leading.push(...targets.filter(target => target !== undefined));
+  }
+  if (leading.length === 0) return;
+  const more = leading.length > MAX_NAMED ? `; and ${leading.length - MAX_NAMED} more` : '';
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'images are links that lead out of their folder',
+    where,
+    expected: 'files, or links to files in the same folder',
+    got: leading.slice(0, MAX_NAMED).join('; ') + more,
+    hint: 'where you made these links, or trust who did, add --follow-links; else remove them',
+  });
+}
+
+/** `LINK -> TARGET` of a link that leads out of `root`, by default the folder that it is in; undefined for all others. */
+async function findTarget(path: string, root: string | undefined): Promise<string | undefined> {
+  if (!(await lstat(path).catch(() => undefined))?.isSymbolicLink()) return undefined;
+  // Where it leads nowhere, reading it gives the reason.
+  const target = await realpath(path).catch(() => undefined);
+  if (target === undefined) return undefined;
+  const way = relative(root ?? (await realpath(dirname(path))), target);
+  const isInside = way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+  return isInside ? undefined : `${JSON.stringify(path)} -> ${JSON.stringify(target)}`;
 }
 
 function compareText(a: string, b: string): number {

@@ -1,5 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LxmertDataError } from '../errors.ts';
+import { openOwn } from '../files/open-checked.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
 import type { RowFolder, RowSpan } from './row-folder.ts';
 
@@ -14,7 +16,7 @@ export function openOrderedRows(folder: RowFolder, imgIds: readonly string[], na
     if (known !== undefined) return known;
     // Neighbours are in the same file or the next one, so few need to be open.
     if (files.size > 16) await closeFiles();
-    const opened = await open(join(folder.path, file), 'r');
+    const opened = await openOwn(join(folder.path, file));
     files.set(file, opened);
     return opened;
   };
@@ -31,6 +33,7 @@ export function openOrderedRows(folder: RowFolder, imgIds: readonly string[], na
       if (span === undefined) return 0;
       const length = Math.min(into.length, span.length - within);
       const { bytesRead } = await (await fileOf(span)).read(into, 0, length, span.offset + within);
+      if (bytesRead === 0 && length > 0) throw cutOff(join(folder.path, span.file));
       within += bytesRead;
       if (within === span.length) {
         row++;
@@ -41,4 +44,12 @@ export function openOrderedRows(folder: RowFolder, imgIds: readonly string[], na
     finish: () => Promise.resolve(),
     close: closeFiles,
   };
+}
+
+function cutOff(where: string): LxmertDataError {
+  return new LxmertDataError('ERR_IO', {
+    what: 'rows of this extraction were cut off while they were published',
+    where,
+    hint: 'find out what changed the file, then run the same command again',
+  });
 }

@@ -22,6 +22,8 @@ export interface ExtractionRequest {
   readonly shard?: Shard | undefined;
   /** Only the first so many images. */
   readonly limit?: number | undefined;
+  /** Take images that are links out of their folder too. */
+  readonly followLinks?: boolean | undefined;
   /** Replace an existing output. */
   readonly force?: boolean | undefined;
 }
@@ -57,7 +59,7 @@ export async function planExtraction(
 ): Promise<ExtractPlan> {
   const { split, data, shard, limit, force = false } = request;
   const out = request.out ?? join(data, defaultName(split, shard));
-  const all = await listSet(request.images, split, emit);
+  const all = await listSet(request, emit);
   const ordered = await orderImages(all, split, data, emit);
   const part = shard === undefined ? ordered : ordered.slice(...shardRange(ordered.length, shard));
   await mkdir(dirname(out), { recursive: true });
@@ -72,8 +74,7 @@ export async function planExtraction(
 
 /** The images of a set in its own folders below a root such as LXMERT's README describes, else in the folder itself. */
 async function listSet(
-  root: string,
-  split: Pick<ImageSet, 'folders' | 'recursive'>,
+  { images: root, split, followLinks }: ExtractionRequest,
   emit: StageContext['emit'],
 ): Promise<readonly ListedImage[]> {
   const below = split.folders.map(name => join(root, name)).filter(path => isFolder(path));
@@ -81,7 +82,7 @@ async function listSet(
   if (below.length > 0) emit({ event: 'note', message: `images are taken from ${below.join(' and ')}` });
   const images: ListedImage[] = [];
   for (const folder of folders) {
-    const listed = await listImages(folder, split.recursive);
+    const listed = await listImages(folder, split.recursive, followLinks);
     for (const [reason, count] of Object.entries(listed.left_out)) {
       const message = `${count} files in ${folder} are not images (${reason}) and are left out`;
       emit({ event: 'warning', message });

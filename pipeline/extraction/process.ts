@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { type ExtractorEvent, type ImageBatch, parseExtractorEvent } from './contract.ts';
+import type { ImageBatch } from './contract.ts';
+import { readEvents, type TakeEvent } from './event-lines.ts';
 
 /** How an extractor ended. */
 export interface ExtractorEnd {
@@ -8,6 +8,10 @@ export interface ExtractorEnd {
   readonly signal: string | null;
   /** What that means, where it is known. */
   readonly why?: string;
+  /** Another try cannot help. */
+  readonly isFinal?: boolean;
+  /** It was ended by somebody else, or with its engine: no image is to blame. */
+  readonly isFromOutside?: boolean;
   /** Last lines it wrote to standard error. */
   readonly stderrTail: string;
 }
@@ -21,8 +25,8 @@ export interface RunningExtractor {
   readonly ended: Promise<ExtractorEnd>;
 }
 
-/** Starts one extractor; `onEvent` is called for each of its events. */
-export type StartExtractor = (onEvent: (event: ExtractorEvent) => void) => RunningExtractor;
+/** Starts one extractor; `onEvent` is called for each of its events, the next one when its promise has resolved. */
+export type StartExtractor = (onEvent: TakeEvent) => RunningExtractor;
 
 /** Characters of standard error that are kept for messages. */
 const STDERR_TAIL_CHARS = 4000;
@@ -31,7 +35,7 @@ const STDERR_TAIL_CHARS = 4000;
 export function startExtractorProcess(
   program: string,
   args: readonly string[],
-  onEvent: (event: ExtractorEvent) => void,
+  onEvent: TakeEvent,
 ): RunningExtractor {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   let stderrTail = '';
@@ -40,10 +44,15 @@ export function startExtractorProcess(
     .on('data', (text: string) => (stderrTail = (stderrTail + text).slice(-STDERR_TAIL_CHARS)));
   // It may have died before it read its input; `ended` says so.
   child.stdin.on('error', () => undefined);
-  createInterface({ input: child.stdout }).on('line', line => onEvent(parseExtractorEvent(line)));
-  const ended = new Promise<ExtractorEnd>(resolve => {
+  // A broken pipe; `ended` says so too.
+  const read = readEvents(child.stdout, onEvent).catch(() => undefined);
+  const closed = new Promise<ExtractorEnd>(resolve => {
     child.on('error', error => resolve({ code: null, signal: null, stderrTail: error.message }));
     child.on('close', (code, signal) => resolve({ code, signal, stderrTail: stderrTail.trim() }));
+  });
+  const ended = closed.then(async end => {
+    await read;
+    return end;
   });
   return {
     send: batch => void child.stdin.write(`${JSON.stringify(batch)}\n`),
@@ -51,4 +60,10 @@ export function startExtractorProcess(
     kill: () => void child.kill('SIGKILL'),
     ended,
   };
+}
+
+/** Why an extractor ended, in a few words. */
+export function describeEnd({ code, signal, why }: ExtractorEnd): string {
+  if (why !== undefined) return why;
+  return signal === null ? `exit code ${String(code)}` : `signal ${signal}`;
 }

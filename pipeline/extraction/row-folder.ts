@@ -1,17 +1,21 @@
-import { type FileHandle, mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, LxmertDataError } from '../errors.ts';
-import { isRunning } from '../files/processes.ts';
-import { decodeRow } from '../rows/decode-row.ts';
-import type { RowProblem } from '../problem.ts';
-import { RECORD_BYTES, rowRecordAt } from '../rows/row-record.ts';
-import { FEATURE_BYTES, OBJ36 } from '../rows/row-shape.ts';
-import type { DetectorName } from './contract.ts';
+import { errorText, isErrno, LxmertDataError } from '../errors.ts';
+import { writeAtomically } from '../files/atomic.ts';
+import { describeWriteFailure } from '../files/checks.ts';
+import { NO_FOLLOW, openOwn } from '../files/open-checked.ts';
+import { v } from '../schema.ts';
+import { type DetectorName, detectorSchema } from './contract.ts';
+import { exchangeFolderOf, ExchangeFolder } from './exchange-folder.ts';
+import { claimFolder } from './folder-owner.ts';
+import { openPrivateFolder, type PrivateFolder } from './private-folder.ts';
+import type { RowBatch } from './row-batch.ts';
+import { RowLineReader } from './row-lines.ts';
 
-const LF = 10;
-const READ_BYTES = 1 << 20;
-/** A row with an id of 255 bytes is shorter. */
-const MAX_ROW_BYTES = 500_000;
+const ROW_FILE = /^rows-\d+\.tsv$/;
+const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;
+const MAX_DETECTOR_BYTES = 1 << 16;
 
 /** Where a valid row is. */
 export interface RowSpan {
@@ -21,155 +25,181 @@ export interface RowSpan {
 }
 
 /**
- * Rows of an extraction under way. What is done is known from the rows themselves: a row counts when it is complete and valid, whatever
- * was going on when its writer stopped.
+ * Rows of an extraction under way, in files of the host's own. Extractors see only the folder `exchange` in it; the host
+ * checks what they write there and copies it. What is done is known from the rows themselves: a row counts when it is
+ * complete and valid, whatever was going on when its writer stopped.
  */
 export class RowFolder {
   readonly path: string;
+  readonly exchange: ExchangeFolder;
   /** Valid rows by img_id. */
   readonly rows = new Map<string, RowSpan>();
+  readonly #lines = new RowLineReader();
+  readonly #private: PrivateFolder;
+  readonly #release: () => Promise<void>;
   #nextFile = 0;
-  /** Rows are decoded to validate them; the result is not kept. */
-  readonly #features = new Uint8Array(FEATURE_BYTES);
-  readonly #record = rowRecordAt(new ArrayBuffer(RECORD_BYTES), 0);
+  #file: { readonly name: string; readonly handle: FileHandle; size: number } | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #holding: Promise<void> = Promise.resolve();
 
-  private constructor(path: string) {
-    this.path = path;
+  private constructor(folder: PrivateFolder, release: () => Promise<void>) {
+    this.path = folder.path;
+    this.#private = folder;
+    this.#release = release;
+    this.exchange = new ExchangeFolder(exchangeFolderOf(folder.path));
   }
 
-  /** Opens or makes the folder, indexes its rows, and cuts off a torn last one. */
-  static async open(path: string, note: (message: string) => void): Promise<RowFolder> {
-    await mkdir(path, { recursive: true });
-    await holdAlone(path);
-    const folder = new RowFolder(path);
-    for (const name of (await readdir(path)).filter(file => /^rows-\d+\.tsv$/.test(file)).sort()) {
-      const torn = await folder.addFile(name);
-      if (torn > 0) note(`${join(path, name)}: ${torn} bytes of a torn last row cut off`);
-      folder.#nextFile = Math.max(folder.#nextFile, Number(/\d+/.exec(name)![0]) + 1);
+  /**
+   * Opens or makes the folder, indexes its rows, cuts off a torn last one, and takes in what extractors of a killed run
+   * left for the images of `wanted`. Fails (ERR_IO, ERR_INPUT) where others can write to the folder or are at work in it.
+   */
+  static async open(
+    path: string,
+    wanted: ReadonlySet<string>,
+    note: (message: string) => void,
+  ): Promise<RowFolder> {
+    const own = await openPrivateFolder(path);
+    const release = await claimFolder(path);
+    const folder = new RowFolder(own, release);
+    try {
+      for (const name of (await readdir(path)).filter(file => ROW_FILE.test(file)).sort()) {
+        const torn = await folder.#indexFile(name);
+        if (torn > 0) note(`${join(path, name)}: ${torn} bytes of a torn last row cut off`);
+        folder.#nextFile = Math.max(folder.#nextFile, Number(/\d+/.exec(name)![0]) + 1);
+      }
+      await folder.exchange.takeLeft(folder, wanted, note);
+      await folder.exchange.empty();
+      return folder;
+    } catch (error) {
+      await release();
+      throw error;
     }
-    return folder;
   }
 
   /** Fails where the existing rows come from another detector; a store has one only. */
   async holdTo(detector: DetectorName): Promise<void> {
-    await checkDetector(this.path, detector);
+    // Several extractors are ready at the same time.
+    const held = this.#holding.then(async () => await this.#holdTo(detector));
+    this.#holding = held.catch(() => undefined);
+    await held;
   }
 
   /** The detector that the rows here come from, if there were any. */
   async readDetector(): Promise<DetectorName | undefined> {
-    const text = await readFile(join(this.path, 'detector.json'), 'utf8').catch(() => undefined);
-    return text === undefined ? undefined : (JSON.parse(text) as DetectorName);
+    let file: FileHandle;
+    try {
+      file = await openOwn(this.#detectorFile, { maxBytes: MAX_DETECTOR_BYTES });
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return undefined;
+      throw error;
+    }
+    const text = await file.readFile('utf8').finally(() => file.close());
+    const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), detectorSchema), text);
+    if (parsed.success) return parsed.output;
+    throw new LxmertDataError('ERR_INPUT', {
+      what: 'this is not the name of a detector',
+      where: this.#detectorFile,
+      got: errorText(v.flatten(parsed.issues).root?.[0] ?? 'another form'),
+      hint: `remove the folder ${this.path} to start over`,
+    });
+  }
+
+  /** A file for the rows of these images, which an extractor can write to. */
+  async openBatch(imgIds: readonly string[]): Promise<RowBatch> {
+    await this.#private.check();
+    return await this.exchange.openBatch(this, imgIds);
+  }
+
+  /** Keeps a checked row. */
+  async append(imgId: string, line: Buffer): Promise<void> {
+    // One after the other: a row that is cut off by a crash must be the last one.
+    this.#writing = this.#writing.then(async () => await this.#append(imgId, line));
+    await this.#writing;
+  }
+
+  /** Makes rows durable. */
+  async sync(): Promise<void> {
+    await this.#writing;
+    await this.#file?.handle.datasync();
   }
 
   /** Removes the folder with all rows. */
   async remove(): Promise<void> {
+    await this.#private.check();
+    await this.#closeFile();
     await rm(this.path, { recursive: true, force: true });
   }
 
-  /** Name of a file that no writer has used. */
-  newFile(): string {
-    return `rows-${String(this.#nextFile++).padStart(6, '0')}.tsv`;
+  /** Ends the claim on the folder; where nothing was extracted the folder goes too. */
+  async close(): Promise<void> {
+    await this.#closeFile();
+    await this.#release();
+    if (this.rows.size === 0) await this.remove().catch(() => undefined);
   }
 
-  /** Takes in the valid rows of a file from `from` on; returns the bytes of a torn last row, which are cut off. */
-  async addFile(name: string, from = 0): Promise<number> {
-    const file = await open(join(this.path, name), 'r');
-    let end: number;
-    let size: number;
+  get #detectorFile(): string {
+    return join(this.path, 'detector.json');
+  }
+
+  async #holdTo(detector: DetectorName): Promise<void> {
+    await this.#private.check();
+    const before = await this.readDetector();
+    const [expected, got] = [before, detector].map(value => JSON.stringify(value));
+    if (before === undefined)
+      await writeAtomically(this.#detectorFile, 'json', file => file.writeFile(`${got!}\n`));
+    else if (expected !== got) {
+      throw new LxmertDataError('ERR_INPUT', {
+        what: 'the existing rows come from another detector',
+        where: this.path,
+        expected,
+        got,
+        hint: 'continue with the same weights and options, or remove the folder to start over',
+      });
+    }
+  }
+
+  async #append(imgId: string, line: Buffer): Promise<void> {
     try {
-      size = (await file.stat()).size;
-      end = await this.readRows(name, file, from);
+      this.#file ??= await this.#createFile();
+      const { name, handle, size } = this.#file;
+      for (let written = 0; written < line.length;) {
+        const { bytesWritten } = await handle.write(line, written, line.length - written, size + written);
+        written += bytesWritten;
+      }
+      this.#file.size += line.length;
+      this.rows.set(imgId, { file: name, offset: size, length: line.length });
+    } catch (error) {
+      throw await describeWriteFailure(this.path, 0, error);
+    }
+  }
+
+  async #createFile(): Promise<{ name: string; handle: FileHandle; size: number }> {
+    await this.#private.check();
+    const name = `rows-${String(this.#nextFile++).padStart(6, '0')}.tsv`;
+    return { name, handle: await open(join(this.path, name), CREATE, 0o600), size: 0 };
+  }
+
+  async #closeFile(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+    await this.#file?.handle.close();
+    this.#file = undefined;
+  }
+
+  /** Takes in the valid rows of a file; returns the bytes of a torn last row, which are cut off. */
+  async #indexFile(name: string): Promise<number> {
+    const path = join(this.path, name);
+    const file = await openOwn(path, { write: true });
+    try {
+      const { size } = await file.stat();
+      let end = 0;
+      for await (const { line, offset, imgId, isValid } of this.#lines.read(file, path, 0)) {
+        if (isValid) this.rows.set(imgId!, { file: name, offset, length: line.length });
+        end = offset + line.length;
+      }
+      if (end < size) await file.truncate(end);
+      return size - end;
     } finally {
       await file.close();
     }
-    if (end < size) await truncate(join(this.path, name), end);
-    return size - end;
-  }
-
-  /** Reads whole rows from `from` on; returns where the last one ends. Invalid rows are not taken. */
-  async readRows(
-    name: string,
-    file: FileHandle,
-    from: number,
-    onBad: (imgId: string | null, problem: RowProblem) => void = () => undefined,
-  ): Promise<number> {
-    let rest: Buffer = Buffer.alloc(0);
-    let offset = from;
-    for (let position = from; ;) {
-      const chunk = Buffer.allocUnsafe(READ_BYTES);
-      const { bytesRead } = await file.read(chunk, 0, chunk.length, position);
-      if (bytesRead === 0) return offset;
-      position += bytesRead;
-      const read = chunk.subarray(0, bytesRead);
-      rest = rest.length === 0 ? read : Buffer.concat([rest, read]);
-      for (let stop = rest.indexOf(LF); stop >= 0; stop = rest.indexOf(LF)) {
-        const line = rest.subarray(0, stop + 1);
-        this.#take(name, offset, line, onBad);
-        offset += line.length;
-        rest = rest.subarray(stop + 1);
-      }
-      if (rest.length > MAX_ROW_BYTES) {
-        throw new LxmertDataError('ERR_ROW', {
-          what: 'this is not a file of rows',
-          where: join(this.path, name),
-          hint: 'remove this file',
-        });
-      }
-    }
-  }
-
-  async close(): Promise<void> {
-    await rm(join(this.path, 'owner'), { force: true });
-  }
-
-  #take(
-    file: string,
-    offset: number,
-    line: Buffer,
-    onBad: (imgId: string | null, problem: RowProblem) => void,
-  ): void {
-    const features = this.#features;
-    const record = this.#record;
-    let first: RowProblem | undefined;
-    const row = decodeRow(line, OBJ36, { features, scratch: features, dtype: 'f32', record }, problem => {
-      if (problem.severity === 'error') first ??= problem;
-    });
-    if (row.status === 'ok') this.rows.set(row.imgId!, { file, offset, length: line.length });
-    else if (first !== undefined) onBad(row.imgId, first);
-  }
-}
-
-/** Two extractions into one folder would compute the same rows twice. */
-async function holdAlone(path: string): Promise<void> {
-  const owner = join(path, 'owner');
-  try {
-    await writeFile(owner, String(process.pid), { flag: 'wx' });
-  } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error;
-    const pid = Number(await readFile(owner, 'utf8'));
-    if (pid > 0 && pid !== process.pid && isRunning(pid)) {
-      throw new LxmertDataError('ERR_INPUT', {
-        what: `process ${pid} is extracting to the same folder`,
-        where: path,
-        hint: 'wait for it, or stop it',
-      });
-    }
-    await writeFile(owner, String(process.pid));
-  }
-}
-
-async function checkDetector(path: string, detector: DetectorName): Promise<void> {
-  const file = join(path, 'detector.json');
-  const text = `${JSON.stringify(detector)}\n`;
-  const before = await readFile(file, 'utf8').catch(() => undefined);
-  if (before === undefined) await writeFile(file, text);
-  else if (before !== text) {
-    throw new LxmertDataError('ERR_INPUT', {
-      what: 'the existing rows come from another detector',
-      where: path,
-      expected: before.trim(),
-      got: text.trim(),
-      hint: 'continue with the same weights and options, or remove the folder to start over',
-    });
   }
 }

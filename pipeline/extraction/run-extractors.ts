@@ -1,19 +1,19 @@
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { type DetectorName, EXTRACTOR_EXIT, type ExtractorEvent } from './contract.ts';
-import type { ExtractorEnd, RunningExtractor, StartExtractor } from './process.ts';
+import type { DetectorName, ExtractorEvent } from './contract.ts';
+import { Deaths } from './deaths.ts';
+import { ExtractorLog } from './extractor-log.ts';
+import { ImageQueue } from './image-queue.ts';
 import type { ListedImage } from './list-images.ts';
-import { BatchReader } from './batch-reader.ts';
+import { describeEnd, type ExtractorEnd, type RunningExtractor, type StartExtractor } from './process.ts';
+import type { RowBatch } from './row-batch.ts';
 import type { RowFolder } from './row-folder.ts';
 
-/** Images of a batch: few, so that a slow device does not delay the end, and the same for any number of devices. */
-const BATCH_IMAGES = 8;
 /** Batches that an extractor has at a time, so that it can read ahead. */
 const BATCHES_AHEAD = 2;
-/** An image during which extractors died this often is given up. */
-const MAX_DEATHS_OF_IMAGE = 2;
-/** Deaths in a row without one image done in between. */
-const MAX_DEATHS_WITHOUT_PROGRESS = 3;
+const WATCH_MS = 200;
+/** How often the folder that extractors write to is measured. */
+const MEASURE_MS = 1000;
 
 /** Extractors that run at the same time. */
 export interface Extractors {
@@ -21,6 +21,10 @@ export interface Extractors {
   readonly start: readonly StartExtractor[];
   /** A path of this machine as the extractors see it; unchanged where not given. */
   readonly toContainerPath?: (path: string) => string;
+  /** Why no extractor is to be given this image; undefined where it may be. */
+  readonly checkImage?: (path: string) => Promise<string | undefined>;
+  /** Ends what the host does for the extractors. */
+  readonly close?: () => Promise<void>;
 }
 
 export interface RunExtractorsOptions {
@@ -43,7 +47,20 @@ export interface RunExtractorsResult {
 interface OpenBatch {
   readonly number: number;
   readonly waiting: Map<string, ListedImage>;
-  readonly reader: BatchReader;
+  readonly rows: RowBatch;
+}
+
+/** One extractor from its start to its end. */
+interface Life {
+  readonly worker: number;
+  readonly extractor: RunningExtractor;
+  readonly batches: OpenBatch[];
+  readonly log: ExtractorLog;
+  /** When it last did something. */
+  lastEvent: number;
+  isReady: boolean;
+  isStalled: boolean;
+  failure: Error | undefined;
 }
 
 /** Hands out images to extractors and takes in their rows, until every image has a valid row or a reason why not. */
@@ -55,34 +72,43 @@ export async function runExtractors(
   const failed = new AbortController();
   const signal = AbortSignal.any([context.signal, failed.signal]);
   const run = new Run(options, { ...context, signal });
-  const drives = options.extractors.start.map(async (start, worker) => {
-    try {
-      await run.drive(start, worker);
-    } catch (error) {
-      failed.abort(error);
-      throw error;
-    }
-  });
-  await Promise.allSettled(drives);
-  signal.throwIfAborted();
-  return run.result;
+  const measure = setInterval(() => {
+    options.folder.exchange.checkSize().catch((error: unknown) => failed.abort(error));
+  }, MEASURE_MS);
+  try {
+    const drives = options.extractors.start.map(async (start, worker) => {
+      try {
+        await run.drive(start, worker);
+      } catch (error) {
+        failed.abort(error);
+        throw error;
+      }
+    });
+    await Promise.allSettled(drives);
+    signal.throwIfAborted();
+    return run.result;
+  } finally {
+    clearInterval(measure);
+    await options.extractors.close?.();
+  }
 }
 
 class Run {
   readonly #options: RunExtractorsOptions;
   readonly #context: StageContext;
-  readonly #queue: ListedImage[];
+  readonly #queue: ImageQueue;
   readonly #failures = new Map<string, string>();
-  readonly #deaths = new Map<string, number>();
-  #deathsWithoutProgress = 0;
+  readonly #deaths: Deaths;
   #batches = 0;
   #detector: DetectorName | undefined;
   #device: string | undefined;
 
   constructor(options: RunExtractorsOptions, context: StageContext) {
+    const workers = options.extractors.start.length;
     this.#options = options;
     this.#context = context;
-    this.#queue = [...options.images];
+    this.#queue = new ImageQueue(options.images, workers * BATCHES_AHEAD);
+    this.#deaths = new Deaths(workers, options.folder.rows.size > 0);
   }
 
   get result(): RunExtractorsResult {
@@ -91,131 +117,160 @@ class Run {
 
   /** Keeps one extractor at work; starts it again when it dies. */
   async drive(start: StartExtractor, worker: number): Promise<void> {
-    while (this.#queue.length > 0) {
+    while (this.#queue.size > 0) {
       const { signal } = this.#context;
       signal.throwIfAborted();
-      const end = await this.#runOne(start, worker);
+      await this.#runOne(start, worker);
       signal.throwIfAborted();
-      if (end !== undefined) this.#noteDeath(end);
     }
   }
 
-  /** Runs one extractor to its end; undefined where it ended as it should. */
-  async #runOne(start: StartExtractor, worker: number): Promise<ExtractorEnd | undefined> {
-    const batches: OpenBatch[] = [];
-    let work: Promise<void> = Promise.resolve();
-    const state: { failure?: Error; lastEvent: number; stalled: boolean } = {
+  /** Runs one extractor to its end. Fails where none can go on. */
+  async #runOne(start: StartExtractor, worker: number): Promise<void> {
+    const life: Life = {
+      worker,
+      extractor: start(async event => await this.#takeOrKill(event, life)),
+      batches: [],
+      log: new ExtractorLog(this.#context.emit),
       lastEvent: Date.now(),
-      stalled: false,
+      isReady: false,
+      isStalled: false,
+      failure: undefined,
     };
-    const extractor = start(event => {
-      state.lastEvent = Date.now();
-      // Events are taken in one after the other, each after the rows before it.
-      work = work
-        .then(async () => await this.#take(event, extractor, batches, worker))
-        .catch((error: unknown) => {
-          state.failure ??= error instanceof Error ? error : new Error(errorText(error));
-          extractor.kill();
-        });
-    });
-    const stop = (): void => extractor.kill();
-    this.#context.signal.addEventListener('abort', stop, { once: true });
-    const watch = setInterval(() => {
-      if (batches.length === 0 || Date.now() - state.lastEvent < this.#options.stallSeconds * 1000) return;
-      state.stalled = true;
-      extractor.kill();
-    }, 200);
+    const stop = (): void => life.extractor.kill();
+    const { signal } = this.#context;
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    const watch = setInterval(() => this.#endStalled(life), WATCH_MS);
     try {
-      const end = await extractor.ended;
-      await work;
-      if (state.failure !== undefined) throw state.failure;
-      const suspect = batches[0]?.waiting.values().next().value;
-      for (const batch of batches.reverse()) await this.#closeBatch(batch);
-      if (end.code === EXTRACTOR_EXIT.done && suspect === undefined) return undefined;
-      const why = state.stalled ? `no output for ${this.#options.stallSeconds} s` : describeEnd(end);
-      if (suspect !== undefined && !this.#context.signal.aborted) this.#blame(suspect, why, worker);
-      return { ...end, stderrTail: state.stalled ? why : end.stderrTail };
+      const end = await life.extractor.ended;
+      if (life.failure !== undefined) throw life.failure;
+      const suspect = life.batches[0]?.waiting.values().next().value;
+      // Backwards, so that images get back to the front in their order.
+      for (const batch of life.batches.reverse()) await this.#closeBatch(batch);
+      if (signal.aborted || (end.code === 0 && suspect === undefined)) return;
+      const why = `no output for ${this.#options.stallSeconds} s; --stall allows for more`;
+      this.#noteDeath(life.isStalled ? { ...end, why, isFromOutside: false } : end, life, suspect);
     } finally {
       clearInterval(watch);
-      this.#context.signal.removeEventListener('abort', stop);
+      signal.removeEventListener('abort', stop);
+      await Promise.allSettled(life.batches.map(async ({ rows }) => await rows.close()));
     }
   }
 
-  async #take(
-    event: ExtractorEvent,
-    extractor: RunningExtractor,
-    batches: OpenBatch[],
-    worker: number,
-  ): Promise<void> {
-    switch (event.event) {
-      case 'ready':
-        this.#checkDetector(event.detector);
-        this.#device = event.device;
-        await this.#options.folder.holdTo(event.detector);
-        for (let ahead = 0; ahead < BATCHES_AHEAD; ahead++) this.#sendBatch(extractor, batches);
-        break;
-      case 'row':
-      case 'failed': {
-        const batch = batches.find(({ number }) => number === event.lot);
-        if (batch?.waiting.has(event.img_id) !== true) break;
-        if (event.event === 'failed') this.#fail(event.img_id, event.reason);
-        else await this.#takeRow(batch, event.img_id);
-        batch.waiting.delete(event.img_id);
-        this.#deathsWithoutProgress = 0;
-        this.#options.onDone(worker);
-        break;
-      }
-      case 'lot': {
-        const index = batches.findIndex(({ number }) => number === event.lot);
-        if (index < 0) break;
-        await this.#closeBatch(batches[index]!);
-        batches.splice(index, 1);
-        this.#sendBatch(extractor, batches);
-        break;
-      }
-      case 'log':
-        this.#context.emit({ event: 'note', message: `extractor: ${event.message}` });
+  #endStalled(life: Life): void {
+    if (life.batches.length === 0) return;
+    if (Date.now() - life.lastEvent < this.#options.stallSeconds * 1000) return;
+    life.isStalled = true;
+    life.extractor.kill();
+  }
+
+  async #takeOrKill(event: ExtractorEvent, life: Life): Promise<void> {
+    if (life.failure !== undefined) return;
+    try {
+      await this.#take(event, life);
+    } catch (error) {
+      life.failure = error instanceof Error ? error : new Error(errorText(error));
+      life.extractor.kill();
     }
   }
 
-  #sendBatch(extractor: RunningExtractor, batches: OpenBatch[]): void {
-    const images = this.#queue.splice(0, BATCH_IMAGES);
+  async #take(event: ExtractorEvent, life: Life): Promise<void> {
+    if (event.event === 'log') {
+      // One that only talks is not at work.
+      if (life.log.take(event.message)) life.lastEvent = Date.now();
+      return;
+    }
+    if (event.event === 'ready') {
+      if (life.isReady) return;
+      life.isReady = true;
+      this.#deaths.noteReady();
+      this.#checkDetector(event.detector);
+      this.#device = event.device;
+      await this.#options.folder.holdTo(event.detector);
+      for (let ahead = 0; ahead < BATCHES_AHEAD; ahead++) await this.#sendBatch(life);
+      life.lastEvent = Date.now();
+      return;
+    }
+    const batch = life.batches.find(({ number }) => number === event.lot);
+    if (batch === undefined) return;
+    if (event.event === 'lot') {
+      await this.#closeBatch(batch);
+      life.batches.splice(life.batches.indexOf(batch), 1);
+      await this.#sendBatch(life);
+    } else {
+      if (!batch.waiting.has(event.img_id)) return;
+      if (event.event === 'failed') this.#fail(event.img_id, event.reason);
+      else await this.#takeRow(batch, event.img_id);
+      batch.waiting.delete(event.img_id);
+      this.#options.onDone(life.worker);
+    }
+    life.lastEvent = Date.now();
+  }
+
+  async #sendBatch({ batches, extractor, worker }: Life): Promise<void> {
+    const images = await this.#takeImages(worker);
     if (images.length === 0) {
       if (batches.length === 0) extractor.finish();
       return;
     }
     const { folder, extractors } = this.#options;
     const toPath = extractors.toContainerPath ?? ((path: string) => path);
-    const reader = new BatchReader(folder, folder.newFile());
-    const batch = {
-      number: this.#batches++,
-      waiting: new Map(images.map(image => [image.img_id, image])),
-      reader,
-    };
+    const waiting = new Map(images.map(image => [image.img_id, image]));
+    const rows = await folder.openBatch([...waiting.keys()]);
+    const batch = { number: this.#batches++, waiting, rows };
     batches.push(batch);
     extractor.send({
       lot: batch.number,
-      rows: toPath(reader.path),
+      rows: toPath(rows.path),
       images: images.map(image => ({ img_id: image.img_id, path: toPath(image.path) })),
     });
   }
 
+  /** The next images that an extractor may be given. */
+  async #takeImages(worker: number): Promise<readonly ListedImage[]> {
+    const { checkImage } = this.#options.extractors;
+    for (;;) {
+      const images = this.#queue.takeBatch();
+      if (checkImage === undefined || images.length === 0) return images;
+      const reasons = await Promise.all(images.map(async ({ path }) => await checkImage(path)));
+      const good = images.filter((_, index) => reasons[index] === undefined);
+      for (const [index, { img_id: id }] of images.entries()) {
+        if (reasons[index] === undefined) continue;
+        this.#fail(id, reasons[index]);
+        this.#options.onDone(worker);
+      }
+      if (good.length > 0) return good;
+    }
+  }
+
   async #takeRow(batch: OpenBatch, imgId: string): Promise<void> {
-    const bad = await batch.reader.takeNew();
+    const bad = await this.#takeRows(batch);
     if (this.#options.folder.rows.has(imgId)) return;
     const reason = bad.get(imgId) ?? [...bad.values()][0] ?? 'it is not in the file';
     this.#fail(imgId, `the extractor wrote an invalid row (${reason})`);
   }
 
+  /** Takes in the rows that a batch has; returns why rows are invalid. */
+  async #takeRows({ rows }: OpenBatch): Promise<ReadonlyMap<string | null, string>> {
+    const before = this.#options.folder.rows.size;
+    const { bad, notAsked } = await rows.takeNew();
+    if (this.#options.folder.rows.size > before) this.#deaths.noteRow();
+    for (const id of notAsked) {
+      const message = `the extractor wrote a row for ${JSON.stringify(id)}, which is not in its batch; it is refused`;
+      this.#context.emit({ event: 'warning', message });
+    }
+    return bad;
+  }
+
   /** Takes in the rows that a batch still has, and puts images without a row or a reason back to the front. */
   async #closeBatch(batch: OpenBatch): Promise<void> {
-    await batch.reader.close();
     const { folder } = this.#options;
-    await folder.addFile(batch.reader.name, batch.reader.offset).catch(() => undefined);
+    await this.#takeRows(batch).finally(() => batch.rows.close());
     const left = [...batch.waiting.values()].filter(
       ({ img_id: id }) => !folder.rows.has(id) && !this.#failures.has(id),
     );
-    this.#queue.unshift(...left);
+    this.#queue.putBack(left);
   }
 
   #checkDetector(detector: DetectorName): void {
@@ -233,39 +288,25 @@ class Run {
     this.#context.emit({ event: 'warning', message: `${imgId}: ${reason}` });
   }
 
-  #blame(image: ListedImage, why: string, worker: number): void {
-    const deaths = (this.#deaths.get(image.img_id) ?? 0) + 1;
-    this.#deaths.set(image.img_id, deaths);
-    if (deaths < MAX_DEATHS_OF_IMAGE) return;
-    const at = this.#queue.indexOf(image);
-    if (at < 0) return;
-    this.#queue.splice(at, 1);
-    this.#fail(image.img_id, `the extractor died ${deaths} times on this image (${why})`);
-    this.#options.onDone(worker);
-    this.#deathsWithoutProgress = 0;
+  #noteDeath(end: ExtractorEnd, life: Life, suspect: ListedImage | undefined): void {
+    const isOver = this.#deaths.count(end, !life.isReady);
+    if (isOver) throw this.#cannotGoOn(end);
+    const why = describeEnd(end);
+    const again = this.#queue.size > 0 ? '; starting it again' : '';
+    const deaths = suspect === undefined ? undefined : this.#deaths.blame(suspect.img_id, end);
+    if (suspect !== undefined && deaths !== undefined && this.#queue.remove(suspect)) {
+      this.#fail(suspect.img_id, `the extractor died ${deaths} times on this image (${why})`);
+      this.#options.onDone(life.worker);
+    } else this.#context.emit({ event: 'warning', message: `the extractor ended early (${why})${again}` });
   }
 
-  #noteDeath(end: ExtractorEnd): void {
-    const fatal =
-      end.code === EXTRACTOR_EXIT.weights ||
-      end.code === EXTRACTOR_EXIT.device ||
-      end.code === EXTRACTOR_EXIT.usage;
-    this.#deathsWithoutProgress++;
-    const what = `the extractor ended early (${describeEnd(end)})`;
-    if (!fatal && this.#deathsWithoutProgress < MAX_DEATHS_WITHOUT_PROGRESS) {
-      this.#context.emit({ event: 'warning', message: `${what}; starting it again` });
-      return;
-    }
-    const hint = 'finished rows are kept; fix the cause and run the same command again';
-    throw new LxmertDataError('ERR_EXTRACTOR', {
-      what,
+  #cannotGoOn(end: ExtractorEnd): LxmertDataError {
+    const deaths = this.#deaths.inARow;
+    const times = end.isFinal === true || deaths < 2 ? '' : `, ${deaths} times without a row in between`;
+    return new LxmertDataError('ERR_EXTRACTOR', {
+      what: `the extractor ended early (${describeEnd(end)})${times}`,
       got: end.stderrTail === '' ? undefined : end.stderrTail,
-      hint,
+      hint: 'finished rows are kept; fix the cause and run the same command again',
     });
   }
-}
-
-function describeEnd({ code, signal, why }: ExtractorEnd): string {
-  if (why !== undefined) return why;
-  return signal === null ? `exit code ${String(code)}` : `signal ${signal}`;
 }

@@ -44,7 +44,8 @@ export async function extract(options: ExtractOptions, context: StageContext): P
   const { plan, extractors, stallSeconds = DEFAULT_STALL_SECONDS } = options;
   const [skipBad, keepRows] = [options.skipBad === true, options.keepRows === true];
   const note = (message: string): void => context.emit({ event: 'note', message });
-  const folder = await RowFolder.open(plan.rowFolder, note);
+  const wanted = new Set(plan.images.map(({ img_id: id }) => id));
+  const folder = await RowFolder.open(plan.rowFolder, wanted, note);
   try {
     const left = plan.images.filter(({ img_id: id }) => !folder.rows.has(id));
     const total = plan.images.length;
@@ -62,6 +63,7 @@ export async function extract(options: ExtractOptions, context: StageContext): P
     const ok = published && isComplete;
     // Where images are missing the rows stay, so that the next run tries only those.
     if (ok && !keepRows) await folder.remove();
+    else await folder.sync();
     const out = published ? plan.out : null;
     return { ok, out, wanted: total, rows, resumed, detector, device: run.device, missing };
   } finally {

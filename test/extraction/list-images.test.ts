@@ -83,6 +83,41 @@ test('a path that does not exist and one that cannot be a folder say so', async 
 });
 
 if (process.platform !== 'win32') {
+  test('images that are links out of their folder are refused by name, unless they are to be followed', async t => {
+    const { folder } = t.context;
+    const outside = mkdtempSync(join(tmpdir(), 'outside-'));
+    t.teardown(() => rmSync(outside, { recursive: true }));
+    writeFileSync(join(outside, 'id_rsa'), 'secret');
+    mkdirSync(join(folder, 'sub'));
+    symlinkSync('../a.png', join(folder, 'sub', 'inside.jpg'));
+    symlinkSync('nowhere', join(folder, 'dangling.jpg'));
+    t.is((await listImages(folder, true)).images.length, 5);
+    symlinkSync(join(outside, 'id_rsa'), join(folder, 'z.jpg'));
+    symlinkSync(join(folder, 'z.jpg'), join(folder, 'y.jpg'));
+    const message =
+      /links that lead out of their folder[^]*"[^"]*\/y\.jpg" -> "[^"]*\/id_rsa"; "[^"]*\/z\.jpg" -> [^]*--follow-links/;
+    await t.throwsAsync(listImages(folder, true), { code: 'ERR_INPUT', message });
+    writeFileSync(join(folder, 'list.txt'), 'a.png\nz.jpg\n');
+    await t.throwsAsync(listImages(join(folder, 'list.txt'), false), {
+      code: 'ERR_INPUT',
+      message: /z\.jpg/,
+    });
+    t.is((await listImages(folder, true, true)).images.length, 7);
+    const args = [
+      'extract',
+      'custom',
+      '--images',
+      folder,
+      '--out',
+      join(outside, 'o.safetensors'),
+      '--dry-run',
+    ];
+    const refused = await runCli(args);
+    t.is(refused.code, 1);
+    t.regex(refused.stderr, message);
+    t.is((await runCli([...args, '--follow-links', '--backend', 'embedded'])).code, 0);
+  });
+
   test('FIFOs and devices in a folder are left out and counted; a FIFO is no list', async t => {
     const fifo = join(t.context.folder, 'fifo.jpg');
     await promisify(execFile)('mkfifo', [fifo]);

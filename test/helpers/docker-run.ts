@@ -1,17 +1,21 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync } from 'node:fs';
+import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import type Docker from 'dockerode';
 import { prepareDocker } from '../../pipeline/extraction/docker/backend.ts';
+import { exchangeFolderOf } from '../../pipeline/extraction/exchange-folder.ts';
 import type { DockerBackendOptions } from '../../pipeline/extraction/docker/worker-settings.ts';
 import type { ExtractResult } from '../../pipeline/stages/extract.ts';
 import { type ExtractRun, runExtraction, findSplit } from './extraction.ts';
 import type { PipelineEvent } from '../../pipeline/events.ts';
 import { ensureStandIn, findTestEngine } from './engine.ts';
-import { type ORDERS, writePpms } from './ppm.ts';
+import { type ORDERS, writeOrderImages } from './order-images.ts';
 import { makeContext } from './rows.ts';
 import { makeTempFolder } from './temp.ts';
+import { writeCaffemodel } from './write-caffemodel.ts';
 
 export interface DockerTools {
   readonly docker: Docker;
@@ -50,6 +54,19 @@ export interface DockerPlace {
   readonly out: string;
 }
 
+/** A caffemodel of this network, made once and kept: 250 MB. Its values are the formula's. */
+export function trainedWeights(): string {
+  const folder = process.env['XDG_CACHE_HOME'] ?? join(tmpdir(), 'lxmert-data-test');
+  const path = join(folder, 'formula.caffemodel');
+  if (existsSync(path)) return path;
+  mkdirSync(folder, { recursive: true });
+  const made = join(mkdtempSync(join(folder, 'weights-')), 'formula.caffemodel');
+  writeCaffemodel(made);
+  chmodSync(made, 0o644);
+  renameSync(made, path);
+  return path;
+}
+
 export async function makeDockerPlace(
   t: ExecutionContext,
   count: number,
@@ -64,9 +81,10 @@ export async function makeDockerPlace(
     weights: join(folder, 'weights', 'w.caffemodel'),
     out: join(folder, 'x.safetensors'),
   };
-  await writePpms(place.images, count, ms, orders);
+  await writeOrderImages(place.images, count, ms, orders);
   await mkdir(join(folder, 'weights'));
-  await writeFile(place.weights, 'weights '.repeat(500));
+  // A link, as of a file that is kept elsewhere.
+  await symlink(trainedWeights(), place.weights);
   return place;
 }
 
@@ -110,9 +128,10 @@ export interface Inside {
 
 /** What each container of a run told of itself. */
 export async function readInside(rowFolder: string): Promise<Inside[]> {
-  const names = (await readdir(rowFolder)).filter(name => name.startsWith('inside-'));
+  const folder = exchangeFolderOf(rowFolder);
+  const names = (await readdir(folder)).filter(name => name.startsWith('inside-'));
   return await Promise.all(
-    names.map(async name => JSON.parse(await readFile(join(rowFolder, name), 'utf8')) as Inside),
+    names.map(async name => JSON.parse(await readFile(join(folder, name), 'utf8')) as Inside),
   );
 }
 

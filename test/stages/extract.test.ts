@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -188,8 +189,12 @@ test('one extractor that cannot go on ends the others, and nothing is published'
   };
   await t.throwsAsync(run(place, { start: [counted, broken, counted] }), { message: /no such device/ });
   t.is(ended, 2);
-  t.deepEqual((await readdir(place.folder)).sort(), ['images', 'x.rows']);
-  t.false((await readdir(join(place.folder, 'x.rows'))).includes('owner'));
+  // Rows, if there were any by then, stay.
+  t.deepEqual(
+    (await readdir(place.folder)).filter(name => name !== 'x.rows'),
+    ['images'],
+  );
+  t.false(existsSync(join(place.folder, 'x.rows', 'owner')));
 });
 
 test('val2014 puts the images of minival first, and says so when it cannot', async t => {

@@ -57,6 +57,7 @@ const OPTIONS: readonly OptionSpec[] = [
     description: 'X.safetensors or X.tsv (default: what LXMERT opens, below --data)',
     looksLike: /\.(safetensors|tsv)$/,
   },
+  { name: 'follow-links', description: 'take images that are links out of their folder too' },
   ...BACKEND_OPTIONS,
   {
     name: 'shard',
@@ -122,6 +123,7 @@ export const extractCommand: CommandSpec = {
       out: checkOut(textOption(options, 'out')),
       shard: parseShard(textOption(options, 'shard')),
       limit: integerOption(options, 'limit'),
+      followLinks: options['follow-links'] === true,
       force: options['force'] === true,
     };
     const plan = await planExtraction(request, context);

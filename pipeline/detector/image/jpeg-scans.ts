@@ -16,6 +16,8 @@ export interface JpegScans {
   readonly hasEnd: boolean;
   /** Whether scans bring every bit of every coefficient of every component; not whether each scan is whole. */
   readonly isComplete: boolean;
+  /** Where the coded data of each scan ends. */
+  readonly scanEnds: readonly number[];
 }
 
 /**
@@ -28,8 +30,12 @@ export function findScans(jpeg: Buffer): JpegScans {
   let position = 2;
   let hasEnd = false;
   let progressive = false;
+  let isInScan = false;
+  const scanEnds: number[] = [];
   for (;;) {
     position = findMarker(jpeg, position);
+    if (isInScan) scanEnds.push(Math.min(position - 2, jpeg.length));
+    isInScan = false;
     const marker = jpeg[position - 1];
     if (marker === undefined || position > jpeg.length) break;
     if (marker === EOI) {
@@ -42,12 +48,15 @@ export function findScans(jpeg: Buffer): JpegScans {
     if (isFrame(marker)) {
       progressive = isProgressive(marker);
       addComponents(components, body);
-    } else if (marker === SOS) addScan(components, body, progressive);
+    } else if (marker === SOS) {
+      addScan(components, body, progressive);
+      isInScan = true;
+    }
     position = end;
   }
   const isComplete =
     components.size > 0 && [...components.values()].every(bits => bits.every(bit => bit === 0));
-  return { hasEnd, isComplete };
+  return { hasEnd, isComplete, scanEnds };
 }
 
 /** Position after the next marker outside coded data; past the end if there is no such marker. */

@@ -1,3 +1,4 @@
+import { LxmertDataError } from '../../errors.ts';
 import { detectorScale, roundHalfEven } from '../../rows/clip-boundary.ts';
 
 const { fround } = Math;
@@ -30,6 +31,23 @@ export function measureInput(
 ): { height: number; width: number; scale: number } {
   const scale = detectorScale(height, width);
   return { height: roundHalfEven(height * scale), width: roundHalfEven(width * scale), scale };
+}
+
+/** Least side of a region that the network proposes, in pixels of the image. */
+const MIN_REGION = 16;
+
+/**
+ * Fails (ERR_IMAGE) for an image so narrow that no region can be proposed in it, which ends the original Caffe without
+ * a word.
+ */
+export function checkInputSize(height: number, width: number): void {
+  const input = measureInput(height, width);
+  if (Math.min(input.height, input.width) >= fround(MIN_REGION * fround(input.scale))) return;
+  throw new LxmertDataError('ERR_IMAGE', {
+    what: `the image is too narrow for the network, which needs sides of at least ${MIN_REGION} pixels`,
+    got: `${width} x ${height} pixels`,
+    hint: 'leave it out',
+  });
 }
 
 /** Takes the mean off and resizes, with OpenCV's arithmetic: float32, no smoothing when shrinking. */

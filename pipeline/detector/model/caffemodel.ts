@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { isErrno, LxmertDataError } from '../../errors.ts';
+import { errorText, isErrno, LxmertDataError } from '../../errors.ts';
+import { openRegular } from '../../files/open-checked.ts';
 import type { BlobIndex, BlobSpan } from './caffemodel-layer.ts';
 import { indexLayer } from './caffemodel-layer.ts';
 import { listBlobs } from './network.ts';
@@ -18,8 +17,10 @@ const HIGHEST_FIELD = 100;
 const LENGTH_DELIMITED = 2;
 /** Longest head of a field: a tag and a length of ten bytes each. */
 const HEAD_BYTES = 20;
-/** The largest layer of this network has 52 MB; protobuf itself stops at 2 GiB. */
-const MAX_LAYER_BYTES = 2 ** 31;
+/** The largest layer of this network has 52 MB, twice that with doubles; larger ones are another network's. */
+const MAX_LAYER_BYTES = 2 ** 27;
+/** NetParameter has ten kinds of fields beside its layers; a file with more fields of such kinds is something else. */
+const MAX_OTHER_FIELDS = 10_000;
 const HINT =
   'give the file resnet101_faster_rcnn_final_iter_320000.caffemodel (262 MB) of the 36-box detector, or "untrained"';
 
@@ -35,7 +36,7 @@ export async function openCaffemodel(path: string): Promise<Weights> {
     const { size } = await file.stat();
     const index = await indexFile(file, path, size);
     checkBlobs(index, path);
-    const id = await hashFile(path);
+    const id = await hashFile(file);
     return { id, read: blob => readBlob(file, path, blob, index.get(blob)), close: () => file.close() };
   } catch (error) {
     await file.close();
@@ -61,22 +62,31 @@ export async function checkCaffemodel(path: string): Promise<void> {
 
 async function openFile(path: string): Promise<FileHandle> {
   try {
-    return await open(path);
+    return await openRegular(path);
   } catch (error) {
     const what = isErrno(error, 'ENOENT') ? 'the weights file does not exist' : 'cannot open the weights';
-    throw new LxmertDataError('ERR_INPUT', { what, where: path, hint: HINT, cause: error });
+    const got = error instanceof LxmertDataError ? error.parts.got : errorText(error);
+    throw new LxmertDataError('ERR_INPUT', {
+      what,
+      where: path,
+      expected: 'a readable file',
+      got,
+      hint: HINT,
+      cause: error,
+    });
   }
 }
 
-async function hashFile(path: string): Promise<string> {
+async function hashFile(file: FileHandle): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  await pipeline(file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 }), hash);
   return hash.digest('hex');
 }
 
 async function indexFile(file: FileHandle, path: string, size: number): Promise<BlobIndex> {
   const index: BlobIndex = new Map();
   let layers = 0;
+  let others = 0;
   let position = 0;
   while (position < size) {
     const head = await readExactly(file, path, position, Math.min(HEAD_BYTES, size - position));
@@ -90,6 +100,8 @@ async function indexFile(file: FileHandle, path: string, size: number): Promise<
       const bytes = await readExactly(file, path, start, field.bodyBytes);
       indexLayer(index, { form, bytes, offset: start, path });
       layers += 1;
+    } else if (++others > MAX_OTHER_FIELDS) {
+      throw describeOtherFile(path, position, `more than ${MAX_OTHER_FIELDS} fields that are not layers`);
     }
     position = end;
   }

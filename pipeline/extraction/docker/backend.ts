@@ -2,19 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { basename, dirname, relative, resolve } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
+import { formatBytes } from '../../files/format-bytes.ts';
 import type { StageContext } from '../../events.ts';
 import type { ExtractorEvent } from '../contract.ts';
+import { startImageChecker } from '../image-checker.ts';
+import { checkPrivateFolder } from '../private-folder.ts';
 import type { Extractors } from '../run-extractors.ts';
 import { startContainerExtractor } from './container-extractor.ts';
-import { buildContainer, describeRun, type GpuWay } from './container-spec.ts';
+import { buildContainer, describeRun, type GpuWay, listMounts } from './container-spec.ts';
 import { Engine, type EngineFacts, type EngineImage } from './engine.ts';
-import { findEngineAddress } from './engine-address.ts';
+import { findEngineAddress, isOpenToNetwork } from './engine-address.ts';
 import { probeGpus } from './gpus.ts';
 import { ownerLabels, removeLeftovers } from './leftovers.ts';
 import { watchSpeed } from './speed.ts';
 import { type DockerBackendOptions, type DockerPlan, followLinks, makeSettings } from './worker-settings.ts';
 
 const EXTRACTOR_LABEL = 'lxmert-data.extractor';
+const OPEN_WARNING =
+  'this connection is neither encrypted nor checked, so others on the network can read and change all of it; use ssh:// or TLS (DOCKER_TLS_VERIFY)';
+const ENGINE_WAIT_SECONDS = 120;
+/** Caffe on a CPU takes this much. */
+const CPU_MEMORY_BYTES = 14e9;
 
 /** The published image of LXMERT's author. */
 export const DEFAULT_IMAGE = 'airsplay/bottom-up-attention';
@@ -30,20 +38,15 @@ export async function describeDockerRuns(
   return gpus.map(gpu => describeRun({ ...base, gpu, gpuWay: 'request', labels: {} }));
 }
 
-/** Makes an engine ready for an extraction: leftovers removed, image here, GPUs tried. */
+/** Makes an engine ready for an extraction: weights checked, leftovers removed, image here, GPUs tried. */
 export async function prepareDocker(
   options: DockerBackendOptions,
   plan: DockerPlan,
   context: StageContext,
 ): Promise<Extractors> {
-  const engine = new Engine(findEngineAddress());
-  const facts = await engine.readFacts();
-  checkEngine(facts, engine);
   const note = (message: string): void => context.emit({ event: 'note', message });
-  note(`Docker engine ${facts.version} (API ${facts.apiVersion}) at ${engine.address.label}`);
-  for (const name of await removeLeftovers(engine))
-    note(`container ${name} of a run that was killed: removed`);
-  await mkdir(plan.rowFolder, { recursive: true });
+  const warn = (message: string): void => context.emit({ event: 'warning', message });
+  const { engine, facts } = await openEngine(note, warn);
   if (options.gpus !== 'none') await mkdir(options.cacheDirectory, { recursive: true });
   const image = await ensureImage(engine, options.image, context);
   const ownExtractor = image.labels[EXTRACTOR_LABEL] !== undefined;
@@ -61,30 +64,74 @@ export async function prepareDocker(
   note(
     `image ${options.image} (${image.digest}); ${workers.length} ${workers.length === 1 ? 'worker' : 'workers'} on ${gpus[0] === undefined ? 'the CPU' : `GPU ${gpus.join(', ')}`}`,
   );
-  return {
-    start: workers.map((gpu, worker) => {
-      const body = buildContainer({
-        ...base,
-        gpu,
-        gpuWay,
-        labels: { ...labels, 'lxmert-data.worker': String(worker) },
-      });
-      let started = 0;
-      return onEvent => {
-        const watch = gpu === undefined ? undefined : watchSpeed(gpu, context);
-        const onNamedEvent = (event: ExtractorEvent): void => {
-          watch?.(event);
-          if (event.event === 'ready') note(`worker ${worker} ready on ${event.device}`);
-          onEvent(event.event === 'ready' ? nameImage(event, image) : event);
-        };
-        return startContainerExtractor(engine, `${name}-${worker}-${started++}`, body, onNamedEvent);
+  describeMounts(base).forEach(note);
+  warnOfMemory(options, facts, warn);
+  const startWorker = (gpu: string | undefined, worker: number): Extractors['start'][number] => {
+    const workerLabels = { ...labels, 'lxmert-data.worker': String(worker) };
+    const body = buildContainer({ ...base, gpu, gpuWay, labels: workerLabels });
+    let started = 0;
+    return onEvent => {
+      const watch = gpu === undefined ? undefined : watchSpeed(gpu, context);
+      const onNamedEvent = async (event: ExtractorEvent): Promise<void> => {
+        watch?.(event);
+        if (event.event === 'ready') note(`worker ${worker} ready on ${event.device}`);
+        await onEvent(event.event === 'ready' ? nameImage(event, image) : event);
       };
-    }),
+      const start = {
+        engine,
+        name: `${name}-${worker}-${started++}`,
+        body,
+        checkFolders: async () => await checkPrivateFolder(plan.rowFolder),
+        engineWaitSeconds: options.engineWaitSeconds ?? ENGINE_WAIT_SECONDS,
+        warn,
+      };
+      return startContainerExtractor(start, onNamedEvent);
+    };
+  };
+  const checker = startImageChecker();
+  return {
+    start: workers.map(startWorker),
+    checkImage: async path => await checker.check(path),
+    close: async () => await checker.close(),
     toContainerPath: path =>
       dirname(resolve(path)) === base.folders.rows
         ? `/rows/${basename(path)}`
         : `/images/${relative(base.folders.images, followLinks(path)).replaceAll('\\', '/')}`,
   };
+}
+
+/** The engine, without what killed runs left on it. */
+async function openEngine(
+  note: (message: string) => void,
+  warn: (message: string) => void,
+): Promise<{ readonly engine: Engine; readonly facts: EngineFacts }> {
+  const engine = new Engine(findEngineAddress());
+  const facts = await engine.readFacts();
+  checkEngine(facts, engine);
+  note(`Docker engine ${facts.version} (API ${facts.apiVersion}) at ${engine.address.label}`);
+  if (isOpenToNetwork(engine.address)) warn(`${engine.address.label}: ${OPEN_WARNING}`);
+  for (const name of await removeLeftovers(engine))
+    note(`container ${name} of a run that was killed: removed`);
+  return { engine, facts };
+}
+
+function describeMounts(spec: Parameters<typeof listMounts>[0]): readonly string[] {
+  return listMounts(spec).map(
+    ({ source, target, readOnly }) => `containers see ${source} as ${target}${readOnly ? ', read-only' : ''}`,
+  );
+}
+
+function warnOfMemory(
+  { memoryGib, gpus }: DockerBackendOptions,
+  { memoryBytes }: EngineFacts,
+  warn: (message: string) => void,
+): void {
+  const has = `the engine's machine has ${formatBytes(memoryBytes)} of memory`;
+  if (memoryGib !== undefined && memoryGib * 2 ** 30 > memoryBytes)
+    warn(
+      `--memory ${memoryGib} is more than there is: ${has}; the machine may end a container before its limit`,
+    );
+  if (gpus === 'none' && memoryBytes < CPU_MEMORY_BYTES) warn(`${has}; Caffe on a CPU takes about 13 GB`);
 }
 
 /** True where an engine answers on this machine. */

@@ -1,13 +1,13 @@
+import { basename } from 'node:path';
 import type { ContainerBody } from './engine.ts';
 
 /** How a container is given its GPU: by a request (Docker 19.03 and newer) or by NVIDIA's runtime. */
 export type GpuWay = 'request' | 'runtime';
 
-/** Folders of the engine's machine, by what they hold. */
+/** Folders of the engine's machine, by what they hold. `rows` is what extractors may write to. */
 export interface MountedFolders {
   readonly images: string;
   readonly rows: string;
-  readonly weights: string;
   readonly script: string;
   /** For what CUDA compiles for a GPU that the image was not made for: minutes, once. */
   readonly cache?: string | undefined;
@@ -18,8 +18,8 @@ export interface WorkerSpec {
   /** GPU as the engine's machine numbers it; undefined for a CPU. */
   readonly gpu: string | undefined;
   readonly gpuWay: GpuWay;
-  /** Below the folder of weights. */
-  readonly weightsFile: string;
+  /** Path of the caffemodel on the engine's machine; nothing beside it is mounted. */
+  readonly weights: string;
   readonly folders: MountedFolders;
   /** `uid:gid`; undefined where the system has none. */
   readonly user: string | undefined;
@@ -31,6 +31,8 @@ export interface WorkerSpec {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** The root file system is read-only; programs of the image keep their caches here. */
+const TMP_OPTIONS = 'rw,exec,nosuid,nodev,size=4g';
 const SHM_BYTES = 1 << 30;
 const MAX_PROCESSES = 2048;
 const SCRIPT = '/lxmert-data/extract.py';
@@ -39,8 +41,8 @@ const START_SCRIPT = `if command -v python >/dev/null 2>&1; then exec python -u 
 
 /** Everything of a worker's container that the engine is asked for. */
 export function buildContainer(spec: WorkerSpec): ContainerBody {
-  const { gpu, gpuWay, folders } = spec;
-  const args = [`--weights=/weights/${spec.weightsFile}`, `--device=${gpu === undefined ? 'cpu' : 'cuda'}`];
+  const { gpu, gpuWay } = spec;
+  const args = [`--weights=${weightsTarget(spec)}`, `--device=${gpu === undefined ? 'cpu' : 'cuda'}`];
   return {
     Image: spec.image,
     ...(spec.ownExtractor
@@ -61,6 +63,10 @@ export function buildContainer(spec: WorkerSpec): ContainerBody {
     HostConfig: {
       NetworkMode: 'none',
       CapDrop: ['ALL'],
+      ReadonlyRootfs: true,
+      Tmpfs: { '/tmp': TMP_OPTIONS },
+      // As process 1, Caffe would not be ended by its own failed checks.
+      Init: true,
       SecurityOpt: securityOptions(spec),
       GroupAdd: [...spec.groups],
       Memory: spec.memoryBytes,
@@ -69,18 +75,33 @@ export function buildContainer(spec: WorkerSpec): ContainerBody {
       PidsLimit: MAX_PROCESSES,
       // Rows and events are all that counts; the engine need not keep a copy.
       LogConfig: { Type: 'none', Config: {} },
-      Mounts: [
-        { Type: 'bind', Source: folders.images, Target: '/images', ReadOnly: true },
-        { Type: 'bind', Source: folders.rows, Target: '/rows', ReadOnly: false },
-        { Type: 'bind', Source: folders.weights, Target: '/weights', ReadOnly: true },
-        { Type: 'bind', Source: folders.script, Target: '/lxmert-data', ReadOnly: true },
-        ...(folders.cache === undefined
-          ? []
-          : [{ Type: 'bind' as const, Source: folders.cache, Target: '/cache', ReadOnly: false }]),
-      ],
+      Mounts: listMounts(spec).map(({ source, target, readOnly }) => ({
+        Type: 'bind',
+        Source: source,
+        Target: target,
+        ReadOnly: readOnly,
+      })),
       ...(gpu === undefined ? {} : requestGpus(gpuWay, [gpu])),
     },
   };
+}
+
+/** What a container sees of the engine's machine. */
+export function listMounts(
+  spec: Pick<WorkerSpec, 'folders' | 'weights'>,
+): readonly { readonly source: string; readonly target: string; readonly readOnly: boolean }[] {
+  const { images, rows, script, cache } = spec.folders;
+  return [
+    { source: images, target: '/images', readOnly: true },
+    { source: rows, target: '/rows', readOnly: false },
+    { source: spec.weights, target: weightsTarget(spec), readOnly: true },
+    { source: script, target: '/lxmert-data', readOnly: true },
+    ...(cache === undefined ? [] : [{ source: cache, target: '/cache', readOnly: false }]),
+  ];
+}
+
+function weightsTarget({ weights }: Pick<WorkerSpec, 'weights'>): string {
+  return `/weights/${basename(weights)}`;
 }
 
 /** The part of a container's settings that gives it these GPUs; all of them if none is named. */
@@ -119,7 +140,8 @@ export function describeRun(spec: WorkerSpec): string {
   const { HostConfig: host } = body;
   const device = spec.gpu === undefined ? [] : [['--gpus', `"device=${spec.gpu}"`]];
   const args: readonly (readonly string[])[] = [
-    ['docker', 'run', '--rm', '--interactive', '--network', 'none'],
+    ['docker', 'run', '--rm', '--interactive', '--init', '--network', 'none'],
+    ['--read-only', '--tmpfs', `/tmp:${TMP_OPTIONS}`],
     spec.gpuWay === 'runtime' && spec.gpu !== undefined ? ['--runtime', 'nvidia'] : device.flat(),
     ['--cap-drop', 'ALL', ...securityOptions(spec).flatMap(option => ['--security-opt', option])],
     body.User === undefined ? [] : ['--user', body.User],

@@ -1,10 +1,12 @@
 import { EXTRACTOR_EXIT } from '../contract.ts';
 import type { ExtractorEnd } from '../process.ts';
 import type { ContainerState } from './engine.ts';
+import { NO_SHELL } from './engine-errors.ts';
 
 /** What the end of a container's standard error means. With `fatal`, retrying cannot help. */
 interface Reason {
   readonly pattern: RegExp;
+  /** `$1` stands for what the pattern captures. */
   readonly why: string;
   readonly fatal?: true;
 }
@@ -40,12 +42,23 @@ const REASONS: readonly Reason[] = [
   {
     pattern: /(ReadProtoFromBinaryFile|\.caffemodel|Cannot copy param|Failed to parse NetParameter)/,
     why: 'Caffe cannot use these weights',
+    fatal: true,
   },
   {
     pattern: /MemoryError|std::bad_alloc|^out of memory$/m,
     why: 'the container was out of memory: raise --memory',
   },
-  { pattern: /No module named '?(\w+)'?/, why: 'a Python module is missing in the image' },
+  {
+    pattern: /No module named '?([\w.]+)'?/,
+    why: 'the Python module $1 is missing in the image',
+    fatal: true,
+  },
+  { pattern: /exec \/bin\/sh failed: No such file/, why: NO_SHELL, fatal: true },
+  {
+    pattern: /exec: python3?: not found|python3?: not found/,
+    why: 'the image has no Python',
+    fatal: true,
+  },
 ];
 
 export interface EndedContainer extends ContainerState {
@@ -62,12 +75,16 @@ export function explainEnd(end: EndedContainer): ExtractorEnd {
     const why = `the container needed more than its ${limit} GiB of memory: raise --memory`;
     return { code, signal: null, why, stderrTail };
   }
-  const reason = REASONS.find(({ pattern }) => pattern.test(stderrTail));
-  if (reason !== undefined) {
-    const shown = reason.fatal === true ? EXTRACTOR_EXIT.device : code;
-    return { code: shown, signal: null, why: reason.why, stderrTail };
+  for (const { pattern, why, fatal } of REASONS) {
+    const match = pattern.exec(stderrTail);
+    if (match === null) continue;
+    const shown = fatal === true ? EXTRACTOR_EXIT.device : code;
+    return { code: shown, signal: null, why: why.replace('$1', match[1] ?? ''), stderrTail };
   }
-  if (code === 137) return { code, signal: null, why: 'the container was killed from outside', stderrTail };
+  if (code === 137) {
+    const why = 'the container was killed from outside';
+    return { code, signal: null, why, stderrTail, isFromOutside: true };
+  }
   if (end.error !== '') return { code, signal: null, why: end.error, stderrTail };
   return { code, signal: null, stderrTail };
 }

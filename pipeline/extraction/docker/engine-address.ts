@@ -34,6 +34,12 @@ export function findEngineAddress(env: Environment = process.env, home = homedir
   return findSocket(env, home);
 }
 
+/** Whether others on a network can read and change what is said to the engine: TCP without TLS, beyond this machine. */
+export function isOpenToNetwork(address: EngineAddress): boolean {
+  if (address.kind !== 'tcp' || address.tls !== undefined) return false;
+  return !/^(localhost|(.+\.)?localhost|127(\.\d+){3}|\[::1\])$/i.test(address.host);
+}
+
 function readHost(host: string, env: Environment, folder: string): EngineAddress {
   const isSet = (name: string): boolean => (env[name] ?? '') !== '';
   const verify = isSet('DOCKER_TLS_VERIFY') || isSet('DOCKER_TLS');

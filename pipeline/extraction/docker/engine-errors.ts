@@ -2,6 +2,8 @@ import { isErrno, LxmertDataError } from '../../errors.ts';
 
 type Explanation = readonly [pattern: RegExp, what: string, hint: string];
 
+export const NO_SHELL = 'the image has no shell (/bin/sh) to start the extractor with';
+
 /** Usual failures of engines, and what to do about each. */
 const EXPLANATIONS: readonly Explanation[] = [
   [
@@ -30,6 +32,11 @@ const EXPLANATIONS: readonly Explanation[] = [
     'where there is a network, `docker pull` and `docker save` it, then `docker load` it here',
   ],
   [
+    /exec: "\/bin\/sh"|\/bin\/sh: no such file or directory/,
+    NO_SHELL,
+    'give --image an image with a shell and Python, or one labelled lxmert-data.extractor',
+  ],
+  [
     /no space left on device/i,
     'the disk of the engine is full',
     '`docker system df` shows what takes the room',
@@ -40,6 +47,14 @@ const EXPLANATIONS: readonly Explanation[] = [
     'update Docker to 19.03 or newer',
   ],
 ];
+
+const GONE = 'the Docker engine went away';
+const NO_ANSWER = 'no Docker engine answers here';
+
+/** Whether an error means that the engine does not answer now, as while it restarts. */
+export function isEngineGone(error: unknown): boolean {
+  return error instanceof LxmertDataError && [GONE, NO_ANSWER].includes(error.parts.what);
+}
 
 /** Turns an error of an engine, or of the connection to it, into one clear message. */
 export function explainEngineError(error: unknown, where: string): LxmertDataError {
@@ -53,16 +68,10 @@ export function explainEngineError(error: unknown, where: string): LxmertDataErr
     );
   }
   if (isErrno(error, 'ENOENT', 'ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ETIMEDOUT', 'EAI_AGAIN')) {
-    return make(
-      'no Docker engine answers here',
-      'start Docker, or name an engine with DOCKER_HOST; --backend embedded needs none',
-    );
+    return make(NO_ANSWER, 'start Docker, or name an engine with DOCKER_HOST; --backend embedded needs none');
   }
   if (isErrno(error, 'ECONNRESET', 'EPIPE') || /socket hang up|aborted/.test(textOf(error))) {
-    return make(
-      'the Docker engine went away',
-      'start it again, then run the same command: it goes on where it stopped',
-    );
+    return make(GONE, 'start it again, then run the same command: it goes on where it stopped');
   }
   const text = textOf(error);
   if (text.startsWith('ssh:'))

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
+import { errorText } from '../../errors.ts';
 import type { EngineAddress } from './engine-address.ts';
 import { explainEngineError } from './engine-errors.ts';
 import { SshAgent } from './ssh-agent.ts';
@@ -11,6 +12,8 @@ export interface EngineFacts {
   /** Such as 1.41. */
   readonly apiVersion: string;
   readonly osType: string;
+  /** Of the engine's machine. */
+  readonly memoryBytes: number;
   readonly runtimes: readonly string[];
   readonly securityOptions: readonly string[];
 }
@@ -41,6 +44,7 @@ export interface ContainerState {
 }
 
 const END_ATTEMPTS = 100;
+const ANSWER_INTERVAL_MS = 500;
 const END_INTERVAL_MS = 100;
 
 interface PullEvent {
@@ -54,6 +58,7 @@ interface PullEvent {
 export class Engine {
   readonly address: EngineAddress;
   readonly #docker: Docker;
+  readonly #unremoved = new Set<string>();
 
   constructor(address: EngineAddress) {
     this.address = address;
@@ -67,11 +72,13 @@ export class Engine {
         Runtimes?: Record<string, unknown>;
         SecurityOptions?: string[] | null;
         OSType?: string;
+        MemTotal?: number;
       };
       return {
         version: version.Version,
         apiVersion: version.ApiVersion,
         osType: info.OSType ?? version.Os,
+        memoryBytes: info.MemTotal ?? Infinity,
         runtimes: Object.keys(info.Runtimes ?? {}),
         securityOptions: info.SecurityOptions ?? [],
       };
@@ -119,6 +126,20 @@ export class Engine {
 
   /** Creates a container, attaches to it, then starts it, so that no output is missed. */
   async startContainer(name: string, body: ContainerBody, signal?: AbortSignal): Promise<AttachedContainer> {
+    try {
+      return await this.#startContainer(name, body, signal);
+    } catch (error) {
+      // Some engines come without the program that init is.
+      if (body.HostConfig?.Init !== true || !/docker-init/.test(errorText(error))) throw error;
+      return await this.#startContainer(
+        name,
+        { ...body, HostConfig: { ...body.HostConfig, Init: false } },
+        signal,
+      );
+    }
+  }
+
+  async #startContainer(name: string, body: ContainerBody, signal?: AbortSignal): Promise<AttachedContainer> {
     return await this.#explained(async () => {
       signal?.throwIfAborted();
       // Without _query and _body all of it would also stand in the URL.
@@ -137,7 +158,7 @@ export class Engine {
         await container.start();
         return { id: container.id, stream };
       } catch (error) {
-        await this.removeContainer(container.id).catch(() => undefined);
+        await this.removeInTheEnd(container.id);
         throw error;
       }
     });
@@ -157,6 +178,29 @@ export class Engine {
     });
   }
 
+  /** Waits until the engine answers, as after a restart of it, and removes what could not be removed meanwhile. */
+  async waitForAnswer(seconds: number, signal: AbortSignal, note: () => void): Promise<void> {
+    const deadline = Date.now() + seconds * 1000;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.#explained(async (): Promise<unknown> => await this.#docker.ping());
+        break;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (Date.now() > deadline) throw error;
+        if (attempt === 0) note();
+      }
+      await delay(ANSWER_INTERVAL_MS, undefined, { signal });
+    }
+    for (const id of this.#unremoved) await this.removeContainer(id);
+  }
+
+  /** Removes a container now or, where the engine does not answer, when it answers again. */
+  async removeInTheEnd(id: string): Promise<void> {
+    this.#unremoved.add(id);
+    await this.removeContainer(id).catch(() => undefined);
+  }
+
   /** Ends and removes a container; one that is gone already is as good. */
   async removeContainer(id: string): Promise<void> {
     await this.#explained(async () => {
@@ -169,6 +213,7 @@ export class Engine {
         if (status === 409) await waitUntilGone(container);
         else if (status !== 404) throw error;
       }
+      this.#unremoved.delete(id);
     });
   }
 

@@ -1,8 +1,11 @@
 import { realpathSync } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, resolve, sep } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LxmertDataError } from '../../errors.ts';
+import { checkCaffemodel } from '../../detector/model/caffemodel.ts';
+import { errorText, LxmertDataError } from '../../errors.ts';
+import { openRegular } from '../../files/open-checked.ts';
+import { exchangeFolderOf } from '../exchange-folder.ts';
 import type { WorkerSpec } from './container-spec.ts';
 import type { GpuChoice } from './gpus.ts';
 
@@ -18,6 +21,8 @@ export interface DockerBackendOptions {
   readonly memoryGib?: number | undefined;
   /** For what CUDA compiles. */
   readonly cacheDirectory: string;
+  /** Seconds to wait for an engine that stops answering; 120 where not given. */
+  readonly engineWaitSeconds?: number | undefined;
 }
 
 export interface DockerPlan {
@@ -32,18 +37,17 @@ export async function makeSettings(
   facts: { readonly securityOptions: readonly string[] },
   ownExtractor: boolean,
 ): Promise<Omit<WorkerSpec, 'gpu' | 'gpuWay' | 'labels'>> {
-  const weights = await findWeights(options.weights);
+  const weights = await checkWeights(options.weights, ownExtractor);
   const memoryGib = options.memoryGib ?? MEMORY_GIB[options.gpus === 'none' ? 'cpu' : 'gpu'];
   // In a rootless engine the calling user is what containers know as root.
   const rootless = facts.securityOptions.some(option => option.startsWith('name=rootless'));
   const user = rootless ? '0:0' : userOfProcess();
   return {
     image: options.image,
-    weightsFile: basename(weights),
+    weights,
     folders: {
       images: await commonFolder(plan.images),
-      rows: resolve(plan.rowFolder),
-      weights: dirname(weights),
+      rows: resolve(exchangeFolderOf(plan.rowFolder)),
       script: fileURLToPath(new URL('../../../docker', import.meta.url)),
       cache: options.gpus === 'none' ? undefined : resolve(options.cacheDirectory),
     },
@@ -55,15 +59,35 @@ export async function makeSettings(
   };
 }
 
-async function findWeights(path: string): Promise<string> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile() === true) return await realpath(path);
-  throw new LxmertDataError('ERR_INPUT', {
-    what: 'the weights of the detector are not there',
-    where: path,
-    expected: 'resnet101_faster_rcnn_final_iter_320000.caffemodel',
-    hint: 'fetch it first, or name it with --weights FILE',
-  });
+/**
+ * The real path of the weights. Caffe fills layers that a file lacks at random and goes on, so the file is checked as
+ * the embedded detector does it; an extractor of the image's own knows best what it needs.
+ */
+async function checkWeights(path: string, ownExtractor: boolean): Promise<string> {
+  if (path === 'untrained') {
+    throw new LxmertDataError('ERR_USAGE', {
+      what: 'the Caffe of a container needs trained weights',
+      expected: '--weights FILE.caffemodel',
+      got: '--weights untrained',
+      hint: 'give the file, or use --backend embedded, which has untrained weights for a trial',
+    });
+  }
+  if (!ownExtractor) await checkCaffemodel(path);
+  else await checkReadable(path);
+  return await realpath(path);
+}
+
+async function checkReadable(path: string): Promise<void> {
+  try {
+    await (await openRegular(path)).close();
+  } catch (error) {
+    throw new LxmertDataError('ERR_INPUT', {
+      what: 'cannot open the weights',
+      where: path,
+      got: error instanceof LxmertDataError ? error.parts.got : errorText(error),
+      cause: error,
+    });
+  }
 }
 
 /** The folder that holds all images, links followed, since a link that leads out of it would lead nowhere in the container. */

@@ -9,6 +9,8 @@ import type { Device, HeadOutput } from '../../detector/session.ts';
 import type { DeviceRequest } from './device-worker.ts';
 import { FORMULA_WEIGHTS } from '../../detector/model/formula-weights.ts';
 import type { ChosenBoxes, ImageRequest, PreparedImage } from './image-worker.ts';
+import { imageFault } from '../image-checker.ts';
+import { PixelBudget } from '../pixel-budget.ts';
 import { mapInOrder } from './map-in-order.ts';
 import type { ProposalScores } from '../../detector/regions/propose-regions.ts';
 import type { Answer } from '../../workers/answers.ts';
@@ -134,6 +136,7 @@ class Extractor implements EmbeddedExtractor {
   readonly #imagePool: WorkerPool<ImageRequest, Answer>;
   readonly #inFlight: number;
   readonly #guard: DeviceGuard;
+  readonly #budget = new PixelBudget();
   readonly #running = new Set<Promise<ExtractorResult>>();
   #images = 0;
   #closed: Promise<void> | undefined;
@@ -184,9 +187,7 @@ class Extractor implements EmbeddedExtractor {
       const row = await this.#detect(imgId, path, emit);
       return { type: 'row', path, row };
     } catch (error) {
-      if (!(error instanceof LxmertDataError) || error.code !== 'ERR_IMAGE') throw error;
-      const { what, got } = error.parts;
-      return { type: 'failure', imgId, path, reason: got === undefined ? what : `${what}: ${got}` };
+      return { type: 'failure', imgId, path, reason: imageFault(error) };
     }
   }
 
@@ -198,7 +199,11 @@ class Extractor implements EmbeddedExtractor {
       emit({ event, imgId, elapsedMs: now - last });
       last = now;
     };
-    const prepared = await this.#onImage<PreparedImage>({ type: 'prepare', path });
+    const pixels = await this.#onImage<number>({ type: 'measure', path });
+    const prepared = await this.#budget.run(
+      pixels,
+      async () => await this.#onImage<PreparedImage>({ type: 'prepare', path }),
+    );
     report('prepared');
     const { data, ...size } = prepared.input;
     const scores = await this.#onDevice<ProposalScores>({

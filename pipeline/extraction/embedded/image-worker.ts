@@ -6,16 +6,18 @@ import {
   rateRegions,
   scaleRegions,
 } from '../../detector/regions/choose-boxes.ts';
+import { countPixels } from '../../detector/image/count-pixels.ts';
 import { decodeImage } from '../../detector/image/decode-image.ts';
 import type { HeadOutput } from '../../detector/session.ts';
 import { ATTRIBUTE_CLASSES, FEATURE_SIZE, OBJECT_CLASSES } from '../../detector/model/network.ts';
 import type { NetworkInput } from '../../detector/image/network-input.ts';
-import { makeNetworkInput, measureInput } from '../../detector/image/network-input.ts';
+import { checkInputSize, makeNetworkInput } from '../../detector/image/network-input.ts';
 import type { InputSize, ProposalScores } from '../../detector/regions/propose-regions.ts';
 import { proposeRegions } from '../../detector/regions/propose-regions.ts';
 import { answerInOrder } from '../../workers/answers.ts';
 
 export type ImageRequest =
+  | { readonly type: 'measure'; readonly path: string }
   | { readonly type: 'prepare'; readonly path: string }
   | {
       readonly type: 'propose';
@@ -49,11 +51,10 @@ export interface ChosenBoxes {
   readonly features: Float32Array;
 }
 
-/** Below this a pooling window of conv1's map does not fit. */
-const MIN_INPUT = 3;
-
 answerInOrder(async (request: ImageRequest): Promise<unknown> => {
   switch (request.type) {
+    case 'measure':
+      return countPixels(request.path);
     case 'prepare':
       return prepareImage(request.path);
     case 'propose':
@@ -65,13 +66,7 @@ answerInOrder(async (request: ImageRequest): Promise<unknown> => {
 
 async function prepareImage(path: string): Promise<PreparedImage> {
   const bitmap = await decodeImage(path);
-  const { height, width } = measureInput(bitmap.height, bitmap.width);
-  if (Math.min(height, width) < MIN_INPUT) {
-    throw new LxmertDataError('ERR_IMAGE', {
-      what: 'the image is too narrow for the network',
-      got: `${bitmap.width} x ${bitmap.height} pixels become ${width} x ${height}`,
-    });
-  }
+  checkInputSize(bitmap.height, bitmap.width);
   return { height: bitmap.height, width: bitmap.width, input: makeNetworkInput(bitmap) };
 }
 

@@ -77,6 +77,27 @@ test('loaders of formats that are not read are blocked', async t => {
 });
 
 for (const progressive of [false, true]) {
+  test(`a cut JPEG behind an unrelated warning is refused (${progressive ? 'progressive' : 'sequential'})`, async t => {
+    const jpeg = await paint().jpeg({ progressive }).toBuffer();
+    // Bytes between two segments: libjpeg warns of them, and of nothing after that.
+    const at = 4 + jpeg.readUInt16BE(4);
+    const stray = Buffer.concat([jpeg.subarray(0, at), Buffer.from('stray bytes'), jpeg.subarray(at)]);
+    const whole = await decodeImage(put(t.context.folder, `stray-${progressive}.jpg`, stray));
+    const clean = await decodeImage(put(t.context.folder, `clean-${progressive}.jpg`, jpeg));
+    t.true(Buffer.from(whole.pixels).equals(clean.pixels));
+    for (const length of [stray.length >> 1, stray.length - 200, stray.length - 30]) {
+      const cut = put(
+        t.context.folder,
+        `cut-${progressive}.jpg`,
+        Buffer.concat([stray.subarray(0, length), END]),
+      );
+      const message = /pixels of this JPEG are missing/;
+      await t.throwsAsync(decodeImage(cut), { code: 'ERR_IMAGE', message }, `${length} of ${stray.length}`);
+    }
+  });
+}
+
+for (const progressive of [false, true]) {
   const kind = progressive ? 'progressive' : 'sequential';
 
   test(`a ${kind} JPEG that lacks only its end marker is read`, async t => {

@@ -1,9 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
-import { openCaffemodel } from '../../../pipeline/detector/model/caffemodel.ts';
+import { checkCaffemodel, openCaffemodel } from '../../../pipeline/detector/model/caffemodel.ts';
 import { indexLayer, type BlobIndex } from '../../../pipeline/detector/model/caffemodel-layer.ts';
 import { makeFormulaBlob } from '../../../pipeline/detector/model/formula-weights.ts';
 import { listBlobs } from '../../../pipeline/detector/model/network.ts';
@@ -17,6 +18,21 @@ test.beforeEach(t => {
   t.context = { folder, path: join(folder, 'detector.caffemodel') };
 });
 test.afterEach.always(t => rmSync(t.context.folder, { recursive: true }));
+
+test('50 MB of one byte end at once, by checking and by opening', async t => {
+  const { path } = t.context;
+  writeFileSync(path, Buffer.alloc(50e6, 0x08));
+  const message = /this is not a caffemodel, or a damaged one[^]*more than 10000 fields that are not layers/;
+  await t.throwsAsync(checkCaffemodel(path), { code: 'ERR_INPUT', message });
+  await t.throwsAsync(openCaffemodel(path), { code: 'ERR_INPUT', message });
+});
+
+test('a folder and a FIFO are refused as weights', async t => {
+  await t.throwsAsync(checkCaffemodel(t.context.folder), { code: 'ERR_INPUT', message: /got: {6}a folder/ });
+  if (process.platform === 'win32') return;
+  execFileSync('mkfifo', [t.context.path]);
+  await t.throwsAsync(checkCaffemodel(t.context.path), { code: 'ERR_INPUT', message: /got: {6}a FIFO/ });
+});
 
 for (const legacy of [false, true]) {
   test.serial(`every blob of a ${legacy ? 'legacy' : 'present-day'} file is read bit for bit`, async t => {

@@ -2,9 +2,13 @@ import { createHash } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
+import sharp from 'sharp';
 import { found } from './found.ts';
 import { verifyStore } from '../../../pipeline/stages/verify-store.ts';
 import { runCli, startCli } from '../../helpers/cli.ts';
@@ -17,8 +21,10 @@ import {
   makeDockerPlace,
   readInside,
 } from '../../helpers/docker-run.ts';
-import { makePpm } from '../../helpers/ppm.ts';
+import { exchangeFolderOf } from '../../../pipeline/extraction/exchange-folder.ts';
+import { makeOrderImage } from '../../helpers/order-images.ts';
 import { makeContext } from '../../helpers/rows.ts';
+import { encodeLayer } from '../../helpers/write-caffemodel.ts';
 
 async function sha256(path: string): Promise<string> {
   return createHash('sha256')
@@ -84,7 +90,7 @@ dockerTest(
         capabilities: Array.from({ length: 5 }, () => '0'.repeat(16)),
         no_new_privileges: '1',
         interfaces: ['lo'],
-        writable: ['/rows'],
+        writable: ['/rows', '/tmp'],
         shm_mib: 1024,
       },
     ]);
@@ -131,23 +137,38 @@ dockerTest(found, 'images that are links, and lists of images, reach the contain
   const farm = join(place.folder, 'farm');
   await mkdir(join(place.folder, 'elsewhere'), { recursive: true });
   await mkdir(farm);
-  await writeFile(join(place.folder, 'elsewhere', 'store-17.ppm'), makePpm('linked'));
-  await symlink(join(place.folder, 'elsewhere', 'store-17.ppm'), join(farm, 'name é.ppm'));
+  await writeFile(join(place.folder, 'elsewhere', 'store-17.bmp'), makeOrderImage('linked'));
+  await symlink(join(place.folder, 'elsewhere', 'store-17.bmp'), join(farm, 'name é.bmp'));
   const list = join(place.folder, 'list.txt');
-  await writeFile(list, `farm/name é.ppm\n${join(place.images, 'img_0001.ppm')}\n`);
-  t.like(await extractInDocker(place, { image }, { images: list }), { ok: true, rows: 2 });
+  await writeFile(list, `farm/name é.bmp\n${join(place.images, 'img_0001.bmp')}\n`);
+  await t.throwsAsync(extractInDocker(place, { image }, { images: list }), {
+    message: /links that lead out/,
+  });
+  const followLinks = true;
+  t.like(await extractInDocker(place, { image }, { images: list, followLinks }), { ok: true, rows: 2 });
   const tsv = join(place.folder, 'y.tsv');
-  t.true((await extractInDocker(place, { image }, { images: farm, out: tsv })).ok);
+  t.true((await extractInDocker(place, { image }, { images: farm, out: tsv, followLinks })).ok);
   t.regex(await readFile(tsv, 'utf8'), /^name é\t48\t64\t/);
 });
 
 dockerTest(found, 'each image that cannot be done is named with its reason', async (t, { image }) => {
   const orders = { 1: 'crash', 3: 'nan', 5: 'few', 8: 'raise', 10: 'memory' } as const;
   const place = await makeDockerPlace(t, 12, 0, orders);
-  await writeFile(join(place.images, 'img_9000.gif'), 'GIF89a...');
+  await sharp({ create: { width: 900, height: 9, channels: 3, background: 'red' } })
+    .png()
+    .toFile(join(place.images, 'img_9000.png'));
+  const noise = await sharp(Buffer.alloc(300 * 300 * 3, makeOrderImage('noise')), {
+    raw: { width: 300, height: 300, channels: 3 },
+  })
+    .jpeg()
+    .toBuffer();
+  await writeFile(
+    join(place.images, 'img_9002.jpg'),
+    Buffer.concat([noise.subarray(0, 4998), Buffer.from([0xff, 0xd9])]),
+  );
   await writeFile(join(place.images, 'img_9001.jpg'), 'no image');
   const result = await extractInDocker(place, { image, memoryGib: 1 });
-  t.like(result, { ok: false, out: null, wanted: 14, rows: 7 });
+  t.like(result, { ok: false, out: null, wanted: 15, rows: 7 });
   const died = 'the extractor died 2 times on this image';
   const gpuMemory =
     'the GPU is out of memory: up to 12 GB are needed for each worker; end other programs on it, or lower --per-gpu';
@@ -159,8 +180,15 @@ dockerTest(found, 'each image that cannot be done is named with its reason', asy
       ['img_0005', 'fewer than 36 proposals (20)'],
       ['img_0008', 'ValueError: the stand-in was told to'],
       ['img_0010', `${died} (the container needed more than its 1.0 GiB of memory: raise --memory)`],
-      ['img_9000', 'it is a GIF, which the published extraction does not read'],
-      ['img_9001', 'unreadable: no image that OpenCV can decode'],
+      [
+        'img_9000',
+        'the image is too narrow for the network, which needs sides of at least 16 pixels: 900 x 9 pixels',
+      ],
+      [
+        'img_9001',
+        'this is not an image of a format that is read: a file of an unknown format (first bytes 6e 6f 20 69 6d 61 67 65)',
+      ],
+      ['img_9002', 'pixels of this JPEG are missing: premature end of JPEG data; the file has 5000 bytes'],
     ],
   );
 });
@@ -195,12 +223,161 @@ dockerTest(
   },
 );
 
-dockerTest(found, 'weights that are not there are told before anything starts', async (t, { image }) => {
-  const place = await makeDockerPlace(t, 2);
-  await t.throwsAsync(extractInDocker(place, { image, weights: join(place.folder, 'none') }), {
-    code: 'ERR_INPUT',
-    message: /the weights of the detector are not there/,
+dockerTest(
+  found,
+  'weights that Caffe must not get end the run before any container',
+  async (t, { docker, image }) => {
+    const place = await makeDockerPlace(t, 2);
+    const at = (name: string): string => join(place.folder, name);
+    await writeFile(
+      at('other.caffemodel'),
+      encodeLayer('conv1', [{ shape: [2], values: new Float32Array(2) }]),
+    );
+    await writeFile(at('page.caffemodel'), '<html>');
+    await mkdir(at('folder'));
+    execFileSync('mkfifo', [at('fifo')]);
+    const created: string[] = [];
+    const events = await docker.getEvents({ filters: { event: ['create'] } });
+    events.on('data', (event: Buffer) => created.push(event.toString()));
+    for (const [weights, message] of [
+      [at('none'), /the weights file does not exist/],
+      [
+        at('other.caffemodel'),
+        /blob conv1\/0 has another shape|the file lacks weights that this detector needs/,
+      ],
+      [at('page.caffemodel'), /this is a web page, not a caffemodel/],
+      [at('folder'), /cannot open the weights[^]*got: {6}a folder/],
+      [at('fifo'), /cannot open the weights[^]*got: {6}a FIFO/],
+      ['untrained', /the Caffe of a container needs trained weights/],
+    ] as const) {
+      const error = await t.throwsAsync<Error & { code: string }>(extractInDocker(place, { image, weights }));
+      t.regex(error.message, message);
+      t.true(['ERR_INPUT', 'ERR_USAGE'].includes(error.code));
+    }
+    (events as NodeJS.ReadableStream & { destroy(): void }).destroy();
+    t.deepEqual(created, []);
+    t.deepEqual(
+      (await readdir(place.folder)).filter(name => name.startsWith('x.')),
+      [],
+    );
+  },
+);
+
+dockerTest(found, 'what no image causes ends the run with the cause', async (t, { image }) => {
+  const orders = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [index, 'hang'] as const));
+  const place = await makeDockerPlace(t, 20, 0, orders);
+  const error = await t.throwsAsync<Error & { code: string }>(
+    extractInDocker(place, { image }, { stallSeconds: 1 }),
+  );
+  t.is(error.code, 'ERR_EXTRACTOR');
+  t.regex(error.message, /\(no output for 1 s; --stall allows for more\), 5 times without a row in between/);
+  t.deepEqual(
+    (await readdir(place.folder)).filter(name => name.startsWith('x.')),
+    [],
+  );
+});
+
+dockerTest(found, 'an engine that stays away ends the run after the wait', async (t, { docker, image }) => {
+  const place = await makeDockerPlace(t, 2, 0, { 0: 'hang' });
+  const socket = join(place.folder, 'engine.sock');
+  const real = (process.env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock').replace(/^unix:\/\//, '');
+  const proxy = createServer(client => {
+    const server = connect(real);
+    client.pipe(server).pipe(client);
+    for (const end of [client, server]) end.on('error', () => undefined);
+    sockets.push(client, server);
   });
+  const sockets: Socket[] = [];
+  await once(proxy.listen(socket), 'listening');
+  const before = process.env['DOCKER_HOST'];
+  process.env['DOCKER_HOST'] = `unix://${socket}`;
+  try {
+    const run = extractInDocker(place, { image, engineWaitSeconds: 1 }, { stallSeconds: 600 });
+    const outcome = t.throwsAsync<Error & { code: string }>(run);
+    while (!(await containersOf(docker, place)).some(({ State: state }) => state === 'running'))
+      await delay(50);
+    proxy.close();
+    for (const end of sockets) end.destroy();
+    const error = await outcome;
+    t.is(error.code, 'ERR_EXTRACTOR');
+    t.regex(error.message, /no Docker engine answers here|the Docker engine went away/);
+  } finally {
+    if (before === undefined) delete process.env['DOCKER_HOST'];
+    else process.env['DOCKER_HOST'] = before;
+  }
+  for (const { Id: id } of await containersOf(docker, place))
+    await docker.getContainer(id).remove({ force: true });
+});
+
+dockerTest(
+  found,
+  'an image without a shell, and one without a module, end at once',
+  async (t, { docker, image }) => {
+    const place = await makeDockerPlace(t, 2);
+    const bare = 'lxmert-data-test/bare:1';
+    await docker
+      .buildImage(await pack(place.folder, `FROM ${image}\nRUN rm /opt/butd/caffe/python/cv2.py`), {
+        t: bare,
+      })
+      .then(
+        async stream =>
+          await new Promise<void>(resolve => docker.modem.followProgress(stream, () => resolve())),
+      );
+    const missing = await t.throwsAsync<Error>(extractInDocker(place, { image: bare }));
+    t.regex(missing.message, /the extractor ended early \(the Python module cv2 is missing in the image\)\n/);
+    const empty = 'lxmert-data-test/empty:1';
+    await docker
+      .buildImage(await pack(place.folder, 'FROM scratch\nCOPY Dockerfile /x'), { t: empty })
+      .then(
+        async stream =>
+          await new Promise<void>(resolve => docker.modem.followProgress(stream, () => resolve())),
+      );
+    const shell = await t.throwsAsync<Error>(extractInDocker(place, { image: empty }));
+    t.regex(shell.message, /the extractor ended early \(the image has no shell \(\/bin\/sh\)/);
+  },
+);
+
+dockerTest(
+  found,
+  'what the configuration of an image changes is in the store',
+  async (t, { docker, image }) => {
+    const place = await makeDockerPlace(t, 1);
+    const changed = 'lxmert-data-test/changed:1';
+    const config = '/opt/butd/lib/fast_rcnn/config.py';
+    const line = `RUN echo "    cfg.TEST.NMS, cfg.TEST.RPN_POST_NMS_TOP_N = 0.5, 100" >>${config}`;
+    const stream = await docker.buildImage(await pack(place.folder, `FROM ${image}\n${line}`), {
+      t: changed,
+    });
+    await new Promise<void>(resolve => docker.modem.followProgress(stream, () => resolve()));
+    const { detector } = await extractInDocker(place, { image: changed });
+    t.like(detector, { rois: 100, settings: { nms: 0.5 } });
+    const { metadata } = await verifyStore(place.out, makeContext());
+    t.like(JSON.parse(metadata['detector']!), { rois: 100, settings: { nms: 0.5 } });
+  },
+);
+
+/** A build context of one Dockerfile. */
+async function pack(folder: string, text: string): Promise<NodeJS.ReadableStream> {
+  await writeFile(join(folder, 'Dockerfile'), text);
+  return Readable.from([execFileSync('tar', ['-C', folder, '-cf', '-', 'Dockerfile'])]);
+}
+
+dockerTest(found, 'what containers see is said before they start', async (t, { image }) => {
+  const place = await makeDockerPlace(t, 1);
+  const { events } = await extractInDocker(place, { image, memoryGib: 100_000 });
+  const texts = events.flatMap(event =>
+    event.event === 'note' || event.event === 'warning' ? [event.message] : [],
+  );
+  for (const text of [
+    `containers see ${place.images} as /images, read-only`,
+    `containers see ${exchangeFolderOf(rowFolderOf(place))} as /rows`,
+    /^containers see .*formula\.caffemodel as \/weights\/formula\.caffemodel, read-only$/,
+    /^--memory 100000 is more than there is/,
+  ])
+    t.true(
+      texts.some(line => (typeof text === 'string' ? line === text : text.test(line))),
+      String(text),
+    );
 });
 
 dockerTest(found, 'an image that is not here and cannot be fetched is told as such', async (t, { image }) => {
@@ -221,9 +398,9 @@ dockerTest(found, 'the docker run commands of --dry-run start such an extractor'
   const { stdout, code } = await runCli([...commandWords(place, image), '--dry-run']);
   t.is(code, 0);
   const command = stdout.split('\n').find(line => line.startsWith('docker run '))!;
-  const rows = rowFolderOf(place);
-  await mkdir(rows);
-  const lot = { lot: 0, rows: '/rows/a.tsv', images: [{ img_id: 'a', path: '/images/img_0000.ppm' }] };
+  const rows = exchangeFolderOf(rowFolderOf(place));
+  await mkdir(rows, { recursive: true });
+  const lot = { lot: 0, rows: '/rows/a.tsv', images: [{ img_id: 'a', path: '/images/img_0000.bmp' }] };
   const events = execFileSync('sh', ['-c', command], { input: `${JSON.stringify(lot)}\n`, encoding: 'utf8' });
   t.deepEqual(
     events
@@ -255,7 +432,6 @@ test('no engine, and no permission to talk to it, are told with what to do', asy
   const context = await runCli(words, { env: { DOCKER_HOST: '', DOCKER_CONTEXT: 'nowhere' } });
   t.regex(context.stderr, /nowhere: there is no such Docker context/);
   if (process.getuid!() !== 0) return;
-  const { createServer } = await import('node:net');
   const socket = join(place.folder, 'closed.sock');
   const server = createServer().listen(socket);
   await once(server, 'listening');
@@ -296,7 +472,7 @@ test('options of the other backend are refused, and the choice is told', async t
     '--dry-run',
   ];
   const plain = await startCli(words).result;
-  t.regex(plain.stderr, /backend embedded: no file of trained weights for the Caffe image/);
+  t.regex(plain.stderr, /backend embedded: the trained weights for the Caffe image were not found/);
   const none = await runCli([...words, '--weights', place.weights], {
     env: { DOCKER_HOST: `unix://${place.folder}/none.sock` },
   });

@@ -7,7 +7,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { DemuxStream } from '../../../pipeline/extraction/docker/demux.ts';
 import { explainEnd } from '../../../pipeline/extraction/docker/end-reasons.ts';
-import { findEngineAddress } from '../../../pipeline/extraction/docker/engine-address.ts';
+import { findEngineAddress, isOpenToNetwork } from '../../../pipeline/extraction/docker/engine-address.ts';
 import { explainEngineError } from '../../../pipeline/extraction/docker/engine-errors.ts';
 import {
   buildContainer,
@@ -84,6 +84,15 @@ test('the engine is found where Docker finds it', async t => {
   });
 });
 
+test('TCP without TLS beyond this machine is open to its network', async t => {
+  const home = await makeTempFolder(t);
+  const isOpen = (host: string): boolean => isOpenToNetwork(findEngineAddress({ DOCKER_HOST: host }, home));
+  for (const host of ['tcp://h', 'tcp://10.0.0.7:2375', 'tcp://127.example.org', 'tcp://[fe80::1]:2375'])
+    t.true(isOpen(host), host);
+  for (const host of ['tcp://127.0.0.1:2375', 'tcp://localhost', 'tcp://[::1]:2375', 'ssh://h', 'unix:///x'])
+    t.false(isOpen(host), host);
+});
+
 test('contexts are followed: DOCKER_CONTEXT before the current one, DOCKER_HOST before both', async t => {
   const home = await makeTempFolder(t);
   const add = async (name: string, host: string): Promise<string> => {
@@ -129,8 +138,8 @@ const SPEC: WorkerSpec = {
   image: 'an/image',
   gpu: '2',
   gpuWay: 'request',
-  weightsFile: 'w.caffemodel',
-  folders: { images: "/my images/it's", rows: '/r', weights: '/w', script: '/s' },
+  weights: '/w/w.caffemodel',
+  folders: { images: "/my images/it's", rows: '/r', script: '/s' },
   user: '1000:1000',
   groups: ['4'],
   memoryBytes: 1024,
@@ -248,6 +257,23 @@ test(
 test('CPU build', ends, 'Cannot use GPU in CPU-only Caffe: check mode.', 4, /no GPU code/);
 test('full disk', ends, 'cannot go on: [Errno 28] No space left on device', 1, /the disk is full/, 1);
 test('killed', ends, '', 137, /killed from outside/, 137);
+test(
+  'module',
+  ends,
+  'ImportError: No module named dateutil.parser',
+  4,
+  /module dateutil\.parser is missing/,
+  1,
+);
+test(
+  'weights',
+  ends,
+  'Check failed: ReadProtoFromBinaryFile(param_file, param)',
+  4,
+  /cannot use these weights/,
+);
+test('no shell', ends, '[FATAL tini (7)] exec /bin/sh failed: No such file or directory', 4, /no shell/, 127);
+test('no Python', ends, '/bin/sh: 1: exec: python3: not found', 4, /the image has no Python/, 127);
 
 test('a GPU that takes as long as one that is not supported is warned of, once', t => {
   const context = makeContext();

@@ -93,7 +93,7 @@ async function runBatch(
   batch: ImageBatch,
 ): Promise<{ events: readonly ExtractorEvent[]; end: ExtractorEnd }> {
   const events: ExtractorEvent[] = [];
-  const running = start(event => events.push(event));
+  const running = start(event => void events.push(event));
   running.send(batch);
   running.finish();
   return { end: await running.ended, events };

@@ -91,8 +91,8 @@ test.serial('images come in order, those that fail with their reason, and the re
     [
       'broken: this is not an image of a format that is read: a file of an unknown format (first bytes 6e 6f 74 20 61 20 70 69)',
       'wide',
-      'flat: only 0 regions of at least 16 x 16 pixels were found, 36 are needed',
-      'line: the image is too narrow for the network: 2000 x 1 pixels become 1000 x 0',
+      'flat: the image is too narrow for the network, which needs sides of at least 16 pixels: 900 x 9 pixels',
+      'line: the image is too narrow for the network, which needs sides of at least 16 pixels: 2000 x 1 pixels',
       `missing: cannot read the image: ENOENT: no such file or directory, open '${join(folder, 'missing.jpg')}'`,
       'tall',
     ],

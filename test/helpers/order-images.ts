@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeBmp } from './bmp.ts';
 
 /** What the stand-in for the Caffe image does with an image: test/fixtures/butd/lib/fast_rcnn/test.py. */
 export const ORDERS = {
@@ -14,19 +15,22 @@ export const ORDERS = {
   raise: 7,
   cuda: 8,
   memoryOnce: 9,
+  hang: 10,
 } as const;
 
 const [WIDTH, HEIGHT] = [64, 48];
 
-/** A small image with pixels of its own; the first pixel carries the order and a time in ms. */
-export function makePpm(seed: string, order: keyof typeof ORDERS = 'none', ms = 0): Buffer {
-  const pixels = Buffer.alloc(WIDTH * HEIGHT * 3, createHash('sha512').update(seed).digest());
-  pixels[0] = ORDERS[order];
-  pixels[1] = ms;
-  return Buffer.concat([Buffer.from(`P6\n${WIDTH} ${HEIGHT}\n255\n`), pixels]);
+/** A small image with pixels of its own; the first pixel carries the order (red) and a time in ms (green). */
+export function makeOrderImage(seed: string, order: keyof typeof ORDERS = 'none', ms = 0): Buffer {
+  const data = Buffer.alloc(WIDTH * HEIGHT * 3, createHash('sha512').update(seed).digest());
+  // Rows are stored from the bottom up.
+  const first = (HEIGHT - 1) * WIDTH * 3;
+  data[first + 1] = ms;
+  data[first + 2] = ORDERS[order];
+  return makeBmp({ width: WIDTH, height: HEIGHT, bits: 24, data });
 }
 
-export async function writePpms(
+export async function writeOrderImages(
   folder: string,
   count: number,
   ms = 0,
@@ -35,6 +39,6 @@ export async function writePpms(
   await mkdir(folder, { recursive: true });
   for (let index = 0; index < count; index++) {
     const name = `img_${String(index).padStart(4, '0')}`;
-    await writeFile(join(folder, `${name}.ppm`), makePpm(name, orders[index], ms));
+    await writeFile(join(folder, `${name}.bmp`), makeOrderImage(name, orders[index], ms));
   }
 }
