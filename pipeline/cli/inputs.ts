@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { extname, isAbsolute, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { ProblemSummary } from '../rows/problem-log.ts';
 import type { CommandContext } from './spec.ts';
@@ -28,6 +28,18 @@ export function resolveStores(paths: readonly string[], data: string): readonly 
     });
   }
   return resolveInputs(paths, data);
+}
+
+/** The store's name with its ending, which may be left out. @throws LxmertDataError ERR_USAGE for another ending */
+export function storeName(out: string | undefined, command: string): string | undefined {
+  if (out === undefined || out.endsWith('.safetensors')) return out;
+  if (extname(out) === '' && !out.endsWith('/')) return `${out}.safetensors`;
+  throw new LxmertDataError('ERR_USAGE', {
+    what: `${command} makes stores`,
+    expected: '--out with a name that ends in .safetensors',
+    got: out,
+    hint: 'other formats are written from the store: lxmert-data export',
+  });
 }
 
 export function printProblemSummary(summary: ProblemSummary, context: CommandContext): void {

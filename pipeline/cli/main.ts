@@ -25,13 +25,19 @@ async function main(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
   listenToSignals(abort);
   surviveClosedPipes();
-  let reporter = createReporter(argv.includes('--json') ? 'json' : 'human', process.stdout, process.stderr);
+  const byNpm = process.env['npm_lifecycle_event'] !== undefined;
+  const streams = { out: process.stdout, err: process.stderr };
+  let reporter = createReporter({
+    mode: argv.includes('--json') ? 'json' : 'human',
+    ...streams,
+    calling: { byNpm },
+  });
   try {
-    const runByNpm = process.env['npm_lifecycle_event'] !== undefined;
-    if (runByNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
+    if (byNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
     const { command, args, options } = await readCommandLine(argv);
-    reporter = createReporter(modeOf(options), process.stdout, process.stderr);
-    const data = textOption(options, 'data') ?? dataOfEnvironment() ?? (runByNpm ? DATA_OF_CLONE : 'data');
+    const calling = { byNpm, data: textOption(options, 'data') };
+    reporter = createReporter({ mode: modeOf(options), ...streams, calling });
+    const data = textOption(options, 'data') ?? dataOfEnvironment() ?? (byNpm ? DATA_OF_CLONE : 'data');
     const { emit, print, show, error } = reporter;
     const ok = await command.run(args, options, { emit, print, show, error, data, signal: abort.signal });
     reporter.end();

@@ -59,8 +59,38 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/compare.ts')).compareCommand,
   },
   {
+    name: 'show',
+    summary: 'print images of a store, or what a store is',
+    load: async () => (await import('./commands/show.ts')).showCommand,
+  },
+  {
+    name: 'subset',
+    summary: 'make a store of some images of others',
+    load: async () => (await import('./commands/rewrite.ts')).subsetCommand,
+  },
+  {
+    name: 'merge',
+    summary: 'make one store of several',
+    load: async () => (await import('./commands/rewrite.ts')).mergeCommand,
+  },
+  {
+    name: 'cast',
+    summary: 'make a store with another dtype',
+    load: async () => (await import('./commands/rewrite.ts')).castCommand,
+  },
+  {
     name: 'inspect',
     summary: 'look at a store: boxes, names, distributions, outliers',
     load: async () => (await import('./commands/inspect.ts')).inspectCommand,
+  },
+  {
+    name: 'doctor',
+    summary: 'check this machine: Node, Python, Docker, disk, network, weights',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  },
+  {
+    name: 'completion',
+    summary: 'print a completion script for bash, zsh or fish',
+    load: async () => (await import('./commands/completion.ts')).completionCommand,
   },
 ];

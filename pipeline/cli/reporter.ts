@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { Emit } from '../events.ts';
 import { nameSystemError } from '../files/system-error.ts';
+import { type Calling, nameCommandsAsTyped } from './typed-commands.ts';
 import { showOnTerminal } from '../show-text.ts';
 import { describeProblem } from '../problem.ts';
 import { createProgress, type ProgressEvent } from './progress.ts';
@@ -29,11 +30,20 @@ export interface Reporter {
   readonly fail: (error: unknown) => void;
 }
 
-export function createReporter(mode: ReportMode, out: NodeJS.WriteStream, err: NodeJS.WriteStream): Reporter {
-  return mode === 'json' ? createJsonReporter(out) : createTextReporter(mode === 'quiet', out, err);
+export interface ReporterOptions {
+  readonly mode: ReportMode;
+  readonly out: NodeJS.WriteStream;
+  readonly err: NodeJS.WriteStream;
+  /** How the user called the program, so that messages name commands as they must be typed. */
+  readonly calling: Calling;
 }
 
-function createTextReporter(quiet: boolean, out: NodeJS.WriteStream, err: NodeJS.WriteStream): Reporter {
+export function createReporter(options: ReporterOptions): Reporter {
+  return options.mode === 'json' ? createJsonReporter(options) : createTextReporter(options);
+}
+
+function createTextReporter({ mode, out, err, calling }: ReporterOptions): Reporter {
+  const quiet = mode === 'quiet';
   const progress = quiet ? undefined : createProgress(err);
   let problems = 0;
   const write = (stream: NodeJS.WriteStream, line: string): void => {
@@ -42,8 +52,8 @@ function createTextReporter(quiet: boolean, out: NodeJS.WriteStream, err: NodeJS
   };
   // The one place where text reaches the terminal: names and reasons in it may come from anybody.
   const style = (format: 'red' | 'yellow' | 'dim', text: string): void =>
-    write(err, styleText(format, showOnTerminal(text), { stream: err }));
-  const result = (line: string): void => write(out, showOnTerminal(line));
+    write(err, styleText(format, showOnTerminal(nameCommandsAsTyped(text, calling)), { stream: err }));
+  const result = (line: string): void => write(out, showOnTerminal(nameCommandsAsTyped(line, calling)));
   const error = (message: string): void => style('red', `error: ${message}`);
   return {
     emit(event) {
@@ -80,8 +90,10 @@ function createTextReporter(quiet: boolean, out: NodeJS.WriteStream, err: NodeJS
   };
 }
 
-function createJsonReporter(out: NodeJS.WriteStream): Reporter {
-  const write = (value: unknown): void => void out.write(`${escapeHidden(JSON.stringify(value))}\n`);
+function createJsonReporter({ out, calling }: ReporterOptions): Reporter {
+  const asTyped = (_key: string, value: unknown): unknown =>
+    typeof value === 'string' ? nameCommandsAsTyped(value, calling) : value;
+  const write = (value: unknown): void => void out.write(`${escapeHidden(JSON.stringify(value, asTyped))}\n`);
   const written = new Map<string, number>();
   const isDue = (event: ProgressEvent): boolean => {
     const key = `${event.stage} ${event.input}`;

@@ -20,6 +20,8 @@ export interface ArgumentSpec {
   readonly description: string;
   readonly required: boolean;
   readonly many: boolean;
+  /** Words that can stand here, where they are known; for completion. */
+  readonly words?: readonly string[];
   readonly looksLike?: RegExp;
 }
 

@@ -134,7 +134,16 @@ export class RowScanner {
     const { rows, rejected, left_out, renamed, edge_exact, edge_beyond } = tally;
     const sha256 = await this.#decoder.digest();
     const counts = { rows, rejected, left_out, renamed, edge_exact, edge_beyond };
-    return { name, label, size, sha256, ...counts, diagnosis: diagnosis?.what ?? null, shape };
+    // The size of what comes from a pipe is known at its end.
+    return {
+      name,
+      label,
+      size: Math.max(size, done),
+      sha256,
+      ...counts,
+      diagnosis: diagnosis?.what ?? null,
+      shape,
+    };
   }
 
   /** Explains a file whose first rows all fail, before their problems are listed one by one. */

@@ -29,6 +29,8 @@ export interface FeatureStore {
   /** Number of images. */
   readonly rows: number;
   readonly dtype: FeatureDtype;
+  /** Names of the columns of the rows, as published. */
+  readonly columns: readonly string[];
   /** Where the rows come from. */
   readonly provenance: Provenance;
   /** Every img_id in row order; read once. */
@@ -62,6 +64,7 @@ export async function openStore(path: string): Promise<FeatureStore> {
     path,
     rows: file.rows,
     dtype: file.dtype,
+    columns: file.shape.columns,
     provenance: file.provenance,
     ids,
     indexOf,

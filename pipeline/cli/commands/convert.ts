@@ -1,5 +1,5 @@
-import { extname } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
+import { STDIN } from '../../inputs/stdin-source.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
 import { loadExpectedRows } from '../../manifest/expected-rows.ts';
 import { FEATURE_DTYPES, type FeatureDtype } from '../../rows/feature-dtype.ts';
@@ -15,7 +15,7 @@ import {
 } from '../spec.ts';
 import { ID_RULES, readIdRule } from '../../inputs/id-rule.ts';
 import { readPinnedIds } from '../../inputs/pinned-ids.ts';
-import { printProblemSummary, resolveInputs } from '../inputs.ts';
+import { printProblemSummary, resolveInputs, storeName } from '../inputs.ts';
 import { openReport, reportOption } from '../report-file.ts';
 
 export const convertCommand: CommandSpec = {
@@ -24,10 +24,10 @@ export const convertCommand: CommandSpec = {
     'Turns obj36 TSVs, or the TSV inside zip archives, into one store that training maps into memory, checking every row on the way. With a bad row nothing is published.',
   argument: {
     name: 'file',
-    description: '.tsv or .zip files',
+    description: '.tsv or .zip files; - is the standard input',
     required: true,
     many: true,
-    looksLike: /\.(tsv|zip)$/,
+    looksLike: /\.(tsv|zip)$|^-$/,
   },
   options: [
     {
@@ -72,11 +72,19 @@ export const convertCommand: CommandSpec = {
       'lxmert-data convert trainval_resnet101_faster_rcnn_genome_36.tsv --ids vqa/train.json --out train2014_obj36.safetensors',
       "rows of the original release under LXMERT's ids",
     ],
+    ['unzip -p x.zip | lxmert-data convert - --out x.safetensors', 'rows of another program'],
     ['lxmert-data convert a.tsv b.tsv --out all.safetensors --dtype f16', 'several inputs, half the size'],
   ],
   async run(args, options, context) {
     const files = resolveInputs(args, context.data);
-    const out = storeName(textOption(options, 'out')) ?? defaultStorePath(files[0] ?? '');
+    const named = storeName(textOption(options, 'out'), 'convert');
+    if (named === undefined && files[0] === STDIN) {
+      throw new LxmertDataError('ERR_USAGE', {
+        what: 'rows from the standard input have no name',
+        expected: '--out X.safetensors',
+      });
+    }
+    const out = named ?? defaultStorePath(files[0] ?? '');
     const report = await openReport(options, [...files, out]);
     const first = textOption(options, 'first');
     const ids = textOption(options, 'ids');
@@ -103,18 +111,6 @@ export const convertCommand: CommandSpec = {
     return ok;
   },
 };
-
-/** The store's name with its ending, which may be left out. @throws LxmertDataError ERR_USAGE for another ending */
-function storeName(out: string | undefined): string | undefined {
-  if (out === undefined || out.endsWith('.safetensors')) return out;
-  if (extname(out) === '' && !out.endsWith('/')) return `${out}.safetensors`;
-  throw new LxmertDataError('ERR_USAGE', {
-    what: 'convert makes stores',
-    expected: '--out with a name that ends in .safetensors',
-    got: out,
-    hint: 'other formats are written from the store: lxmert-data export',
-  });
-}
 
 /** One line: what was published and what it lacks, or why nothing was; `ids` is what names the rows to take, if anything. */
 function describeOutcome(result: ConvertResult, ids: string | undefined): string {

@@ -18,7 +18,7 @@ export const validateCommand: CommandSpec = {
   description: 'Checks every row of obj36 TSVs, or of the TSV inside zip archives, and reports all problems.',
   argument: {
     name: 'file',
-    description: '.tsv or .zip files',
+    description: '.tsv or .zip files; - is the standard input',
     required: true,
     many: true,
     looksLike: /\.(tsv|zip)$/,

@@ -37,6 +37,7 @@ export const verifyCommand: CommandSpec = {
     description: 'datasets (default: all that have a file here), or .safetensors stores',
     required: false,
     many: true,
+    words: builtInDatasets(),
     looksLike: new RegExp(`\\.safetensors$|^(${builtInDatasets().join('|')})$`),
   },
   options: [

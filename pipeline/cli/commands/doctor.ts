@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { loadManifest } from '../../manifest/load.ts';
+import { longest } from '../../show-text.ts';
+import { examineMachine } from '../../stages/examine-machine.ts';
+import { DEFAULT_WEIGHTS } from '../inputs.ts';
+import { type CommandSpec, MANIFEST_OPTION, manifestFiles } from '../spec.ts';
+
+const WORDS = { ok: 'ok', missing: '--', failed: 'FAILED' } as const;
+
+export const doctorCommand: CommandSpec = {
+  name: 'doctor',
+  description:
+    'Looks at what the commands need on this machine: Node, disk, Python and PyTorch with its GPUs, Docker, weights, and the network to each mirror; and says what to do about what is missing. Changes nothing.',
+  options: [MANIFEST_OPTION],
+  examples: [
+    ['lxmert-data doctor', 'before the first fetch or extract'],
+    ['lxmert-data doctor --json', 'to put into a report of a problem'],
+  ],
+  async run(_args, options, context) {
+    const findings = await examineMachine({
+      dataRoot: context.data,
+      weights: join(context.data, DEFAULT_WEIGHTS),
+      manifest: await loadManifest({ files: manifestFiles(options) }),
+      signal: context.signal,
+    });
+    const ok = findings.every(({ state }) => state !== 'failed');
+    context.emit({ event: 'result', stage: 'doctor', ok, findings });
+    const width = longest(findings.map(({ check }) => check));
+    for (const { check, state, found, hint } of findings) {
+      context.show(`${WORDS[state].padEnd(6)}  ${check.padEnd(width)}  ${found}`);
+      if (hint !== undefined) context.show(`${' '.repeat(8 + width)}  what to do: ${hint}`);
+    }
+    return ok;
+  },
+};
