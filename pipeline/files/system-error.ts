@@ -51,6 +51,9 @@ function isSystemError(error: unknown): error is SystemError {
   const path = 'path' in error ? error.path : undefined;
   const { code, syscall } = error;
   const isFile =
-    typeof path === 'string' || ['read', 'write', 'fsync', 'ftruncate', 'fstat'].includes(String(syscall));
+    typeof path === 'string' ||
+    ['read', 'write', 'writev', 'fsync', 'fdatasync', 'ftruncate', 'fstat', 'futime', 'fchmod'].includes(
+      String(syscall),
+    );
   return typeof code === 'string' && typeof syscall === 'string' && !syscall.startsWith('spawn') && isFile;
 }

@@ -39,13 +39,13 @@ export const statusCommand: CommandSpec = {
     await report.write(status, async () => await describeStatus(status, manifest, context.data));
     for (const { dataset, assets } of status.datasets) {
       const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
-      context.print(`${dataset}: ${there} of ${assets.length} files`);
+      context.show(`${dataset}: ${there} of ${assets.length} files`);
       // A dataset without any file needs one line only.
       for (const { file, state, bytes } of assets.every(({ state }) => state === 'missing') ? [] : assets) {
-        context.print(`  ${WORDS[state].padEnd(19)}  ${file}${bytes === 0 ? '' : `, ${formatBytes(bytes)}`}`);
+        context.show(`  ${WORDS[state].padEnd(19)}  ${file}${bytes === 0 ? '' : `, ${formatBytes(bytes)}`}`);
       }
     }
-    context.print(`disk: ${formatBytes(status.usedBytes)} used, ${formatFreeBytes(status.freeBytes)} free`);
+    context.show(`disk: ${formatBytes(status.usedBytes)} used, ${formatFreeBytes(status.freeBytes)} free`);
     return true;
   },
 };
