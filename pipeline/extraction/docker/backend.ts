@@ -15,7 +15,13 @@ import { findEngineAddress, isOpenToNetwork } from './engine-address.ts';
 import { probeGpus } from './gpus.ts';
 import { ownerLabels, removeLeftovers } from './leftovers.ts';
 import { watchSpeed } from './speed.ts';
-import { type DockerBackendOptions, type DockerPlan, followLinks, makeSettings } from './worker-settings.ts';
+import {
+  type DockerBackendOptions,
+  type DockerPlan,
+  checkWeights,
+  followLinks,
+  makeSettings,
+} from './worker-settings.ts';
 
 const EXTRACTOR_LABEL = 'lxmert-data.extractor';
 const OPEN_WARNING =
@@ -48,7 +54,7 @@ export async function prepareDocker(
   const warn = (message: string): void => context.emit({ event: 'warning', message });
   const { engine, facts } = await openEngine(note, warn);
   if (options.gpus !== 'none') await mkdir(options.cacheDirectory, { recursive: true });
-  const image = await ensureImage(engine, options.image, context);
+  const image = await ensureImage(engine, options, context);
   const ownExtractor = image.labels[EXTRACTOR_LABEL] !== undefined;
   const base = await makeSettings(options, plan, facts, ownExtractor);
   const run = randomUUID();
@@ -163,7 +169,27 @@ function checkEngine({ apiVersion, osType, version }: EngineFacts, engine: Engin
   });
 }
 
-async function ensureImage(engine: Engine, name: string, context: StageContext): Promise<EngineImage> {
+/** A name as Docker has it: [host[:port]/]path[:tag][@digest]. */
+function checkImageName(name: string): void {
+  const part = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+  const host = String.raw`(?:[a-zA-Z0-9.-]+(?::\d+)?/)?`;
+  const ending = String.raw`(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?`;
+  if (new RegExp(`^${host}${part}(?:/${part})*${ending}$`).test(name)) return;
+  throw new LxmertDataError('ERR_USAGE', {
+    what: 'this is not the name of an image',
+    expected: `a name such as ${DEFAULT_IMAGE} or registry.example.org/name:tag`,
+    got: JSON.stringify(name),
+  });
+}
+
+async function ensureImage(
+  engine: Engine,
+  { image: name, weights }: DockerBackendOptions,
+  context: StageContext,
+): Promise<EngineImage> {
+  checkImageName(name);
+  // Before an image of gigabytes is pulled; other images may take other weights.
+  if (name === DEFAULT_IMAGE) await checkWeights(weights, false);
   const here = await engine.findImage(name);
   if (here !== undefined) return here;
   context.emit({ event: 'note', message: `image ${name} is not on this engine; pulling it` });

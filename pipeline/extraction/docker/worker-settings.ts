@@ -63,7 +63,7 @@ export async function makeSettings(
  * The real path of the weights. Caffe fills layers that a file lacks at random and goes on, so the file is checked as
  * the embedded detector does it; an extractor of the image's own knows best what it needs.
  */
-async function checkWeights(path: string, ownExtractor: boolean): Promise<string> {
+export async function checkWeights(path: string, ownExtractor: boolean): Promise<string> {
   if (path === 'untrained') {
     throw new LxmertDataError('ERR_USAGE', {
       what: 'the Caffe of a container needs trained weights',

@@ -184,6 +184,16 @@ def test_missing_images_are_told(root: Path, tmp_path: Path, images: dict[str, R
     assert [dataset[at][0] for at in range(len(dataset))] == [11, 12, 13]
 
 
+def test_no_image_at_all_is_an_error(root: Path, tmp_path: Path) -> None:
+    rows = make_rows(4, 99, ["132417", "132418", "132419", "132420"])
+    store = write_store(tmp_path / "numbers.safetensors", rows)
+    with pytest.raises(SplitError, match="none of the images of vqa train") as caught:
+        VQATorchDataset(VQADataset("train", root), stores=[store])
+    assert caught.value.expected == "images such as COCO_train2014_000000000007"
+    assert caught.value.got == "images such as 132417"
+    assert caught.value.hint is not None and "--ids" in caught.value.hint
+
+
 def test_the_last_store_wins(root: Path, tmp_path: Path) -> None:
     rows = make_rows(4, 99, IMAGES["mscoco_imgfeat/train2014"])
     other = write_store(tmp_path / "other.safetensors", rows)

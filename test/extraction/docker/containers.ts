@@ -455,6 +455,21 @@ test('no engine, and no permission to talk to it, are told with what to do', asy
   t.regex(errors, /you may not talk to the Docker engine\n {2}got: {6}connect EACCES/);
 });
 
+test('a name that no image can have, and weights that are not there, before anything is pulled', async t => {
+  const place = await makeDockerPlace(t, 1);
+  const named = await runCli(commandWords(place, 'Bad Name'));
+  t.is(named.code, 2);
+  t.regex(named.stderr, /this is not the name of an image[^]*got: {6}"Bad Name"/);
+  const words = [
+    ...commandWords(place, 'airsplay/bottom-up-attention'),
+    '--weights',
+    join(place.folder, 'none'),
+  ];
+  const missing = await runCli(words);
+  t.is(missing.code, 1);
+  t.notRegex(missing.stderr, /pulling/);
+});
+
 test('options of the other backend are refused, and the choice is told', async t => {
   const place = await makeDockerPlace(t, 1);
   const both = await runCli([...commandWords(place, 'image'), '--device', 'cpu']);

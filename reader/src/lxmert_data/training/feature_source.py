@@ -12,7 +12,7 @@ import torch
 
 from .._format.gather import scale_boxes
 from .._format.header import BOX_COUNT, FEATURE_SIZE
-from ..errors import StoreError
+from ..errors import SplitError, StoreError
 from ..store import FeatureStore
 from .batch_memory import BatchMemory
 
@@ -175,3 +175,15 @@ class FeatureSource:
                 f"{boxes[at].min():g} to {boxes[at].max():g}",
                 "run lxmert-data validate on the rows the store was made from",
             )
+
+
+def no_image_found(split: str, wanted: str, source: FeatureSource) -> SplitError:
+    """The error for a split none of whose images the stores hold: training on nothing helps nobody."""
+    store = source.stores[0]
+    return SplitError(
+        f"none of the images of {split} is in the stores",
+        str(store.path),
+        f"images such as {wanted}",
+        f"images such as {store.ids[0]}",
+        "name the right stores, or convert the source again with --ids and the JSON of the split",
+    )

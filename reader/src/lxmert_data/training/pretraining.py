@@ -14,7 +14,7 @@ import torch
 from ..errors import SplitError, StoreWarning, quote
 from .answers import AnswerTable, is_scores
 from .batches import ExampleBatch, InputExample, Label
-from .feature_source import FeatureSource, Stores
+from .feature_source import FeatureSource, Stores, no_image_found
 from .item_numbers import read_item_numbers
 from .json_files import scan_records
 from .records import encode_image_id
@@ -163,7 +163,7 @@ class LXMERTTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name-de
         names = [name.encode("utf-8", "surrogatepass") for name in sentences.images]
         found = self.source.find(np.array(names, np.bytes_))
         if self.source.complete:
-            _warn_of_missing(dataset, found)
+            _warn_of_missing(dataset, self.source, found)
         places = found[sentences.image_of.numpy()]
         self._entries = torch.from_numpy(np.flatnonzero(places >= 0))
         self._places = torch.from_numpy(places[places >= 0])
@@ -237,8 +237,10 @@ def _check_record(record: Mapping[str, Any], number: int, path: str) -> None:
                 )
 
 
-def _warn_of_missing(dataset: LXMERTDataset, found: NDArray[np.int64]) -> None:
+def _warn_of_missing(dataset: LXMERTDataset, source: FeatureSource, found: NDArray[np.int64]) -> None:
     missing = np.flatnonzero(found < 0)
+    if len(missing) == len(found) and len(found) > 0:
+        raise no_image_found(dataset.name, dataset.sentences.images[0], source)
     if len(missing):
         warnings.warn(
             f"{len(missing)} of {len(found)} images of {dataset.name} are left out: the stores lack them, first "

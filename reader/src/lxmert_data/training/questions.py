@@ -13,7 +13,7 @@ import torch
 from ..errors import SplitError, StoreWarning, quote
 from .answers import is_scores, read_answer_labels
 from .batches import QuestionBatch
-from .feature_source import FeatureSource, Stores
+from .feature_source import FeatureSource, Stores, no_image_found
 from .item_numbers import read_item_numbers
 from .records import Records, RecordsById
 
@@ -159,7 +159,7 @@ class _QuestionTorchDataset(torch.utils.data.Dataset):  # type: ignore[misc,name
         places = self.source.find(dataset.data.images)
         kept: NDArray[np.bool_] = np.all(places >= 0, axis=1)
         if self.source.complete:
-            _warn_of_missing(dataset, places, kept)
+            _warn_of_missing(dataset, self.source, places, kept)
         # Tensors, for workers map them instead of copying them, also under spawn.
         self._records = torch.from_numpy(np.flatnonzero(kept))
         self._places = torch.from_numpy(places[kept])
@@ -255,10 +255,14 @@ class NLVR2TorchDataset(_QuestionTorchDataset):
         return torch.tensor(labels)
 
 
-def _warn_of_missing(dataset: Any, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> None:
+def _warn_of_missing(
+    dataset: Any, source: FeatureSource, places: NDArray[np.int64], kept: NDArray[np.bool_]
+) -> None:
     if kept.all():
         return
     first = dataset.data.images[places < 0][0].decode("utf-8", "replace")
+    if not kept.any() and len(kept) > 0:
+        raise no_image_found(f"{dataset.folder} {dataset.name}", first, source)
     warnings.warn(
         f"{len(kept) - int(kept.sum())} of {len(kept)} questions of {dataset.folder} {dataset.name} are left out: the "
         f"stores lack their images, first {first!r}; lxmert-data verify says what is missing",
