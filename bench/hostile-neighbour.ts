@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,10 +222,16 @@ async function playNeighbour(root: string, seed: number): Promise<void> {
     'package.json',
     '.npmrc',
   ];
+  // A pipe without a reader must not stop the neighbour.
+  const overwrite = async (path: string, text: string): Promise<void> => {
+    const { O_WRONLY, O_CREAT, O_TRUNC, O_NONBLOCK } = constants;
+    const file = await fs.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK);
+    await file.writeFile(text).finally(() => file.close());
+  };
   const actions: readonly ((path: string) => Promise<unknown>)[] = [
     path => fs.symlink(victim(), path),
     path => fs.link(victim(), path),
-    path => fs.writeFile(path, path.endsWith('.py') ? code : 'planted'),
+    path => overwrite(path, path.endsWith('.py') ? code : 'planted'),
     path => fs.writeFile(path, code, { flag: 'wx' }),
     path => fs.rm(path, { recursive: true }),
     path => fs.rename(path, `${path}.moved`),
