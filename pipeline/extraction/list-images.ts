@@ -2,6 +2,8 @@ import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
 import { imageKindOf } from '../detector/image/image-format.ts';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
+import { describeIdFault, ID_RULE } from '../rows/image-id.ts';
+import { showText } from '../problem.ts';
 import { readRegular } from '../files/open-checked.ts';
 
 /** Endings taken for images; the content decides when they are read. */
@@ -21,6 +23,8 @@ const IMAGE_ENDINGS = new Set([
   '.pgm',
 ]);
 const MAX_NAMED = 5;
+/** What looks like a path may be anything: a list may be another kind of file. */
+const MAX_PATH_CHARS = 200;
 /** A list of a million long paths is smaller. */
 const MAX_LIST_BYTES = 2 ** 28;
 /** Files of a list that are looked up at once. */
@@ -75,6 +79,7 @@ export async function listImages(path: string, recursive: boolean, followLinks =
       hint: recursive ? undefined : 'sub-folders are not searched for this split',
     });
   }
+  checkIds(images, path);
   checkUnique(images, path);
   if (!followLinks) await checkLinks(images, path, found.isDirectory());
   return { images, left_out: left };
@@ -147,7 +152,7 @@ async function checkListed(file: string, paths: readonly string[]): Promise<void
     absent.push(...part.filter((_, i) => isErrno(found[i], 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')));
   }
   if (absent.length === 0) return;
-  const named = absent.slice(0, MAX_NAMED).map(path => JSON.stringify(path));
+  const named = absent.slice(0, MAX_NAMED).map(path => JSON.stringify(showText(path, MAX_PATH_CHARS)));
   throw new LxmertDataError('ERR_INPUT', {
     what: 'images that this list names do not exist',
     where: file,
@@ -193,6 +198,22 @@ async function findTarget(path: string, root: string | undefined): Promise<strin
 
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Names that no row may have are refused here, and not after hours at the end. */
+function checkIds(images: readonly ListedImage[], where: string): void {
+  const faults = images.flatMap(({ img_id: id }) => {
+    const fault = describeIdFault(id);
+    return fault === undefined ? [] : [fault];
+  });
+  if (faults.length === 0) return;
+  throw new LxmertDataError('ERR_INPUT', {
+    what: `${faults.length} of the file names cannot be img_ids`,
+    where,
+    expected: ID_RULE,
+    got: faults.slice(0, MAX_NAMED).join('; ') + (faults.length > MAX_NAMED ? '; …' : ''),
+    hint: 'rename these files',
+  });
 }
 
 function checkUnique(images: readonly ListedImage[], where: string): void {

@@ -133,3 +133,12 @@ if (process.platform !== 'win32') {
     await t.throwsAsync(listImages(fifo, false), { code: 'ERR_INPUT', message: /a FIFO/ });
   });
 }
+
+test('file names that no row may have are refused before anything is computed', async t => {
+  for (const name of ['turned\u202egpj.jpg', 'bell\u0007.jpg'])
+    writeFileSync(join(t.context.folder, name), '');
+  await t.throwsAsync(listImages(t.context.folder, false), {
+    code: 'ERR_INPUT',
+    message: /2 of the file names cannot be img_ids[^]*what to do: rename these files/,
+  });
+});

@@ -35,7 +35,9 @@ export const statusCommand: CommandSpec = {
     const report = await openReportFile(page, []);
     const manifest = await loadManifest({ files: manifestFiles(options) });
     const status = await readStatus(manifest, context.data);
-    context.emit({ event: 'result', stage: 'status', ok: true, ...status });
+    const { datasets, usedBytes, freeBytes } = status;
+    const bytes = { used_bytes: usedBytes, free_bytes: freeBytes };
+    context.emit({ event: 'result', stage: 'status', ok: true, datasets, ...bytes });
     await report.write(status, async () => await describeStatus(status, manifest, context.data));
     for (const { dataset, assets } of status.datasets) {
       const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
