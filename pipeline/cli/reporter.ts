@@ -7,6 +7,8 @@ import { showOnTerminal } from '../show-text.ts';
 import { describeProblem } from '../problem.ts';
 import { createProgress, type ProgressEvent } from './progress.ts';
 
+/** Goes up when a key of the JSON output is renamed, removed or changes its meaning: docs/json.md. */
+const JSON_SCHEMA_VERSION = 1;
 /** JSON progress events are thinned out to one in this time for each input. */
 const JSON_INTERVAL_MS = 100;
 /** Problems printed one by one; a report has all of them. */
@@ -103,7 +105,8 @@ function createJsonReporter({ out, calling }: ReporterOptions): Reporter {
   };
   return {
     emit(event) {
-      if (event.event !== 'progress' || isDue(event)) write(event);
+      if (event.event === 'result') write({ ...event, schema_version: JSON_SCHEMA_VERSION });
+      else if (event.event !== 'progress' || isDue(event)) write(event);
     },
     print: () => undefined,
     show: () => undefined,
@@ -115,7 +118,17 @@ function createJsonReporter({ out, calling }: ReporterOptions): Reporter {
       const code = named instanceof LxmertDataError ? named.code : 'ERR_INTERNAL';
       const { what, where, expected, got, hint } =
         named instanceof LxmertDataError ? named.parts : { what: errorText(named) };
-      write({ event: 'error', code, message: describeFailure(named), what, where, expected, got, hint });
+      write({
+        event: 'error',
+        schema_version: JSON_SCHEMA_VERSION,
+        code,
+        message: describeFailure(named),
+        what,
+        where,
+        expected,
+        got,
+        hint,
+      });
     },
   };
 }

@@ -103,9 +103,10 @@ export const convertCommand: CommandSpec = {
       },
       context,
     );
-    await report.write(result);
-    const { ok, ...details } = result;
-    context.emit({ event: 'result', stage: 'convert', ok, ...details });
+    const { ok, store, ...details } = result;
+    const outcome = { ok, out: store, ...details };
+    await report.write(outcome);
+    context.emit({ event: 'result', stage: 'convert', ...outcome });
     if (!ok) printProblemSummary(result, context);
     context.print(describeOutcome(result, ids));
     return ok;

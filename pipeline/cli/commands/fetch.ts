@@ -1,3 +1,4 @@
+import { withSnakeKeys } from '../json-keys.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { formatBytes, formatFreeBytes } from '../../files/format-bytes.ts';
 import { builtInDatasets } from '../../manifest/built-in-names.ts';
@@ -92,7 +93,7 @@ export const fetchCommand: CommandSpec = {
     const options = readOptions(args, values, manifest, context);
     if (values['dry-run'] === true) {
       const plan = await previewFetch(options);
-      context.emit({ event: 'result', stage: 'fetch', ok: true, plan });
+      context.emit({ event: 'result', stage: 'fetch', ok: true, plan: withSnakeKeys(plan) });
       printPlan(plan, context);
       return true;
     }
