@@ -3,6 +3,10 @@ import { Scanner, type TopLevelElement } from './top-level.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const OPENING: ReadonlySet<number> = new Set([0x5b, 0x7b]);
+const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d]);
 const MAX_KEY_BYTES = 1024;
 
 /**
@@ -16,27 +20,45 @@ export async function* readNamedArray(
   chunks: AsyncIterable<Buffer>,
 ): AsyncGenerator<readonly TopLevelElement[]> {
   const members = new MemberScanner(label);
-  let array: Scanner | undefined;
-  let found = false;
+  const reader = new NamedArrayReader(label, name, members);
   for await (const chunk of chunks) {
-    let rest: Buffer | undefined = chunk;
-    while (rest !== undefined && rest.length > 0) {
-      if (array === undefined) {
-        rest = members.find(rest, found ? undefined : name);
-        if (rest === undefined) break;
-        found = true;
-        array = new Scanner(label, 'array', { nestedAt: members.offset });
-      }
-      const given: number = rest.length;
-      const elements = array.take(rest);
+    for (let rest: Buffer | undefined = chunk; rest !== undefined && rest.length > 0;) {
+      const { elements, left } = reader.take(rest);
       if (elements.length > 0) yield elements;
-      rest = array.rest;
-      members.offset += given - (rest?.length ?? 0);
-      if (rest !== undefined) array = undefined;
+      rest = left;
     }
   }
   if (!members.isClosed) throw failure(label, 'the file ends in the middle of the JSON', members.offset);
-  if (!found) throw failure(label, `the file has no list "${name}"`, members.offset);
+  if (!reader.found) throw failure(label, `the file has no list "${name}"`, members.offset);
+}
+
+/** Hands the bytes of the wanted array to a scanner of its own. */
+class NamedArrayReader {
+  readonly #label: string;
+  readonly #name: string;
+  readonly #members: MemberScanner;
+  #array: Scanner | undefined;
+  found = false;
+
+  constructor(label: string, name: string, members: MemberScanner) {
+    this.#label = label;
+    this.#name = name;
+    this.#members = members;
+  }
+
+  /** The elements that end in this chunk, and what is left of it after the array. */
+  take(chunk: Buffer): { elements: readonly TopLevelElement[]; left: Buffer | undefined } {
+    const begin =
+      this.#array === undefined ? this.#members.find(chunk, this.found ? undefined : this.#name) : chunk;
+    if (begin === undefined) return { elements: [], left: undefined };
+    this.found = true;
+    this.#array ??= new Scanner(this.#label, 'array', { nestedAt: this.#members.offset });
+    const elements = this.#array.take(begin);
+    const left = this.#array.rest;
+    this.#members.offset += begin.length - (left?.length ?? 0);
+    if (left !== undefined) this.#array = undefined;
+    return { elements, left };
+  }
 }
 
 /** Walks over the members of the outermost object. Keeps no more of them than a key. */
@@ -91,10 +113,9 @@ class MemberScanner {
     if (byte === QUOTE) {
       this.#inString = true;
       this.#key = [];
-    } else if (byte === 0x7b || byte === 0x5b) this.#depth++;
-    else if (byte === 0x7d || byte === 0x5d) this.isClosed = --this.#depth === 0;
-    else if (byte === 0x3a && this.#depth === 1) this.#afterColon = true;
-    else if (byte === 0x2c && this.#depth === 1) this.#afterColon = false;
+    } else if (OPENING.has(byte)) this.#depth++;
+    else if (CLOSING.has(byte)) this.isClosed = --this.#depth === 0;
+    else if (this.#depth === 1 && (byte === COLON || byte === COMMA)) this.#afterColon = byte === COLON;
   }
 }
 
