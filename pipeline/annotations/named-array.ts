@@ -5,6 +5,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 const COMMA = 0x2c;
+const SPACE: ReadonlySet<number> = new Set([0x20, 0x0a, 0x0d, 0x09]);
 const OPENING: ReadonlySet<number> = new Set([0x5b, 0x7b]);
 const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d]);
 const MAX_KEY_BYTES = 1024;
@@ -105,17 +106,20 @@ class MemberScanner {
   }
 
   #takeOther(byte: number, index: number): void {
-    if (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) return;
-    if (this.#depth === 0 && (this.isClosed || byte !== 0x7b)) {
-      const what = this.isClosed ? 'something follows the end of the JSON' : 'the file does not begin with {';
-      throw failure(this.#label, what, this.offset + index);
-    }
+    if (SPACE.has(byte)) return;
+    if (this.#depth === 0) this.#checkOutside(byte, index);
     if (byte === QUOTE) {
       this.#inString = true;
       this.#key = [];
     } else if (OPENING.has(byte)) this.#depth++;
     else if (CLOSING.has(byte)) this.isClosed = --this.#depth === 0;
     else if (this.#depth === 1 && (byte === COLON || byte === COMMA)) this.#afterColon = byte === COLON;
+  }
+
+  #checkOutside(byte: number, index: number): void {
+    if (!this.isClosed && byte === 0x7b) return;
+    const what = this.isClosed ? 'something follows the end of the JSON' : 'the file does not begin with {';
+    throw failure(this.#label, what, this.offset + index);
   }
 }
 
