@@ -36,8 +36,8 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
     name: 'weights',
     short: 'w',
     value: 'FILE',
-    description: `caffemodel, or untrained (default: ${DEFAULT_WEIGHTS} below --data)`,
-    looksLike: /\.caffemodel$|^untrained$/,
+    description: `the detector's weights (.caffemodel, .pth, .bin, .pkl, .safetensors), or untrained (default: ${DEFAULT_WEIGHTS} below --data)`,
+    looksLike: /\.(caffemodel|pth|bin|pkl|safetensors)$|^untrained$/,
   },
   {
     name: 'gpus',
