@@ -146,6 +146,8 @@ async function decide(options: OptionValues, data: string): Promise<Pick<Backend
   const weights = textOption(options, 'weights') ?? join(data, DEFAULT_WEIGHTS);
   if (!existsSync(weights))
     return { name: 'embedded', why: 'the trained weights for the Caffe image were not found' };
+  if (/\.(pth|bin|pkl|safetensors)$/.test(weights))
+    return { name: 'embedded', why: 'the Caffe of a container cannot read this kind of weights' };
   const engine = await findEngine();
   if (engine === undefined) return { name: 'embedded', why: 'no Docker engine answers' };
   if (!engine.runtimes.includes('nvidia') && !hasNvidiaGpu())
