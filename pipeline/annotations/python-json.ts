@@ -46,8 +46,12 @@ export function formatPythonValue(value: PythonValue, depth: number): string {
   return `{\n${lines.join(',\n')}\n${' '.repeat(4 * depth)}}`;
 }
 
+const HIGH_UNITS = /[\ud800-\uffff]/;
+
 /** Python sorts strings by code point, JavaScript by UTF-16 unit. */
 function compareCodePoints(a: string, b: string): number {
+  // The two orders differ only where a unit is a surrogate or above all surrogates.
+  if (!HIGH_UNITS.test(a) && !HIGH_UNITS.test(b)) return a < b ? -1 : a > b ? 1 : 0;
   const left = Array.from(a, character => character.codePointAt(0) ?? 0);
   const right = Array.from(b, character => character.codePointAt(0) ?? 0);
   const differs = left.findIndex((point, index) => point !== right[index]);

@@ -48,7 +48,7 @@ export async function* readTopLevel(
   container: Container,
   { signal, maxElementBytes = MAX_ELEMENT_BYTES }: TopLevelOptions = {},
 ): AsyncGenerator<readonly TopLevelElement[]> {
-  const scanner = new Scanner(path, container, maxElementBytes);
+  const scanner = new Scanner(path, container, { maxElementBytes });
   const file = await openRegular(path);
   const chunks: AsyncIterable<Buffer> = file.createReadStream({ highWaterMark: CHUNK_BYTES, signal });
   for await (const chunk of chunks) {
@@ -58,8 +58,10 @@ export async function* readTopLevel(
   scanner.finish();
 }
 
-class Scanner {
+/** Splits one array or object that comes in chunks; of a nested one, what follows its end is left to the caller. */
+export class Scanner {
   readonly #path: string;
+  readonly #isNested: boolean;
   readonly #container: Container;
   readonly #maxElementBytes: number;
   /** Bytes of the element at hand, and those not looked at yet. */
@@ -76,10 +78,19 @@ class Scanner {
   #hasElements = false;
   #elements: TopLevelElement[] = [];
 
-  constructor(path: string, container: Container, maxElementBytes: number) {
+  /** Bytes after the end of a nested array or object; undefined before its end. */
+  rest: Buffer | undefined;
+
+  constructor(
+    path: string,
+    container: Container,
+    { maxElementBytes = MAX_ELEMENT_BYTES, nestedAt }: { maxElementBytes?: number; nestedAt?: number } = {},
+  ) {
     this.#path = path;
     this.#container = container;
     this.#maxElementBytes = maxElementBytes;
+    this.#isNested = nestedAt !== undefined;
+    this.#base = nestedAt ?? 0;
   }
 
   /** The elements that end in this chunk. */
@@ -87,6 +98,7 @@ class Scanner {
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
     this.#elements = [];
     while (this.#at < this.#pending.length) this.#steps[this.#state]();
+    if (this.#isClosed && this.#isNested) this.rest ??= Buffer.alloc(0);
     if (this.#state === 'outside') this.#start = this.#at;
     this.#base += this.#start;
     this.#pending = this.#pending.subarray(this.#start);
@@ -104,6 +116,11 @@ class Scanner {
 
   readonly #steps: Readonly<Record<State, () => void>> = {
     outside: () => {
+      if (this.#isClosed && this.#isNested) {
+        this.rest = this.#pending.subarray(this.#at);
+        this.#at = this.#pending.length;
+        return;
+      }
       const byte = this.#pending[this.#at]!;
       if (!isSpace(byte)) {
         if (this.#isClosed) throw this.#failure('something follows the end of the JSON', this.#at);

@@ -36,8 +36,8 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
     name: 'weights',
     short: 'w',
     value: 'FILE',
-    description: `caffemodel, or untrained (default: ${DEFAULT_WEIGHTS} below --data)`,
-    looksLike: /\.caffemodel$|^untrained$/,
+    description: `the detector's weights (.caffemodel, .pth, .bin, .pkl, .safetensors), or untrained (default: ${DEFAULT_WEIGHTS} below --data)`,
+    looksLike: /\.(caffemodel|pth|bin|pkl|safetensors)$|^untrained$/,
   },
   {
     name: 'gpus',
@@ -146,6 +146,8 @@ async function decide(options: OptionValues, data: string): Promise<Pick<Backend
   const weights = textOption(options, 'weights') ?? join(data, DEFAULT_WEIGHTS);
   if (!existsSync(weights))
     return { name: 'embedded', why: 'the trained weights for the Caffe image were not found' };
+  if (/\.(pth|bin|pkl|safetensors)$/.test(weights))
+    return { name: 'embedded', why: 'the Caffe of a container cannot read this kind of weights' };
   const engine = await findEngine();
   if (engine === undefined) return { name: 'embedded', why: 'no Docker engine answers' };
   if (!engine.runtimes.includes('nvidia') && !hasNvidiaGpu())

@@ -30,6 +30,8 @@ export function sourceShape(asset: Asset, source: Source): FileShape {
       return 'tsv';
     case 'weights':
       return asset.format;
+    case 'archive':
+      return 'zip';
     case 'json':
       return 'json';
     case 'table':

@@ -3,6 +3,7 @@ import { type FileHandle, stat } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
 import { openRegular } from '../files/open-checked.ts';
 import { countRecords } from '../annotations/count-records.ts';
+import { openZipArchive } from '../inputs/zip-archive.ts';
 import type { Asset } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { checkWeights } from './check-weights.ts';
@@ -51,10 +52,30 @@ export async function checkContent(path: string, asset: Plain, digest: FileDiges
     await checkWeights(path, asset.format).catch(rethrowInput);
     return;
   }
+  if (asset.kind === 'archive') {
+    await checkArchive(path, asset.files).catch(rethrowInput);
+    return;
+  }
   const records = await countRecords(path, asset.schema).catch(rethrowInput);
   if (asset.records !== undefined && records !== asset.records) {
     throw wrong(`${records} records, expected ${asset.records}`);
   }
+}
+
+/** A zip's directory, and how many files it holds. Members are checked by their CRC-32 when they are read. */
+async function checkArchive(path: string, expected: number | undefined): Promise<void> {
+  const archive = await openZipArchive(path);
+  await archive.close();
+  const count = archive.entries.length;
+  if (expected !== undefined && count !== expected)
+    throw wrong(`${count} files inside, expected ${expected}`);
+}
+
+/** What is to be reported of a valid file: a hash other than the one that a single list has. */
+export function describeDoubt(asset: Asset, { sha256 }: FileDigest): string | undefined {
+  if (asset.kind !== 'archive' || asset.expected_sha256 === undefined) return undefined;
+  if (asset.expected_sha256 === sha256) return undefined;
+  return `sha256 ${sha256}, while the only published list has ${asset.expected_sha256}; it may be another edition`;
 }
 
 /** What is wrong with the file is the mirror's fault. */

@@ -1,5 +1,5 @@
 import { getMirror } from '../manifest/load.ts';
-import type { Manifest, Source } from '../manifest/load.ts';
+import type { Asset, Manifest, Source } from '../manifest/load.ts';
 
 export interface FailedAsset {
   readonly name: string;
@@ -22,13 +22,18 @@ export function describeFailed({ name, reasons, manual }: FailedAsset): string[]
   ];
 }
 
-/** How a person gets at the files of these sources, one way a living mirror. */
-export function listManualWays(manifest: Manifest, sources: readonly Source[]): string[] {
+/** How a person gets at the files of these sources, one way a living mirror, and what is left where all are gone. */
+export function listManualWays(
+  manifest: Manifest,
+  sources: readonly Source[],
+  asset: Pick<Asset, 'otherwise'> = {},
+): string[] {
   const names = new Set(sources.map(source => source.mirror));
-  return [...names].flatMap(name => {
+  const ways = [...names].flatMap(name => {
     const mirror = getMirror(manifest, name);
     return mirror.manual === undefined || mirror.dead !== undefined
       ? []
       : [`${mirror.title}: ${mirror.manual}`];
   });
+  return asset.otherwise === undefined ? ways : [...ways, asset.otherwise];
 }

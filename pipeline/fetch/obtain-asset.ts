@@ -110,7 +110,7 @@ async function tryMirrors(
       context.emit({ event: 'note', message: `${name}: ${reason.mirror} left: ${reason.reason}` });
     }
   }
-  return { name, reasons, manual: listManualWays(manifest, sources) };
+  return { name, reasons, manual: listManualWays(manifest, sources, assetOf(manifest, name)) };
 }
 
 async function takeFrom(
@@ -153,7 +153,8 @@ async function takeOwn(
   options: ObtainOptions,
 ): Promise<Outcome> {
   const { manifest } = options;
-  const manual = listManualWays(manifest, orderSources(manifest, assetOf(manifest, name)));
+  const asset = assetOf(manifest, name);
+  const manual = listManualWays(manifest, orderSources(manifest, asset), asset);
   if (found === undefined) {
     return {
       name,

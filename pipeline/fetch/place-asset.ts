@@ -13,7 +13,7 @@ import { buildStore, type BuildResult } from '../store/build-store.ts';
 import { checkStore } from '../store/check-store.ts';
 import { DOWNLOADS } from '../manifest/reserved-names.ts';
 import { STAGING, targetPath } from './asset-files.ts';
-import { checkContent, digestFile, digestHandle } from './check-content.ts';
+import { checkContent, describeDoubt, digestFile, digestHandle } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
 import { describeLockMismatch } from './data-lock.ts';
 import type { LockEntry } from './data-lock.ts';
@@ -66,6 +66,8 @@ async function placeFile(
   const digest = files.digest ?? (await digestFile(path, context.signal));
   await checkContent(path, asset, digest);
   checkLock(locked, digest);
+  const doubt = describeDoubt(asset, digest);
+  if (doubt !== undefined) context.emit({ event: 'warning', message: `${asset.target}: ${doubt}` });
   if (files.ownedByUser) await copyIn(path, target, digest);
   else await moveAtomically(path, target);
   return digest;

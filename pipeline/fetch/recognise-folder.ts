@@ -9,7 +9,8 @@ import { openFile } from '../inputs/open-file.ts';
 import { openRandomAccess } from '../inputs/random-access.ts';
 import { fileKindOf, KIND_BYTES } from '../inputs/file-kind.ts';
 import { readZipDirectory } from '../inputs/zip-directory.ts';
-import { checkContent, digestFile } from './check-content.ts';
+import { describeLocation } from './asset-files.ts';
+import { checkContent, digestFile, sizeOf } from './check-content.ts';
 import type { AssetFiles } from './place-asset.ts';
 import { hasPublishedName, listPublishedNames, plainName } from './published-names.ts';
 
@@ -65,8 +66,8 @@ export async function recogniseFolder(
       if (name !== undefined) add(name, { get, member, paths: archive });
     }
   }
-  for (const path of paths.filter(path => !isTsv(path) && !isArchive(path))) {
-    const name = await recognisePlain(path, manifest);
+  for (const path of paths.filter(path => !isTsv(path))) {
+    const name = await recogniseOther(path, manifest);
     if (name !== undefined) add(name, { get: 'file', paths: [path] });
   }
   const used = new Set([...found.values()].flatMap(recognised => recognised.paths));
@@ -164,6 +165,29 @@ async function explainUnusable(path: string): Promise<UnusableFile> {
   }
 }
 
+async function recogniseOther(path: string, manifest: Manifest): Promise<string | undefined> {
+  return await (isArchive(path) ? recogniseArchive(path, manifest) : recognisePlain(path, manifest));
+}
+
+/** An official zip, by the name it has here or on its mirror; of several of one name, the one whose content fits. */
+async function recogniseArchive(path: string, manifest: Manifest): Promise<string | undefined> {
+  for (const [name, asset] of Object.entries(manifest.assets)) {
+    if (asset.kind !== 'archive') continue;
+    const names = [asset.target, ...asset.sources.map(describeLocation)].map(location => basename(location));
+    if (!names.includes(plainName(path))) continue;
+    const sizeBytes = await sizeOf(path);
+    const size = asset.size ?? asset.estimate?.bytes;
+    // GQA's and Visual Genome's zips have one name: the size says which it is.
+    if (sizeBytes === undefined || (names.includes('images.zip') && !isNear(sizeBytes, size))) continue;
+    return name;
+  }
+  return undefined;
+}
+
+function isNear(size: number, expected: number | undefined): boolean {
+  return expected !== undefined && Math.abs(size - expected) <= expected / 50;
+}
+
 type Plain = Exclude<Asset, { kind: 'features' }>;
 
 async function recognisePlain(path: string, manifest: Manifest): Promise<string | undefined> {
@@ -181,7 +205,7 @@ async function recognisePlain(path: string, manifest: Manifest): Promise<string 
   const digest = await digestFile(path);
   const fitting: string[] = [];
   for (const [name, asset] of candidates) {
-    if (asset.kind === 'weights') continue;
+    if (asset.kind === 'weights' || asset.kind === 'archive') continue;
     try {
       await checkContent(path, asset, digest);
       fitting.push(name);

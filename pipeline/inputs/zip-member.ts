@@ -1,12 +1,14 @@
 import { basename } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
-import { crc32, createInflateRaw } from 'node:zlib';
+import { promisify } from 'node:util';
+import { crc32, createInflateRaw, inflateRaw } from 'node:zlib';
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { openRandomAccess, type RandomAccess, readChunks } from './random-access.ts';
 import { pickMember } from './pick-member.ts';
 import { readZipDirectory, type ZipEntry } from './zip-directory.ts';
 
+const inflateRawAsync = promisify(inflateRaw);
 const LOCAL_HEADER_BYTES = 30;
 const LOCAL_HEADER_SIGNATURE = 0x04034b50;
 const STORED = 0;
@@ -26,6 +28,31 @@ export async function openZipMember(paths: readonly string[], member?: string): 
   } catch (error) {
     await access.close();
     throw error;
+  }
+}
+
+/** The content of a small member, its length and CRC-32 checked. Fails with ERR_ZIP. */
+export async function readEntry(access: RandomAccess, entry: ZipEntry): Promise<Buffer> {
+  const label = `${access.label}:${entry.path}`;
+  checkSupported(entry, label);
+  const begin = await findData(access, entry, label);
+  const packed = Buffer.allocUnsafeSlow(entry.compressedSize);
+  await access.read(packed, begin);
+  const content = entry.method === STORED ? packed : await inflateWhole(packed, entry, label);
+  const found = crc32(content);
+  if (content.length === entry.uncompressedSize && found === entry.crc32) return content;
+  throw damaged(label, 'the member is damaged', {
+    expected: `${entry.uncompressedSize} bytes, CRC-32 ${hex(entry.crc32)}`,
+    got: `${content.length} bytes, CRC-32 ${hex(found)}`,
+  });
+}
+
+async function inflateWhole(packed: Buffer, { uncompressedSize }: ZipEntry, label: string): Promise<Buffer> {
+  try {
+    return await inflateRawAsync(packed, { maxOutputLength: Math.max(1, uncompressedSize) });
+  } catch (error) {
+    const found = { expected: `a deflate stream of ${uncompressedSize} bytes`, got: errorText(error) };
+    throw damaged(label, 'the compressed data cannot be unpacked', found);
   }
 }
 

@@ -24,7 +24,14 @@ export interface LoadManifestOptions {
 
 const MANIFEST_DIRECTORY = fileURLToPath(new URL('../../manifests/', import.meta.url));
 // mirrors.json decides the order in which mirrors are tried.
-const BUILT_IN = ['mirrors.json', 'datasets.json', 'features.json', 'annotations.json', 'weights.json'];
+const BUILT_IN = [
+  'mirrors.json',
+  'datasets.json',
+  'features.json',
+  'annotations.json',
+  'weights.json',
+  'archives.json',
+];
 
 /** Reads and merges all manifests and checks the whole. Throws ERR_MANIFEST with the JSON path of what is wrong. */
 export async function loadManifest(options: LoadManifestOptions = {}): Promise<Manifest> {

@@ -88,6 +88,8 @@ const assetFields = {
   target,
   estimate: v.optional(estimate),
   note: v.optional(v.string()),
+  /** What is left to do when no mirror has it. */
+  otherwise: v.optional(v.string()),
   sources: v.pipe(v.array(sourceSchema), v.minLength(1)),
 };
 
@@ -116,6 +118,16 @@ export const assetSchema = v.variant('kind', [
     format: v.picklist(['torch', 'caffe']),
     size: v.optional(count),
     sha256: v.optional(sha256),
+  }),
+  // An official zip, kept as it is.
+  v.strictObject({
+    kind: v.literal('archive'),
+    ...assetFields,
+    files: v.optional(count),
+    size: v.optional(count),
+    sha256: v.optional(sha256),
+    /** Known from one source only: another one is reported, and refused neither. */
+    expected_sha256: v.optional(sha256),
   }),
 ]);
 

@@ -4,11 +4,14 @@ import { LxmertDataError } from '../errors.ts';
 import { checkOutput } from '../files/checks.ts';
 import type { PythonValue } from '../annotations/python-json.ts';
 import { listInFolderOrder, readGqa, readNlvr2 } from '../annotations/raw-files.ts';
+import { planVqa, type VqaInput } from '../annotations/make-vqa.ts';
+import { questionsOf } from '../annotations/vqa-official.ts';
+import { loadVqaRule, type VqaRule } from '../annotations/vqa-rule.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
 import type { WrittenList } from '../annotations/write-python-list.ts';
 
 export interface MakeJsonOptions {
-  readonly dataset: 'gqa' | 'nlvr2';
+  readonly dataset: 'gqa' | 'nlvr2' | 'vqa';
   /** The unpacked official set. */
   readonly rawDirectory: string;
   /** Where the files go, such as data/nlvr2; created where missing. */
@@ -16,6 +19,10 @@ export interface MakeJsonOptions {
   readonly force?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onFile?: ((file: MadeFile) => void) | undefined;
+  /** Of vqa: how many records each output must have, such as `train.json`. */
+  readonly records?: Readonly<Record<string, number | undefined>> | undefined;
+  /** Of vqa: other images and another rule than the published ones, for sets of other questions. */
+  readonly vqa?: (Pick<VqaInput, 'minival'> & { readonly rule?: VqaRule | undefined }) | undefined;
 }
 
 export interface MadeFile extends WrittenList {
@@ -35,7 +42,7 @@ const gqaFile = (output: string, raw: string): Recipe => ({
   read: (path, signal) => readGqa([path], signal),
 });
 
-const RECIPES: Readonly<Record<MakeJsonOptions['dataset'], readonly Recipe[]>> = {
+const RECIPES: Readonly<Record<'gqa' | 'nlvr2', readonly Recipe[]>> = {
   gqa: [
     gqaFile('train.json', 'train_balanced_questions.json'),
     gqaFile('valid.json', 'val_balanced_questions.json'),
@@ -61,34 +68,94 @@ const RECIPES: Readonly<Record<MakeJsonOptions['dataset'], readonly Recipe[]>> =
 };
 
 /**
- * Makes LXMERT's JSON of whichever official files are there, byte for byte as the scripts in LXMERT's data folder do.
- * Throws ERR_INPUT where none is there or one is not what it should be, ERR_OUTPUT_EXISTS without `force`.
+ * Makes LXMERT's JSON of whichever official files are there: of GQA and NLVR2 byte for byte as the scripts in LXMERT's
+ * data folder do, of VQA by the rule of manifests/vqa-rule.json. Throws ERR_INPUT where none is there or one is not what it should be, ERR_OUTPUT_EXISTS without `force`.
  */
 export async function makeJson(options: MakeJsonOptions): Promise<readonly MadeFile[]> {
-  const recipes: Recipe[] = [];
-  for (const recipe of RECIPES[options.dataset]) {
-    if (await exists(join(options.rawDirectory, recipe.raw))) recipes.push(recipe);
-  }
-  if (recipes.length === 0) {
-    throw new LxmertDataError('ERR_INPUT', {
-      what: `no official ${options.dataset === 'gqa' ? 'GQA' : 'NLVR2'} file is there`,
-      where: options.rawDirectory,
-      expected: RECIPES[options.dataset].map(recipe => recipe.raw).join(', '),
-      hint: 'give the folder of the unpacked official set with --raw',
-    });
-  }
-  await mkdir(options.outDirectory, { recursive: true });
-  for (const recipe of recipes)
-    await checkOutput(join(options.outDirectory, recipe.output), options.force === true);
+  const outputs = options.dataset === 'vqa' ? await planVqaOutputs(options) : await planOutputs(options);
   const made: MadeFile[] = [];
-  for (const recipe of recipes) {
-    const path = join(options.outDirectory, recipe.output);
-    const raw = join(options.rawDirectory, recipe.raw);
-    const file = { path, raw, ...(await writePythonList(path, recipe.read(raw, options.signal), options)) };
+  for (const { output, raw, read } of outputs) {
+    const path = join(options.outDirectory, output);
+    const check = (list: WrittenList): Promise<void> => {
+      checkRecords(path, list, options.records?.[output]);
+      return Promise.resolve();
+    };
+    const { force, signal } = options;
+    const file = { path, raw, ...(await writePythonList(path, read(signal), { force, check })) };
     made.push(file);
     options.onFile?.(file);
   }
   return made;
+}
+
+interface Output {
+  readonly output: string;
+  readonly raw: string;
+  readonly read: (signal?: AbortSignal) => AsyncIterable<readonly PythonValue[]>;
+}
+
+async function planOutputs({ dataset, ...options }: MakeJsonOptions): Promise<readonly Output[]> {
+  if (dataset === 'vqa') return [];
+  const outputs: Output[] = [];
+  for (const { output, raw: name, read } of RECIPES[dataset]) {
+    const raw = join(options.rawDirectory, name);
+    if (await exists(raw)) outputs.push({ output, raw, read: signal => read(raw, signal) });
+  }
+  if (outputs.length === 0) {
+    const expected = RECIPES[dataset].map(recipe => recipe.raw).join(', ');
+    throw noOfficialFile(dataset === 'gqa' ? 'GQA' : 'NLVR2', expected, options.rawDirectory);
+  }
+  await checkOutputs(outputs, options);
+  return outputs;
+}
+
+async function planVqaOutputs(options: MakeJsonOptions): Promise<readonly Output[]> {
+  const { rawDirectory, signal, vqa } = options;
+  const outputs = ['train.json', 'nominival.json', 'minival.json', 'test.json'].map(output => ({ output }));
+  const names = (['train2014', 'val2014', 'test2015'] as const).map(split => questionsOf(split));
+  const there = await Promise.all(
+    names.flatMap(({ json, zip }) => [json, zip]).map(name => exists(join(rawDirectory, name))),
+  );
+  if (!there.includes(true))
+    throw noOfficialFile('VQA 2.0', names.map(({ zip }) => zip).join(', '), rawDirectory);
+  const [hasTrain, hasVal, hasTest] = [0, 2, 4].map(at => there[at] === true || there[at + 1] === true);
+  const made = outputs.filter((_output, at) => [hasTrain, hasVal, hasVal, hasTest][at] === true);
+  // The annotations take a while to read, so what is in the way is reported before.
+  await checkOutputs(made, options);
+  return await planVqa({
+    rawDirectory,
+    signal,
+    minival: vqa?.minival,
+    rule: vqa?.rule ?? (await loadVqaRule()),
+  });
+}
+
+async function checkOutputs(
+  outputs: readonly { readonly output: string }[],
+  { outDirectory, force }: Pick<MakeJsonOptions, 'outDirectory' | 'force'>,
+): Promise<void> {
+  await mkdir(outDirectory, { recursive: true });
+  for (const { output } of outputs) await checkOutput(join(outDirectory, output), force === true);
+}
+
+function checkRecords(where: string, { records }: WrittenList, expected: number | undefined): void {
+  if (expected === undefined || records === expected) return;
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'the official files give another number of records than LXMERT has',
+    where,
+    expected: `${expected} records`,
+    got: `${records} records`,
+    hint: 'are the official files complete and unchanged?',
+  });
+}
+
+function noOfficialFile(set: string, expected: string, where: string): LxmertDataError {
+  return new LxmertDataError('ERR_INPUT', {
+    what: `no official ${set} file is there`,
+    where,
+    expected,
+    hint: 'give the folder of the official set with --raw',
+  });
 }
 
 async function exists(path: string): Promise<boolean> {

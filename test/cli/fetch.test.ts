@@ -122,7 +122,16 @@ test('--dry-run, --list and wrong words', async t => {
   t.false(existsSync(data));
   const list = await runCli(['fetch', '--list', '--json']);
   const event = JSON.parse(list.stdout) as { datasets: Record<string, unknown> };
-  t.deepEqual(Object.keys(event.datasets), ['vqa', 'gqa', 'nlvr2', 'pretrain', 'weights', 'detector']);
+  t.deepEqual(Object.keys(event.datasets), [
+    'vqa',
+    'gqa',
+    'nlvr2',
+    'pretrain',
+    'weights',
+    'detector',
+    'vqa-official',
+    'images',
+  ]);
   t.is((await runCli(['fetch', 'vqb'])).code, 2);
   t.is((await runCli(['fetch'])).code, 2);
   t.is((await runCli(['fetch', 'vqa', '--mirror', 'moon'])).code, 2);

@@ -21,7 +21,16 @@ async function loadWith(t: ExecutionContext, ...contents: unknown[]) {
 
 test('every dataset of the built-in manifest names its parts', async t => {
   const manifest = await loadManifest();
-  t.deepEqual(Object.keys(manifest.datasets), ['vqa', 'gqa', 'nlvr2', 'pretrain', 'weights', 'detector']);
+  t.deepEqual(Object.keys(manifest.datasets), [
+    'vqa',
+    'gqa',
+    'nlvr2',
+    'pretrain',
+    'weights',
+    'detector',
+    'vqa-official',
+    'images',
+  ]);
   t.deepEqual(manifest.datasets['pretrain']?.splits['mscoco_minival'], [
     'lxmert/mscoco_minival.json',
     'mscoco_imgfeat/val2014_obj36',

@@ -16,7 +16,7 @@ import {
 } from '../spec.ts';
 import type { OptionValues } from '../spec.ts';
 
-const KINDS: readonly AssetKind[] = ['json', 'features', 'weights'];
+const KINDS: readonly AssetKind[] = ['json', 'features', 'weights', 'archive'];
 const KEEPS = ['zip', 'tsv', 'none'] as const;
 const NAME_LIST = /^[a-z0-9_-]+(,[a-z0-9_-]+)*$/;
 
@@ -29,7 +29,7 @@ export const fetchCommand: CommandSpec = {
     description: builtInDatasets().join(', '),
     required: false,
     many: true,
-    looksLike: new RegExp(`^(${builtInDatasets().join('|')})$`),
+    looksLike: new RegExp(`^(${builtInDatasets().join('|')})(/[a-z0-9_-]+)?$`),
   },
   options: [
     {
@@ -122,8 +122,7 @@ function readOptions(
   }
   const kind = KINDS.find(known => known === values['kind']);
   return {
-    datasets: args,
-    splits: splitList(textOption(values, 'split')),
+    ...splitNames(args, splitList(textOption(values, 'split'))),
     kinds: kind === undefined ? undefined : [kind],
     dataRoot: context.data,
     manifest,
@@ -132,6 +131,27 @@ function readOptions(
     connections: integerOption(values, 'connections'),
     frozen: values['frozen'] === true,
     from: textOption(values, 'from'),
+  };
+}
+
+/** Datasets and splits of arguments such as `vqa` and `images/coco-train2014`. */
+function splitNames(
+  args: readonly string[],
+  splits: readonly string[] | undefined,
+): Pick<FetchOptions, 'datasets' | 'splits'> {
+  const named = args.filter(arg => arg.includes('/'));
+  if (named.length === 0) return { datasets: args, splits };
+  if (named.length < args.length || splits !== undefined) {
+    throw new LxmertDataError('ERR_USAGE', {
+      what: 'a dataset with its split cannot stand beside other datasets or --split',
+      expected: 'DATASET/SPLIT only, or DATASET with --split',
+      got: args.join(' '),
+    });
+  }
+  const parts = named.map(arg => arg.split('/'));
+  return {
+    datasets: [...new Set(parts.map(([dataset = '']) => dataset))],
+    splits: parts.map(([, ...split]) => split.join('/')),
   };
 }
 

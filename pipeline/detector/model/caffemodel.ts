@@ -5,6 +5,7 @@ import { errorText, isErrno, LxmertDataError } from '../../errors.ts';
 import { openRegular } from '../../files/open-checked.ts';
 import type { BlobIndex, BlobSpan } from './caffemodel-layer.ts';
 import { indexLayer } from './caffemodel-layer.ts';
+import { fitsPattern, loadDetectorKeys } from './detector-keys.ts';
 import { listBlobs } from './network.ts';
 import type { Weights } from './weights.ts';
 
@@ -35,7 +36,7 @@ export async function openCaffemodel(path: string): Promise<Weights> {
   try {
     const { size } = await file.stat();
     const index = await indexFile(file, path, size);
-    checkBlobs(index, path);
+    await checkNetwork(index, path);
     const id = await hashFile(file);
     return { id, read: blob => readBlob(file, path, blob, index.get(blob)), close: () => file.close() };
   } catch (error) {
@@ -54,7 +55,7 @@ export async function checkCaffemodel(path: string): Promise<void> {
   const file = await openFile(path);
   try {
     const { size } = await file.stat();
-    checkBlobs(await indexFile(file, path, size), path);
+    await checkNetwork(await indexFile(file, path, size), path);
   } finally {
     await file.close();
   }
@@ -140,6 +141,23 @@ function readVarint(bytes: Buffer, start: number): { value: number; end: number 
     if (byte < 0x80) return { value, end: position + 1 };
   }
   return undefined;
+}
+
+/** Names a known other network before the blobs that it lacks. */
+async function checkNetwork(index: BlobIndex, path: string): Promise<void> {
+  const { other_networks: others } = await loadDetectorKeys();
+  const layers = [...new Set([...index.keys()].map(blob => blob.slice(0, blob.lastIndexOf('/'))))];
+  const other = others.find(({ key }) => layers.some(layer => fitsPattern(layer, key)));
+  if (other === undefined) {
+    checkBlobs(index, path);
+    return;
+  }
+  throw new LxmertDataError('ERR_INPUT', {
+    what: `these are the weights of ${other.name}`,
+    where: path,
+    expected: "the 36-box detector of LXMERT's features",
+    hint: HINT,
+  });
 }
 
 function checkBlobs(index: BlobIndex, path: string): void {

@@ -72,6 +72,14 @@ export async function checkWeights(path: string, ownExtractor: boolean): Promise
       hint: 'give the file, or use --backend embedded, which has untrained weights for a trial',
     });
   }
+  if (/\.(pth|bin|pkl|safetensors)$/.test(path) && !ownExtractor) {
+    throw new LxmertDataError('ERR_USAGE', {
+      what: 'the Caffe of a container reads caffemodels only',
+      expected: '--weights FILE.caffemodel',
+      got: path,
+      hint: 'use --backend embedded, which reads this form too',
+    });
+  }
   if (!ownExtractor) await checkCaffemodel(path);
   else await checkReadable(path);
   return await realpath(path);

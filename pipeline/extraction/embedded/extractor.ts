@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { LxmertDataError } from '../../errors.ts';
 import { BOXES } from '../../rows/row-shape.ts';
 import { WorkerPool } from '../../workers/pool.ts';
-import { openCaffemodel } from '../../detector/model/caffemodel.ts';
+import { openWeights } from '../../detector/model/open-weights.ts';
 import { convertModel } from '../../detector/model/convert-model.ts';
 import { DeviceGuard } from '../../detector/device-guard.ts';
 import type { Device, HeadOutput } from '../../detector/session.ts';
@@ -24,7 +24,7 @@ const MAX_IMAGE_THREADS = 8;
 const IMAGES_AHEAD = 2;
 
 export interface EmbeddedExtractorOptions {
-  /** Path of the caffemodel, or `untrained` for weights made by a formula. */
+  /** Path of the detector's weights in any known form, or `untrained` for weights made by a formula. */
   readonly weights: string;
   /** Folder for the converted model (200 MB a detector); made where missing. */
   readonly cacheDirectory: string;
@@ -41,7 +41,7 @@ export interface EmbeddedExtractorOptions {
 /** Names how rows were made. Rows of different detectors do not mix. */
 export interface EmbeddedDetector {
   readonly name: 'bottom-up-attention (embedded)';
-  /** sha256 of the caffemodel, or `untrained`. */
+  /** sha256 of the file of weights, or `untrained`. */
   readonly weights: string;
   readonly rois: number;
 }
@@ -96,7 +96,7 @@ export async function createEmbeddedExtractor(options: EmbeddedExtractorOptions)
   // TensorFloat-32 keeps 10 bits of a float's 23; the libraries read this when they are loaded.
   process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
 
-  const weights = options.weights === 'untrained' ? FORMULA_WEIGHTS : await openCaffemodel(options.weights);
+  const weights = options.weights === 'untrained' ? FORMULA_WEIGHTS : await openWeights(options.weights);
   const model = await convertModel(weights, options.cacheDirectory).finally(() => weights.close());
   const guard = new DeviceGuard();
   const devicePool = new WorkerPool<DeviceRequest, Answer>(import.meta.url, './device-worker', 1);
