@@ -36,7 +36,9 @@ function parseDevices(text: string): TorchDevices | undefined {
 
 /** Whether this machine has a GPU that PyTorch could use; asking PyTorch itself takes seconds. */
 export function mayHaveGpu(): boolean {
-  return existsSync('/proc/driver/nvidia/version') || (process.platform === 'darwin' && process.arch === 'arm64');
+  return (
+    existsSync('/proc/driver/nvidia/version') || (process.platform === 'darwin' && process.arch === 'arm64')
+  );
 }
 
 /**
@@ -47,19 +49,23 @@ export function mayHaveGpu(): boolean {
  */
 export function chooseTorchDevices(wanted: string, seen: TorchDevices): readonly string[] {
   const all = seen.cuda.map((_, index) => `cuda:${index}`);
-  if (wanted === 'auto') return all.length > 0 ? all : [seen.mps ? 'mps' : 'cpu'];
-  if (wanted === 'cpu') return ['cpu'];
-  if (wanted === 'mps' && seen.mps) return ['mps'];
-  const numbers = /^cuda:(\d+(?:,\d+)*)$/.exec(wanted)?.[1]?.split(',').map(Number);
-  if (numbers === undefined && wanted !== 'cuda' && wanted !== 'mps') throw notUnderstood(wanted);
-  if (numbers !== undefined && new Set(numbers).size < numbers.length) throw notUnderstood(wanted);
-  const chosen = wanted === 'mps' ? [] : (numbers?.map(number => `cuda:${number}`) ?? all);
-  if (chosen.length > 0 && chosen.every(device => all.includes(device))) return chosen;
+  const others = seen.mps ? ['mps', 'cpu'] : ['cpu'];
+  if (wanted === 'auto') return all.length > 0 ? all : others.slice(0, 1);
+  const chosen = wanted === 'cuda' ? all : parseDeviceNames(wanted);
+  if (chosen.length > 0 && chosen.every(device => [...all, ...others].includes(device))) return chosen;
+  const named = seen.cuda.map((name, index) => `cuda:${index} (${name})`);
   throw new LxmertDataError('ERR_DEVICE', {
     what: `PyTorch ${seen.torch} does not see the device "${wanted}"`,
-    got: [...seen.cuda.map((name, index) => `cuda:${index} (${name})`), ...(seen.mps ? ['mps'] : []), 'cpu'].join(', '),
+    got: [...named, ...others].join(', '),
     hint: 'take one of these with --device; for CUDA, PyTorch must be built for it and nvidia-smi must work',
   });
+}
+
+function parseDeviceNames(wanted: string): readonly string[] {
+  if (wanted === 'cpu' || wanted === 'mps') return [wanted];
+  const numbers = /^cuda:(\d+(?:,\d+)*)$/.exec(wanted)?.[1]?.split(',').map(Number);
+  if (numbers === undefined || new Set(numbers).size < numbers.length) throw notUnderstood(wanted);
+  return numbers.map(number => `cuda:${number}`);
 }
 
 function notUnderstood(wanted: string): LxmertDataError {

@@ -1,6 +1,11 @@
 import { LxmertDataError } from '../../errors.ts';
 import type { StageContext } from '../../events.ts';
-import { findPython, PYTHON_PROGRAM, type PythonLibrary, pythonEnvironment } from '../../python/find-python.ts';
+import {
+  findPython,
+  PYTHON_PROGRAM,
+  type PythonLibrary,
+  pythonEnvironment,
+} from '../../python/find-python.ts';
 import { startImageChecker } from '../image-checker.ts';
 import { startExtractorProcess } from '../process.ts';
 import type { Extractors } from '../run-extractors.ts';
@@ -8,7 +13,7 @@ import { chooseTorchDevices, listTorchDevices } from './devices.ts';
 
 /** What the detector of the Python package imports. */
 export const TORCH_LIBRARIES: readonly PythonLibrary[] = [
-  { module: 'torch', requirement: 'torch>=2.0' },
+  { module: 'torch', requirement: 'torch>=2.5' },
   { module: 'numpy', requirement: 'numpy>=1.21' },
   { module: 'PIL', requirement: 'pillow>=9.1' },
 ];
@@ -63,11 +68,16 @@ export function startTorchExtractors(
   return {
     start: devices.map(
       device => onEvent =>
-        startExtractorProcess(python, [PYTHON_PROGRAM, '--detector', `--device=${device}`, ...args], onEvent, {
-          ...pythonEnvironment(),
-          // Lines of JSON and paths, whatever the locale is.
-          PYTHONUTF8: '1',
-        }),
+        startExtractorProcess(
+          python,
+          [PYTHON_PROGRAM, '--detector', `--device=${device}`, ...args],
+          onEvent,
+          {
+            ...pythonEnvironment(),
+            // Lines of JSON and paths, whatever the locale is.
+            PYTHONUTF8: '1',
+          },
+        ),
     ),
     checkImage: async path => await checker.check(path),
     close: async () => await checker.close(),

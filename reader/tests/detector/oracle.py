@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from lxmert_data.detector import Detector
 from lxmert_data.detector.images import make_input, read_pixels
 from lxmert_data.detector.regions import choose_regions, decode_proposals, rate_regions
-from numpy.typing import NDArray
 
 ORACLE = Path(__file__).resolve().parents[4] / "shared" / "oracle"
 HAS_ORACLE = (ORACLE / "report.json").is_file()
@@ -23,10 +24,7 @@ IMAGES = {name: ORACLE / "images" / entry["file"] for name, entry in REPORT.item
 IMAGES = {name: path for name, path in IMAGES.items() if path.is_file()}
 ROI_TOLERANCE = 1e-2
 _DTYPES = {"objects_id": np.int64, "attrs_id": np.int64}
-_COLUMNS = (
-    ["img_id", "img_h", "img_w", "objects_id", "objects_conf", "attrs_id", "attrs_conf"]
-    + ["num_boxes", "boxes", "features"]
-)  # fmt: skip
+_COLUMNS = ["img_id", "img_h", "img_w", "objects_id", "objects_conf", "attrs_id", "attrs_conf", "num_boxes", "boxes", "features"]
 _TAPS = {
     "conv1": ("conv1_every8th", 8, 8),
     "pool1": ("pool1_channels8_every4th", 8, 4),
@@ -114,7 +112,7 @@ def _compare_tap(blob: str, values: NDArray[Any], caffe: Arrays) -> Line:
 
 
 def _match_regions(rois: NDArray[Any], expected: NDArray[Any], scores: NDArray[Any]) -> tuple[NDArray[Any], list[Line]]:
-    """Our row for each of the expected regions, the nearest row that agrees; regions of nearly equal scores may swap."""
+    """Our row for each of the expected regions, the nearest that agrees; regions of nearly equal scores may swap."""
     matched, worst, missing, moved_by = [], 0.0, 0, []
     for index, wanted in enumerate(expected):
         differences = np.abs(rois - wanted).max(axis=1)

@@ -88,7 +88,9 @@ def test_a_jpeg_that_only_lacks_its_end_marker_is_read() -> None:
     assert np.array_equal(read_pixels(whole[:-2]), read_pixels(whole))
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", b"<svg/>", b"BM" + b"\0" * 60])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", b"<svg/>", b"BM" + b"\0" * 60]
+)
 def test_what_is_no_image_is_refused(content: bytes) -> None:
     with pytest.raises(ImageError):
         read_pixels(content)

@@ -93,12 +93,13 @@ def _list_paths(
             asked.put(_Image(lot, entry["img_id"], entry["path"], index == last))
             yield entry["path"]
         try:
-            following[:] = [lots.get_nowait()]
+            upcoming = lots.get_nowait()
         except queue.Empty:
             return
-        if following[0] is None:
+        if upcoming is None:
+            following.append(None)
             return
-        lot = following.pop()
+        lot = upcoming
 
 
 def _report(image: _Image, result: Any, file: int | None) -> int | None:

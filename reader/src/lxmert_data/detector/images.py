@@ -11,7 +11,7 @@ import io
 import os
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,8 @@ def read_pixels(source: ImageSource) -> Pixels:
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
             raise ImageError(
-                "an array is not an image", expected="uint8 (height, width, 3), blue first",
+                "an array is not an image",
+                expected="uint8 (height, width, 3), blue first",
                 got=f"{source.dtype} {source.shape}",
             )
         return source
@@ -67,7 +68,9 @@ def read_pixels(source: ImageSource) -> Pixels:
         return _decode(_read_file(Path(source)), os.fspath(source))
     if callable(getattr(source, "convert", None)):
         return np.ascontiguousarray(np.asarray(source.convert("RGB"))[:, :, ::-1])
-    raise ImageError("this is not an image", expected="a path, bytes, a PIL image or a uint8 array", got=repr(type(source)))
+    raise ImageError(
+        "this is not an image", expected="a path, bytes, a PIL image or a uint8 array", got=repr(type(source))
+    )
 
 
 def make_input(pixels: Pixels) -> NetworkInput:
@@ -146,7 +149,9 @@ def _read_file(path: Path) -> bytes:
 def _decode(content: bytes, path: str | None) -> Pixels:
     if not content.startswith(_READ):
         raise ImageError(
-            "this is not an image of a format that is read", path, "JPEG, PNG, WebP, TIFF, BMP or GIF",
+            "this is not an image of a format that is read",
+            path,
+            "JPEG, PNG, WebP, TIFF, BMP or GIF",
             f"first bytes {content[:8].hex(' ') or '(none)'}",
         )
     is_jpeg = content.startswith(_JPEG)
@@ -157,13 +162,19 @@ def _decode(content: bytes, path: str | None) -> Pixels:
         pixels = _decode_with_pillow(body + _JPEG_END if is_jpeg else content)
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error) as error:
         raise ImageError(
-            "cannot read the image", path, "a whole and valid file",
-            f"a damaged one of {len(content)} bytes: {error}", "download or copy it again, or leave it out",
+            "cannot read the image",
+            path,
+            "a whole and valid file",
+            f"a damaged one of {len(content)} bytes: {error}",
+            "download or copy it again, or leave it out",
         ) from error
     if is_jpeg and _takes_more(body, pixels):
         raise ImageError(
-            "pixels of this JPEG are missing", path, "a whole JPEG",
-            f"premature end of JPEG data; the file has {len(content)} bytes", "download or copy it again",
+            "pixels of this JPEG are missing",
+            path,
+            "a whole JPEG",
+            f"premature end of JPEG data; the file has {len(content)} bytes",
+            "download or copy it again",
         )
     return pixels
 

@@ -42,7 +42,9 @@ class Bottleneck(NamedTuple):
     shortcut: Optional[Convolution]
 
 
-def _stage(name: str, blocks: list[str], middle: int, inputs: int, *, stride: int = 1, dilation: int = 1) -> list[Bottleneck]:
+def _stage(
+    name: str, blocks: list[str], middle: int, inputs: int, *, stride: int = 1, dilation: int = 1
+) -> list[Bottleneck]:
     outer = 4 * middle
     stage = []
     for block in blocks:

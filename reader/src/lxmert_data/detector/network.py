@@ -88,7 +88,13 @@ class Network:
         self._embedding = torch.from_numpy(weights.blobs["cls_embedding/0"].copy()).to(device)
 
     def _put(
-        self, layer: str, weight: NDArray[np.floating], bias: NDArray[np.floating], dtype: torch.dtype, *, in_stem: bool = False
+        self,
+        layer: str,
+        weight: NDArray[np.floating],
+        bias: NDArray[np.floating],
+        dtype: torch.dtype,
+        *,
+        in_stem: bool = False,
     ) -> None:
         device = self._stem_device if in_stem else self.device
         tensors = [torch.from_numpy(np.ascontiguousarray(values)).to(device, dtype) for values in (weight, bias)]
@@ -96,11 +102,10 @@ class Network:
             tensors[0] = tensors[0].contiguous(memory_format=torch.channels_last)
         self._parameters[layer] = (tensors[0], tensors[1])
 
-    @torch.inference_mode()
     def run_backbone(self, data: Floats, taps: dict[str, torch.Tensor] | None = None) -> Backbone:
         """`data` (3, H, W). Values of inner blobs are put into `taps`, by Caffe's names."""
         taps = {} if taps is None else taps
-        with exact_arithmetic(self._precision):
+        with torch.inference_mode(), exact_arithmetic(self._precision):
             x = _upload(data[None], self._stem_device).double()
             x = torch.relu(self._convolve(CONV1, x))
             taps["conv1"] = x
@@ -120,10 +125,9 @@ class Network:
             probabilities = torch.softmax(scores.reshape(2, -1), dim=0).reshape(scores.shape[1:])
             return Backbone(x, probabilities, deltas[0])
 
-    @torch.inference_mode()
     def run_head(self, features: torch.Tensor, rois: Floats, rois_per_batch: int) -> Head:
         """`rois` (n, 4): x1, y1, x2, y2 in pixels of the network's input; so many of them at a time."""
-        with exact_arithmetic(self._precision):
+        with torch.inference_mode(), exact_arithmetic(self._precision):
             pooling = RegionPooling(features)
             starts = range(0, len(rois), rois_per_batch)
             parts = [self._classify(pooling.pool(rois[start : start + rois_per_batch])) for start in starts]
@@ -210,7 +214,9 @@ def _slide(values: torch.Tensor, dim: int, span: int) -> torch.Tensor:
     return values
 
 
-def _find_windows(start: Floats, end: Floats, cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _find_windows(
+    start: Floats, end: Floats, cells: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """First cell, cell behind the last one and the index of the longest span that fits in, each (n, 14)."""
     # C's round: halves away from zero.
     first = np.floor(start.astype(np.float64) / FEATURE_STRIDE + 0.5)

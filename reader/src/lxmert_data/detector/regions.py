@@ -50,9 +50,7 @@ def argsort_descending(values: Floats | Doubles) -> Integers:
     return np.argsort(values.astype(np.longdouble), axis=-1)[..., ::-1]
 
 
-def propose_regions(
-    probabilities: Floats, deltas: Floats, size: tuple[int, int], scale: float, limit: int
-) -> Floats:
+def propose_regions(probabilities: Floats, deltas: Floats, size: tuple[int, int], scale: float, limit: int) -> Floats:
     """Decodes, clips, filters and thins the proposals of one image.
 
     `probabilities` (24, h, w): background of the 12 anchors, then foreground; `deltas` (48, h, w): dx, dy, dw, dh of

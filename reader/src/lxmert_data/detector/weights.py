@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,15 +120,15 @@ def _read_safetensors(path: Path, content: bytes) -> tuple[dict[str, str], dict[
         ) from error
 
 
-def _view(entry: Mapping[str, object], content: bytes, start: int) -> Floats:
+def _view(entry: Mapping[str, Any], content: bytes, start: int) -> Floats:
     if entry["dtype"] != "F32":
         raise ValueError(f"a tensor of {entry['dtype']}, not of F32")
-    begin, end = entry["data_offsets"]  # type: ignore[misc]
-    count = int(np.prod(entry["shape"]))  # type: ignore[call-overload]
+    begin, end = (int(offset) for offset in entry["data_offsets"])
+    shape = tuple(int(size) for size in entry["shape"])
+    count = int(np.prod(shape))
     if not 0 <= begin <= end <= len(content) - start or end - begin != 4 * count:
-        raise ValueError(f"a tensor of shape {entry['shape']} at the offsets {begin} to {end}")
-    values = np.frombuffer(content, "<f4", count, start + begin)
-    return values.reshape(entry["shape"])  # type: ignore[call-overload, no-any-return]
+        raise ValueError(f"a tensor of shape {shape} at the offsets {begin} to {end}")
+    return np.frombuffer(content, "<f4", count, start + begin).reshape(shape)
 
 
 def _origin(metadata: Mapping[str, str]) -> str | None:
