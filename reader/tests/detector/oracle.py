@@ -24,7 +24,18 @@ IMAGES = {name: ORACLE / "images" / entry["file"] for name, entry in REPORT.item
 IMAGES = {name: path for name, path in IMAGES.items() if path.is_file()}
 ROI_TOLERANCE = 1e-2
 _DTYPES = {"objects_id": np.int64, "attrs_id": np.int64}
-_COLUMNS = ["img_id", "img_h", "img_w", "objects_id", "objects_conf", "attrs_id", "attrs_conf", "num_boxes", "boxes", "features"]
+_COLUMNS = [
+    "img_id",
+    "img_h",
+    "img_w",
+    "objects_id",
+    "objects_conf",
+    "attrs_id",
+    "attrs_conf",
+    "num_boxes",
+    "boxes",
+    "features",
+]
 _TAPS = {
     "conv1": ("conv1_every8th", 8, 8),
     "pool1": ("pool1_channels8_every4th", 8, 4),

@@ -41,7 +41,7 @@ async function paintImages(t: ExecutionContext, count: number): Promise<string> 
 const FAST = { weights: 'untrained', rois: 36, threads: 1 };
 
 testWithTorch('stores are the same, byte for byte, whatever the number of processes', async t => {
-  const images = await paintImages(t, 10);
+  const images = await paintImages(t, 4);
   const data = await makeTempFolder(t);
   const extractInto = async (name: string, devices: readonly string[]): Promise<Buffer> => {
     const out = join(data, name);

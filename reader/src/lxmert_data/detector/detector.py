@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -250,7 +250,7 @@ def _check_finite(values: NDArray[Any], name: str) -> None:
         raise ImageError(f"the network's {name} are not finite")
 
 
-def _open_device(device: Union[str, torch.device]) -> torch.device:
+def _open_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -19,7 +19,7 @@ _STEPS = 2.0**24
 
 
 class FormulaBlobs(Mapping[str, Floats]):
-    """Blobs of weights that are scaled so that every layer sees values of a trained layer's size. Made when asked for."""
+    """Blobs of weights that are scaled so that every layer sees values of a trained size. Made when asked for."""
 
     def __getitem__(self, blob: str) -> Floats:
         return _make_blob(blob)

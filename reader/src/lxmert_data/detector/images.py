@@ -103,8 +103,8 @@ def _interpolate(pixels: Pixels, size: tuple[int, int], scale: float) -> Floats:
     right = _shift(pixels[used][:, np.minimum(column + 1, width - 1)])
     stretched = left * (1 - column_weight)[:, None] + right * column_weight[:, None]
     weight = row_weight[:, None, None]
-    mixed: Floats = stretched[places[: size[0]]] * (1 - weight) + stretched[places[size[0] :]] * weight
-    return mixed
+    mixed = stretched[places[: size[0]]] * (1 - weight) + stretched[places[size[0] :]] * weight
+    return mixed.astype(np.float32, copy=False)
 
 
 def _find_taps(count: int, scale: float) -> tuple[NDArray[np.int64], Floats]:

@@ -5,7 +5,7 @@ What must agree with the prototxt about layers and shapes of blobs is in this fi
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 FEATURE_CHANNELS = 1024
 FEATURE_STRIDE = 16
@@ -39,7 +39,7 @@ class Bottleneck(NamedTuple):
     reduce: Convolution
     spatial: Convolution
     expand: Convolution
-    shortcut: Optional[Convolution]
+    shortcut: Convolution | None
 
 
 def _stage(
