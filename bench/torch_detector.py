@@ -91,7 +91,8 @@ def measure_speed(detector: Detector, count: int, product: float, *, small: bool
     images = [np.repeat(np.repeat(block, 20, axis=0), 20, axis=1) for block in blocks]
     detector(images[0])
     print(
-        "\n| way | images a second | memory of the device, GB | busy | share of the product |\n| --- | --- | --- | --- | --- |"
+        "\n| way | images a second | memory of the device, GB | busy | share of the product |\n"
+        "| --- | --- | --- | --- | --- |"
     )
     report("plain loop", detector, lambda: [detector(image) for image in images], count, product)
     for in_flight in (1, 4, 16):

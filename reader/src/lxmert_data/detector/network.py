@@ -252,7 +252,7 @@ def exact_arithmetic(precision: Precision) -> Iterator[None]:
 
     The settings belong to the whole process, so they are set for the time of a call only, by one thread at a time.
     """
-    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    convolution = torch.backends.cudnn
     allow = precision == "tf32"
     with _SETTINGS_LOCK:
         before = torch.get_float32_matmul_precision()

@@ -82,7 +82,8 @@ def decode_proposals(
     large = ((high - low + np.float32(1)).astype(np.float64) >= MIN_SIDE * float(np.float32(scale))).all(-1)
     scores = probabilities[ANCHORS_PER_CELL:].reshape(ANCHORS_PER_CELL, -1).T
     boxes: Floats = np.concatenate([low, high], -1).astype(np.float32)
-    return boxes[large], scores[large].astype(np.float32, copy=False)
+    kept: Floats = boxes[large]
+    return kept, scores[large].astype(np.float32, copy=False)
 
 
 def _measure_overlaps(boxes: Floats, areas: Floats, box: Floats, area: np.float32) -> Floats:
