@@ -87,11 +87,12 @@ def decode_proposals(
 
 
 def _measure_overlaps(boxes: Floats, areas: Floats, box: Floats, area: np.float32) -> Floats:
-    """Intersection over union of `boxes` (n, 4) with one of them, every step rounded to float32; ends count as pixels."""
+    """Intersection over union of `boxes` (n, 4) with one of them, every step in float32; ends count as pixels."""
     sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2]) + np.float32(1)
     sides = np.maximum(sides, np.float32(0))
     intersections = sides[:, 0] * sides[:, 1]
-    return intersections / (areas + area - intersections)
+    overlaps: Floats = (intersections / (areas + area - intersections)).astype(np.float32, copy=False)
+    return overlaps
 
 
 def _measure_areas(boxes: Floats) -> Floats:
