@@ -8,7 +8,7 @@ import {
 } from '../pipeline/detector/regions/choose-boxes.ts';
 import type { ConvertedModel } from '../pipeline/detector/model/convert-model.ts';
 import { decodeImage } from '../pipeline/detector/image/decode-image.ts';
-import type { BackboneOutput, Device } from '../pipeline/detector/session.ts';
+import type { BackboneOutput } from '../pipeline/detector/session.ts';
 import { DetectorSession } from '../pipeline/detector/session.ts';
 import { buildBackboneGraph } from '../pipeline/detector/model/graphs.ts';
 import { makeNetworkInput } from '../pipeline/detector/image/network-input.ts';
@@ -38,7 +38,7 @@ const TAPS = [
 /** The detector with the inner maps of the backbone as further outputs. */
 export async function openTappedSession(
   model: ConvertedModel,
-  options: { readonly device: Device; readonly threads?: number | undefined },
+  options: { readonly threads?: number | undefined } = {},
 ): Promise<DetectorSession> {
   const taps = new Map<string, number>(TAPS.slice(0, -1).map(({ blob, channels }) => [blob, channels]));
   const backbone = join(dirname(model.backbone), `tapped-${process.pid}.onnx`);

@@ -1,21 +1,20 @@
 /**
  * Speed of the embedded detector beside what onnxruntime gets out of the same processor for one large matrix product.
  *
- *   npm run bench -- embedded [images] [rois] [batch] [device]
+ *   npm run bench -- embedded [images] [rois] [batch]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import '../pipeline/detector/no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { createEmbeddedExtractor, type ExtractorImage } from '../pipeline/extraction/embedded/extractor.ts';
-import type { Device } from '../pipeline/detector/session.ts';
 import { OnnxGraph } from '../pipeline/detector/model/onnx-model.ts';
 import { seededRandom } from '../pipeline/rows/synthetic-row.ts';
 import { countOperations } from './count-operations.ts';
 
 const [count = 5, rois = 300, batch] = process.argv.slice(2, 5).map(Number) as [number?, number?, number?];
-const device = (process.argv[5] ?? 'cpu') as Device;
 const HEIGHT = 480;
 const WIDTH = 640;
 
@@ -25,7 +24,6 @@ try {
   const extractor = await createEmbeddedExtractor({
     weights: 'untrained',
     cacheDirectory: folder,
-    device,
     rois,
     batch: batch === undefined || Number.isNaN(batch) ? undefined : batch,
   });
@@ -46,7 +44,6 @@ try {
   const best = Math.min(...seconds);
   const share = (duration: number): string =>
     `${(operations / duration / 1e9).toFixed(0)} (${((100 * operations) / duration / product).toFixed(0)} %)`;
-  print('device', extractor.device);
   print(
     'one matrix product, GFLOP/s',
     `${(before / 1e9).toFixed(0)} before, ${(after / 1e9).toFixed(0)} after`,
@@ -67,7 +64,7 @@ async function measureProduct(): Promise<number> {
   graph.input('b', 'float32', [inner, columns]);
   graph.add('MatMul', ['a', 'b'], 'c');
   graph.output('c', 'float32', [rows, columns]);
-  const session = await ort.InferenceSession.create(graph.encode(), { executionProviders: [device] });
+  const session = await ort.InferenceSession.create(graph.encode(), { executionProviders: ['cpu'] });
   const random = seededRandom(1);
   const fill = (dims: readonly number[]): ort.Tensor =>
     new ort.Tensor(

@@ -1,26 +1,24 @@
 /**
  * Compares the embedded detector with Caffe's own output, stage by stage, and prints the table of docs/parity.md.
  *
- *   npm run bench -- parity                  # on the CPU
- *   npm run bench -- parity cuda          # on another device
- *   npm run bench -- parity cpu 000456    # some images only
+ *   npm run bench -- parity           # all images
+ *   npm run bench -- parity 000456    # some of them
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convertModel } from '../pipeline/detector/model/convert-model.ts';
-import type { Device } from '../pipeline/detector/session.ts';
 import { FORMULA_WEIGHTS } from '../pipeline/detector/model/formula-weights.ts';
 import { hasOracle, listOracleImages, ORACLE } from '../test/helpers/oracle.ts';
 import type { Comparison } from './compare-oracle.ts';
 import { compareWithOracle, openTappedSession } from './compare-oracle.ts';
 
-const [device = 'cpu', ...names] = process.argv.slice(2) as [Device?, ...string[]];
+const names = process.argv.slice(2);
 if (!hasOracle) throw new Error(`the reference values are not at ${ORACLE}`);
 
 const folder = await mkdtemp(join(tmpdir(), 'parity-'));
 try {
-  const session = await openTappedSession(await convertModel(FORMULA_WEIGHTS, folder), { device });
+  const session = await openTappedSession(await convertModel(FORMULA_WEIGHTS, folder));
   const columns = new Map<string, Comparison[]>();
   for (const image of listOracleImages()) {
     if (names.length > 0 && !names.includes(image.name)) continue;

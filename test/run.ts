@@ -47,6 +47,7 @@ async function testWithTorch(variable: string): Promise<void> {
     'test_export_clients.py',
     'test_shards.py',
     'training',
+    'detector',
   ];
   const files = [...tests.map(test => `reader/tests/${test}`), 'examples'];
   const command = [python, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', ...files] as const;

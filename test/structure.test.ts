@@ -36,7 +36,7 @@ const LAYERS: readonly RegExp[] = [
   /^fetch\//,
   /^report\//,
   /^inspection\//,
-  /^extraction\/(docker|embedded)\//,
+  /^extraction\/(docker|embedded|torch)\//,
   /^extraction\//,
   /^detector\//,
   /^store\//,
@@ -45,7 +45,7 @@ const LAYERS: readonly RegExp[] = [
   /^(annotations|inputs)\//,
   /^mirrors\//,
   /^net\//,
-  /^(workers|files)\//,
+  /^(workers|files|python)\//,
   /^(nearest-name|problem|json|schema|version|events|show-text|html-document)\.ts$/,
   /^errors\.ts$/,
 ];

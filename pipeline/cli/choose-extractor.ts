@@ -11,6 +11,9 @@ import {
 } from '../extraction/docker/backend.ts';
 import { parseGpus } from '../extraction/docker/gpus.ts';
 import { startEmbeddedExtractor } from '../extraction/embedded/start.ts';
+import { listTorchDevices, mayHaveGpu } from '../extraction/torch/devices.ts';
+import { prepareTorch, PRECISIONS, TORCH_LIBRARIES } from '../extraction/torch/start.ts';
+import { findPython } from '../python/find-python.ts';
 import type { ExtractPlan } from '../extraction/plan-extraction.ts';
 import type { Extractors } from '../extraction/run-extractors.ts';
 import {
@@ -21,16 +24,24 @@ import {
   textOption,
 } from './spec.ts';
 
-/** Options that only one of the two understands; naming one chooses it. */
-const DOCKER_ONLY = ['image', 'gpus', 'per-gpu', 'memory'] as const;
-const EMBEDDED_ONLY = ['device', 'rois', 'batch', 'threads'] as const;
+const NAMES = ['docker', 'torch', 'embedded'] as const;
+type BackendName = (typeof NAMES)[number];
+
+/** Which backends understand an option; naming one that only one of them has chooses it. */
+const OPTIONS_OF: Readonly<Record<BackendName, readonly string[]>> = {
+  docker: ['image', 'gpus', 'per-gpu', 'memory'],
+  torch: ['device', 'python', 'precision', 'rois', 'batch', 'threads'],
+  embedded: ['device', 'rois', 'batch', 'threads'],
+};
+const TORCH_ONLY = ['python', 'precision'];
 
 export const BACKEND_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'backend',
     value: 'NAME',
-    description: 'what runs the detector: docker or embedded (default: docker where it can use a GPU)',
-    choices: ['docker', 'embedded'],
+    description:
+      'what runs the detector: docker, torch or embedded (default: torch or docker where they can use a GPU)',
+    choices: NAMES,
   },
   {
     name: 'weights',
@@ -61,27 +72,44 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'device',
     value: 'NAME',
-    description: 'embedded: auto, cpu, cuda or webgpu (default auto)',
-    choices: ['auto', 'cpu', 'cuda', 'webgpu'],
+    description: 'auto, cpu; torch: cuda, cuda:0,1 or mps too (default auto: every GPU)',
+    looksLike: /^(auto|cpu|mps|cuda(:\d+(,\d+)*)?)$/,
+  },
+  {
+    name: 'python',
+    value: 'COMMAND',
+    description: 'torch: the Python with PyTorch (default python3); nothing is installed into it',
+    looksLike: /python/,
+  },
+  {
+    name: 'precision',
+    value: 'NAME',
+    description: 'torch: float32, or tf32, bf16 or fp16, which are other detectors (default float32)',
+    choices: PRECISIONS,
   },
   {
     name: 'rois',
     value: 'N',
     description:
-      'embedded: regions looked at, 36 to 300; fewer are faster and give other boxes (default 300)',
+      'torch, embedded: regions looked at, 36 to 300; fewer are faster and give other boxes (default 300)',
     integer: true,
   },
-  { name: 'batch', value: 'N', description: 'embedded: regions in the network at a time', integer: true },
+  {
+    name: 'batch',
+    value: 'N',
+    description: 'torch, embedded: regions in the network at a time',
+    integer: true,
+  },
   {
     name: 'threads',
     value: 'N',
-    description: 'embedded: threads of the network on a CPU (default: all cores)',
+    description: 'torch, embedded: threads of the network on a CPU (default: all cores)',
     integer: true,
   },
 ];
 
 export interface Backend {
-  readonly name: 'docker' | 'embedded';
+  readonly name: BackendName;
   readonly why: string;
   /** Makes the extractors of a plan ready. */
   readonly prepare: (plan: ExtractPlan) => Promise<Extractors>;
@@ -92,8 +120,8 @@ export interface Backend {
 /** Decides what runs the detector. */
 export async function chooseBackend(options: OptionValues, context: CommandContext): Promise<Backend> {
   const { name, why } = await decide(options, context.data);
-  const unsupported = (name === 'docker' ? EMBEDDED_ONLY : DOCKER_ONLY).filter(
-    option => options[option] !== undefined,
+  const unsupported = [...new Set(Object.values(OPTIONS_OF).flat())].filter(
+    option => options[option] !== undefined && !OPTIONS_OF[name].includes(option),
   );
   if (unsupported.length > 0) {
     throw new LxmertDataError('ERR_USAGE', {
@@ -102,21 +130,29 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
     });
   }
   const weights = textOption(options, 'weights') ?? join(context.data, DEFAULT_WEIGHTS);
+  const network = {
+    rois: integerOption(options, 'rois'),
+    batch: integerOption(options, 'batch'),
+    threads: integerOption(options, 'threads'),
+  };
+  const describe = (): Promise<readonly string[]> => Promise.resolve([]);
+  if (name === 'torch') {
+    const settings = {
+      weights,
+      device: textOption(options, 'device'),
+      python: textOption(options, 'python'),
+      precision: textOption(options, 'precision'),
+      ...network,
+    };
+    return { name, why, prepare: async () => await prepareTorch(settings, context), describe };
+  }
   if (name === 'embedded') {
     const start = startEmbeddedExtractor({
       weights,
       cacheDirectory: join(context.data, 'detector', 'converted'),
-      device: textOption(options, 'device'),
-      rois: integerOption(options, 'rois'),
-      batch: integerOption(options, 'batch'),
-      threads: integerOption(options, 'threads'),
+      ...network,
     });
-    return {
-      name,
-      why,
-      prepare: () => Promise.resolve({ start: [start] }),
-      describe: () => Promise.resolve([]),
-    };
+    return { name, why, prepare: () => Promise.resolve({ start: [start] }), describe };
   }
   const settings = {
     image: textOption(options, 'image') ?? DEFAULT_IMAGE,
@@ -135,14 +171,25 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
 }
 
 async function decide(options: OptionValues, data: string): Promise<Pick<Backend, 'name' | 'why'>> {
-  const asked = textOption(options, 'backend');
-  if (asked === 'docker' || asked === 'embedded') return { name: asked, why: 'as requested' };
-  const given = (names: readonly string[]): string | undefined =>
-    names.find(name => options[name] !== undefined);
-  const docker = given(DOCKER_ONLY);
-  if (docker !== undefined) return { name: 'docker', why: `--${docker} is one of its options` };
-  const embedded = given(EMBEDDED_ONLY);
-  if (embedded !== undefined) return { name: 'embedded', why: `--${embedded} is one of its options` };
+  const asked = NAMES.find(name => name === textOption(options, 'backend'));
+  const given = decideByOptions(options);
+  if (asked === 'embedded' && given?.name === 'torch') {
+    throw new LxmertDataError('ERR_USAGE', {
+      what: `--backend embedded runs on the CPU only`,
+      got: given.why,
+      hint: 'take --backend torch for GPUs',
+    });
+  }
+  if (asked !== undefined) return { name: asked, why: 'as requested' };
+  if (given !== undefined) return given;
+  const gpu = await findTorchGpu();
+  return gpu === undefined ? await decideWithoutTorch(options, data) : { name: 'torch', why: gpu };
+}
+
+async function decideWithoutTorch(
+  options: OptionValues,
+  data: string,
+): Promise<Pick<Backend, 'name' | 'why'>> {
   const weights = textOption(options, 'weights') ?? join(data, DEFAULT_WEIGHTS);
   if (!existsSync(weights))
     return { name: 'embedded', why: 'the trained weights for the Caffe image were not found' };
@@ -153,6 +200,39 @@ async function decide(options: OptionValues, data: string): Promise<Pick<Backend
   if (!engine.runtimes.includes('nvidia') && !hasNvidiaGpu())
     return { name: 'embedded', why: 'a Docker engine was found, but no NVIDIA GPU' };
   return { name: 'docker', why: 'a Docker engine and an NVIDIA GPU were found' };
+}
+
+/** What the given options need, where they need one backend. */
+function decideByOptions(options: OptionValues): Pick<Backend, 'name' | 'why'> | undefined {
+  const given = (names: readonly string[]): string | undefined =>
+    names.find(name => options[name] !== undefined);
+  const device = textOption(options, 'device') ?? 'auto';
+  if (!['auto', 'cpu'].includes(device))
+    return { name: 'torch', why: `--device ${device} is one of its devices` };
+  for (const [name, only] of [
+    ['docker', OPTIONS_OF.docker],
+    ['torch', TORCH_ONLY],
+    ['embedded', OPTIONS_OF.embedded],
+  ] as const) {
+    const option = given(only);
+    if (option !== undefined) return { name, why: `--${option} is one of its options` };
+  }
+  return undefined;
+}
+
+/** Says which GPU PyTorch sees, in the Python that would be taken. */
+async function findTorchGpu(): Promise<string | undefined> {
+  if (!mayHaveGpu()) return undefined;
+  try {
+    const python = await findPython(undefined, TORCH_LIBRARIES, 'the PyTorch detector is run');
+    const seen = await listTorchDevices(python);
+    if (typeof seen === 'string') return undefined;
+    const names = seen.mps ? ["Apple's GPU"] : seen.cuda;
+    return names.length === 0 ? undefined : `PyTorch ${seen.torch} of ${python} sees ${names.join(', ')}`;
+  } catch (error) {
+    if (error instanceof LxmertDataError) return undefined;
+    throw error;
+  }
 }
 
 function hasNvidiaGpu(): boolean {

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
-import { dirname, join } from 'node:path';
+import './no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
 import { errorText, LxmertDataError } from '../errors.ts';
 import { checkRunning, type GuardState } from './device-guard.ts';
@@ -9,15 +8,11 @@ import { ATTRIBUTE_CLASSES, FEATURE_SIZE, OBJECT_CLASSES } from './model/network
 import type { NetworkInput } from './image/network-input.ts';
 import type { ProposalScores } from './regions/propose-regions.ts';
 
-export const DEVICES = ['auto', 'cpu', 'cuda', 'webgpu'] as const;
-export type Device = (typeof DEVICES)[number];
-
 export interface DetectorSessionOptions {
   /** Paths of the graphs. */
   readonly backbone: string;
   readonly head: string;
-  readonly device: Device;
-  /** Threads on the CPU; by default the cores. */
+  /** By default the cores. */
   readonly threads?: number | undefined;
   /** Regions that go through the head together. */
   readonly batch?: number | undefined;
@@ -37,7 +32,7 @@ export interface HeadOutput {
   readonly predicted: Int32Array;
 }
 
-/** The features of an image, kept where the device has them. */
+/** The features of an image. */
 export type FeatureMap = ort.Tensor;
 
 export interface BackboneOutput extends ProposalScores {
@@ -45,55 +40,44 @@ export interface BackboneOutput extends ProposalScores {
   readonly taps: ReadonlyMap<string, ort.Tensor>;
 }
 
-/** Regions at a time: on a CPU, what its caches hold; on a GPU, what fills it. */
-const BATCH = { cpu: 10, gpu: 100 } as const;
+/** Regions at a time: what a processor's caches hold. */
+const BATCH = 10;
 const ONLY_FATAL = 4;
 // Failures come as exceptions; what onnxruntime would print besides is for its developers.
 ort.env.logLevel = 'fatal';
 
-/** The two graphs on one device. Calls block the thread until the device is done. */
+/** The two graphs on the CPU. Calls block the thread until they are done. */
 export class DetectorSession {
-  readonly device: Exclude<Device, 'auto'>;
   readonly #backbone: ort.InferenceSession;
   readonly #head: ort.InferenceSession;
   readonly #batch: number;
   readonly #guard: GuardState | undefined;
 
   private constructor(
-    device: Exclude<Device, 'auto'>,
     backbone: ort.InferenceSession,
     head: ort.InferenceSession,
     { batch, guard }: DetectorSessionOptions,
   ) {
-    this.device = device;
     this.#backbone = backbone;
     this.#head = head;
-    this.#batch = batch ?? (device === 'cpu' ? BATCH.cpu : BATCH.gpu);
+    this.#batch = batch ?? BATCH;
     this.#guard = guard;
   }
 
-  /** @throws LxmertDataError ERR_DEVICE if the requested device is unavailable. `auto` takes CUDA or else the CPU. */
+  /** @throws LxmertDataError ERR_DEVICE if onnxruntime cannot load the graphs. */
   static async open(options: DetectorSessionOptions): Promise<DetectorSession> {
-    const { device, threads } = options;
-    const wanted = device === 'auto' ? listAutomaticDevices() : [device];
-    let failure: unknown;
-    for (const candidate of wanted) {
-      const settings = configure(candidate, threads);
-      try {
-        const backbone = await ort.InferenceSession.create(options.backbone, settings);
-        const head = await ort.InferenceSession.create(options.head, settings);
-        return new DetectorSession(candidate, backbone, head, options);
-      } catch (error) {
-        failure = error;
-      }
+    const settings = configure(options.threads);
+    try {
+      const backbone = await ort.InferenceSession.create(options.backbone, settings);
+      const head = await ort.InferenceSession.create(options.head, settings);
+      return new DetectorSession(backbone, head, options);
+    } catch (error) {
+      throw new LxmertDataError('ERR_DEVICE', {
+        what: 'onnxruntime cannot run the detector',
+        got: describeFailure(error),
+        cause: error,
+      });
     }
-    throw new LxmertDataError('ERR_DEVICE', {
-      what: `cannot run the detector on the device "${device}"`,
-      got: describeFailure(failure),
-      hint:
-        device === 'cpu' ? undefined : 'take --device cpu, or install what onnxruntime needs for this device',
-      cause: failure,
-    });
   }
 
   async runBackbone({ data, height, width }: NetworkInput): Promise<BackboneOutput> {
@@ -161,21 +145,9 @@ function describeFailure(failure: unknown): string {
   return line.replace(/^.* was false\. /, '');
 }
 
-/** CUDA where onnxruntime's library for it is installed (its package does not bring it), then the CPU. */
-function listAutomaticDevices(): Exclude<Device, 'auto'>[] {
-  const package_ = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
-  const name =
-    process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
-  const hasCuda = existsSync(join(package_, 'bin', 'napi-v6', process.platform, process.arch, name));
-  return hasCuda ? ['cuda', 'cpu'] : ['cpu'];
-}
-
-function configure(
-  device: Exclude<Device, 'auto'>,
-  threads: number | undefined,
-): ort.InferenceSession.SessionOptions {
+function configure(threads: number | undefined): ort.InferenceSession.SessionOptions {
   return {
-    executionProviders: [device],
+    executionProviders: ['cpu'],
     graphOptimizationLevel: 'all',
     executionMode: 'sequential',
     logSeverityLevel: ONLY_FATAL,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { LxmertDataError } from '../errors.ts';
 import { nearestName } from '../nearest-name.ts';
+import type { PythonLibrary } from '../python/find-python.ts';
 import { v } from '../schema.ts';
 
 /** A format that `export` writes. */
@@ -23,12 +24,6 @@ export interface ExportFormat {
 
 export const ID_MODES = ['name', 'number', 'folder'] as const;
 export type IdMode = (typeof ID_MODES)[number];
-
-export interface PythonLibrary {
-  readonly module: string;
-  /** As pip installs it. */
-  readonly requirement: string;
-}
 
 const LIBRARIES = v.array(v.strictObject({ module: v.string(), requirement: v.string() }));
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { LxmertDataError } from '../errors.ts';
-import { PYTHON_PROGRAM, pythonEnvironment } from './find-python.ts';
+import { PYTHON_PROGRAM, pythonEnvironment } from '../python/find-python.ts';
 import { parsePythonEvent, type PythonEvent, toError } from './python-events.ts';
 
 /** End of standard error that is kept for the message of a Python that ends unexpectedly. */

@@ -36,8 +36,9 @@ export function startExtractorProcess(
   program: string,
   args: readonly string[],
   onEvent: TakeEvent,
+  env: NodeJS.ProcessEnv = process.env,
 ): RunningExtractor {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env });
   let stderrTail = '';
   child.stderr
     .setEncoding('utf8')

@@ -3,7 +3,7 @@ import { access, constants, stat } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { errorText, LxmertDataError } from '../errors.ts';
-import { findPython, pythonEnvironment } from '../export/find-python.ts';
+import { findPython, pythonEnvironment } from '../python/find-python.ts';
 import { Engine } from '../extraction/docker/engine.ts';
 import { findEngineAddress } from '../extraction/docker/engine-address.ts';
 import { findFreeBytes } from '../fetch/disk-space.ts';

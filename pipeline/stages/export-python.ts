@@ -1,6 +1,6 @@
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import { findPython } from '../export/find-python.ts';
+import { findPython } from '../python/find-python.ts';
 import type { ExportFormat, IdMode } from '../export/formats.ts';
 import { runPythonExport } from '../export/python-export.ts';
 import type { ExportResult } from '../export/export-result.ts';
@@ -35,7 +35,7 @@ export async function exportWithPython(
       hint: 'use exportTsv',
     });
   }
-  const python = await findPython(options.python, format.python, format.name);
+  const python = await findPython(options.python, format.python, `${format.name} is written`);
   const { rows, bytes, lossless } = await runPythonExport(
     python,
     [...makeArgs(options), '--', ...stores, out],

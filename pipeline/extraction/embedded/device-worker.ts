@@ -28,7 +28,7 @@ async function handle(request: DeviceRequest): Promise<unknown> {
     case 'open':
       checkRunning(request.guard);
       session = await DetectorSession.open({ ...request.options, guard: request.guard });
-      return session.device;
+      return undefined;
     case 'backbone':
       checkRunning(state!);
       return runBackbone(session!, request.image, request.input);

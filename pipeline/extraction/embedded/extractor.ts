@@ -1,11 +1,11 @@
-import { availableParallelism } from 'node:os';
+import '../../detector/no-telemetry.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { BOXES } from '../../rows/row-shape.ts';
 import { WorkerPool } from '../../workers/pool.ts';
 import { openWeights } from '../../detector/model/open-weights.ts';
 import { convertModel } from '../../detector/model/convert-model.ts';
 import { DeviceGuard } from '../../detector/device-guard.ts';
-import type { Device, HeadOutput } from '../../detector/session.ts';
+import type { HeadOutput } from '../../detector/session.ts';
 import type { DeviceRequest } from './device-worker.ts';
 import { FORMULA_WEIGHTS } from '../../detector/model/formula-weights.ts';
 import type { ChosenBoxes, ImageRequest, PreparedImage } from './image-worker.ts';
@@ -18,18 +18,14 @@ import { ask } from '../../workers/answers.ts';
 
 /** Regions that the original detector looks at. */
 const REGIONS = 300;
-/** On a GPU these keep up with the device; on a CPU one thread needs a tenth of the device's time. */
-const MAX_IMAGE_THREADS = 8;
-/** Images beyond those being decoded: one in the head, one whose proposals are being made. */
-const IMAGES_AHEAD = 2;
+/** One being decoded, one whose proposals are being made, one in the head. */
+const IN_FLIGHT = 3;
 
 export interface EmbeddedExtractorOptions {
   /** Path of the detector's weights in any known form, or `untrained` for weights made by a formula. */
   readonly weights: string;
   /** Folder for the converted model (200 MB a detector); made where missing. */
   readonly cacheDirectory: string;
-  /** `auto`, the default, takes CUDA where it works and the CPU otherwise. */
-  readonly device?: Device | undefined;
   /** Threads of the network on a CPU; by default the cores. */
   readonly threads?: number | undefined;
   /** Regions that go through the network's head together: more need more memory. */
@@ -71,7 +67,6 @@ export interface ExtractorEvent {
 
 export interface EmbeddedExtractor {
   readonly detector: EmbeddedDetector;
-  readonly device: Exclude<Device, 'auto'>;
   /**
    * One result an image, in the order of `images`. Images are decoded, looked at and chosen from at the same time, each
    * in a thread of its own, and are taken from `images` only as far ahead as that needs.
@@ -93,26 +88,21 @@ export async function createEmbeddedExtractor(options: EmbeddedExtractorOptions)
   const rois = checkCount('rois', options.rois ?? REGIONS, BOXES, REGIONS);
   if (options.batch !== undefined) checkCount('batch', options.batch, 1, REGIONS);
   if (options.threads !== undefined) checkCount('threads', options.threads, 1, 1024);
-  // TensorFloat-32 keeps 10 bits of a float's 23; the libraries read this when they are loaded.
-  process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
-
   const weights = options.weights === 'untrained' ? FORMULA_WEIGHTS : await openWeights(options.weights);
   const model = await convertModel(weights, options.cacheDirectory).finally(() => weights.close());
   const guard = new DeviceGuard();
   const devicePool = new WorkerPool<DeviceRequest, Answer>(import.meta.url, './device-worker', 1);
   try {
     const { backbone, head } = model;
-    const { device: wanted = 'auto', threads, batch } = options;
-    const device = await ask<DeviceRequest, Exclude<Device, 'auto'>>(devicePool, {
+    const { threads, batch } = options;
+    await ask<DeviceRequest, undefined>(devicePool, {
       type: 'open',
-      options: { backbone, head, device: wanted, threads, batch },
+      options: { backbone, head, threads, batch },
       guard: guard.state,
     });
-    const imageThreads =
-      device === 'cpu' ? 1 : Math.min(MAX_IMAGE_THREADS, Math.max(1, availableParallelism() - 1));
-    const imagePool = new WorkerPool<ImageRequest, Answer>(import.meta.url, './image-worker', imageThreads);
+    const imagePool = new WorkerPool<ImageRequest, Answer>(import.meta.url, './image-worker', 1);
     const detector = { name: 'bottom-up-attention (embedded)', weights: weights.id, rois } as const;
-    return new Extractor({ detector, device, devicePool, imagePool, imageThreads, guard });
+    return new Extractor({ detector, devicePool, imagePool, guard });
   } catch (error) {
     await devicePool.close();
     guard.release();
@@ -122,31 +112,25 @@ export async function createEmbeddedExtractor(options: EmbeddedExtractorOptions)
 
 interface ExtractorParts {
   readonly detector: EmbeddedDetector;
-  readonly device: Exclude<Device, 'auto'>;
   readonly devicePool: WorkerPool<DeviceRequest, Answer>;
   readonly imagePool: WorkerPool<ImageRequest, Answer>;
-  readonly imageThreads: number;
   readonly guard: DeviceGuard;
 }
 
 class Extractor implements EmbeddedExtractor {
   readonly detector: EmbeddedDetector;
-  readonly device: Exclude<Device, 'auto'>;
   readonly #devicePool: WorkerPool<DeviceRequest, Answer>;
   readonly #imagePool: WorkerPool<ImageRequest, Answer>;
-  readonly #inFlight: number;
   readonly #guard: DeviceGuard;
   readonly #budget = new PixelBudget();
   readonly #running = new Set<Promise<ExtractorResult>>();
   #images = 0;
   #closed: Promise<void> | undefined;
 
-  constructor({ detector, device, devicePool, imagePool, imageThreads, guard }: ExtractorParts) {
+  constructor({ detector, devicePool, imagePool, guard }: ExtractorParts) {
     this.detector = detector;
-    this.device = device;
     this.#devicePool = devicePool;
     this.#imagePool = imagePool;
-    this.#inFlight = imageThreads + IMAGES_AHEAD;
     this.#guard = guard;
   }
 
@@ -154,7 +138,7 @@ class Extractor implements EmbeddedExtractor {
     images: AsyncIterable<ExtractorImage> | Iterable<ExtractorImage>,
     emit: (event: ExtractorEvent) => void = () => undefined,
   ): AsyncGenerator<ExtractorResult, void, undefined> {
-    yield* mapInOrder(images, this.#inFlight, async image => {
+    yield* mapInOrder(images, IN_FLIGHT, async image => {
       const result = this.#extractImage(image, emit);
       this.#running.add(result);
       try {

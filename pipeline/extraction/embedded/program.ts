@@ -5,7 +5,6 @@ import { errorText, LxmertDataError } from '../../errors.ts';
 import { formatRow } from '../../rows/format-row.ts';
 import { type ExtractorEvent, EXTRACTOR_EXIT, type ImageBatch, imageBatchSchema } from '../contract.ts';
 import { v } from '../../schema.ts';
-import type { Device } from '../../detector/session.ts';
 import { createEmbeddedExtractor, type EmbeddedExtractor, type ExtractorImage } from './extractor.ts';
 
 /* The embedded detector as an extractor: docs/extractor.md. */
@@ -23,6 +22,10 @@ function emit(event: ExtractorEvent): void {
 async function main(): Promise<number> {
   const values = parseArguments();
   if (values === undefined) return EXTRACTOR_EXIT.usage;
+  if (!['auto', 'cpu'].includes(values.device ?? 'auto')) {
+    process.stderr.write(`this detector runs on the CPU only, not on "${values.device ?? ''}"\n`);
+    return EXTRACTOR_EXIT.device;
+  }
   const number = (value: string | undefined): number | undefined =>
     value === undefined ? undefined : Number(value);
   let extractor: EmbeddedExtractor;
@@ -30,7 +33,6 @@ async function main(): Promise<number> {
     extractor = await createEmbeddedExtractor({
       weights: values.weights ?? 'untrained',
       cacheDirectory: values.cache ?? '.',
-      device: values.device as Device | undefined,
       rois: number(values.rois),
       batch: number(values.batch),
       threads: number(values.threads),
@@ -45,7 +47,7 @@ async function main(): Promise<number> {
   emit({
     event: 'ready',
     detector: { name, weights, ...(rois === 300 ? {} : { rois }) },
-    device: extractor.device,
+    device: 'cpu',
   });
   try {
     await extractBatches(extractor);

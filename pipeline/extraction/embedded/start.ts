@@ -7,7 +7,6 @@ export interface EmbeddedStartOptions {
   /** Path of the caffemodel, or `untrained`. */
   readonly weights: string;
   readonly cacheDirectory: string;
-  readonly device?: string | undefined;
   readonly rois?: number | undefined;
   readonly batch?: number | undefined;
   readonly threads?: number | undefined;
@@ -20,5 +19,6 @@ export function startEmbeddedExtractor(options: EmbeddedStartOptions): StartExtr
   const args = Object.entries(options).flatMap(([name, value]: [string, string | number | undefined]) =>
     value === undefined ? [] : [`--${name === 'cacheDirectory' ? 'cache' : name}=${value}`],
   );
-  return onEvent => startExtractorProcess(process.execPath, [program, ...args], onEvent);
+  const env = { ...process.env, ORT_DISABLE_TELEMETRY: '1' };
+  return onEvent => startExtractorProcess(process.execPath, [program, ...args], onEvent, env);
 }

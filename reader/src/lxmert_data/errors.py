@@ -73,6 +73,24 @@ class MissingLibraryError(StoreError):
     code = "ERR_LIBRARY"
 
 
+class WeightsError(StoreError):
+    """A file that is not, or not wholly, the weights of the detector."""
+
+    code = "ERR_INPUT"
+
+
+class ImageError(StoreError):
+    """An image that cannot be read, or in which the detector finds too little."""
+
+    code = "ERR_IMAGE"
+
+
+class DeviceError(StoreError):
+    """A device or a precision that this machine does not have."""
+
+    code = "ERR_DEVICE"
+
+
 class OutputError(StoreError):
     """An output that cannot be written where it is asked for."""
 

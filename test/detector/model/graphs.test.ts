@@ -1,4 +1,5 @@
 import test from 'ava';
+import '../../../pipeline/detector/no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
 import { OnnxGraph } from '../../../pipeline/detector/model/onnx-model.ts';
 import { seededRandom } from '../../../pipeline/rows/synthetic-row.ts';

@@ -146,7 +146,7 @@ testWithEngine('the image makes the rows that the program makes without Docker, 
   t.deepEqual([uid, gid], [UID, GID]);
 
   const cacheDirectory = join(place.folder, 'cache-here');
-  const here = startEmbeddedExtractor({ weights: 'untrained', cacheDirectory, device: 'cpu', rois: 36 });
+  const here = startEmbeddedExtractor({ weights: 'untrained', cacheDirectory, rois: 36 });
   const outside = await runBatch(here, lot(place.folder, place.images));
   t.is(outside.end.code, 0, outside.end.stderrTail);
   t.true(rows.equals(await readFile(join(place.folder, 'rows-000007.tsv'))));

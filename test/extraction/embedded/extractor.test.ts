@@ -9,8 +9,11 @@ import type {
   ExtractorEvent,
   ExtractorResult,
 } from '../../../pipeline/extraction/embedded/extractor.ts';
+import { EXTRACTOR_EXIT } from '../../../pipeline/extraction/contract.ts';
+import { startExtractorProcess } from '../../../pipeline/extraction/process.ts';
 import { createEmbeddedExtractor } from '../../../pipeline/extraction/embedded/extractor.ts';
 import { seededRandom } from '../../../pipeline/rows/synthetic-row.ts';
+import { ROOT } from '../../helpers/cli.ts';
 import { hasOracle, listOracleImages, measureDifference, readExpectedRow } from '../../helpers/oracle.ts';
 import { writeCaffemodel } from '../../helpers/write-caffemodel.ts';
 
@@ -48,7 +51,7 @@ withOracle('rows are those that Caffe made', async t => {
   const { cacheDirectory } = t.context;
   const images = listOracleImages().filter(({ name }) => ['tiny64x48', '004545'].includes(name));
   const wanted = images.map(({ name, path }) => ({ imgId: name, path }));
-  const results = await extractAll({ weights: 'untrained', cacheDirectory, device: 'cpu' }, wanted);
+  const results = await extractAll({ weights: 'untrained', cacheDirectory }, wanted);
   t.is(results.length, 2);
   for (const [index, result] of results.entries()) {
     if (result.type !== 'row') throw new Error(result.reason);
@@ -172,7 +175,7 @@ test.serial('an extractor that is closed early ends', async t => {
 test.serial('an extractor that is closed in the middle of an image ends', async t => {
   const { folder, cacheDirectory } = t.context;
   const path = await paint(join(folder, 'middle.png'), 480, 640);
-  const extractor = await createEmbeddedExtractor({ weights: 'untrained', cacheDirectory, device: 'cpu' });
+  const extractor = await createEmbeddedExtractor({ weights: 'untrained', cacheDirectory });
   let closed: Promise<void> | undefined;
   const closeInHead = ({ event }: ExtractorEvent): void => {
     if (event !== 'proposed') return;
@@ -193,8 +196,10 @@ test.serial('a process that exits in the middle of an image exits with its own c
   const module = join(import.meta.dirname, '../../../pipeline/extraction/embedded/extractor.ts');
   writeFileSync(
     script,
-    `import { createEmbeddedExtractor } from ${JSON.stringify(module)};
-    const extractor = await createEmbeddedExtractor(${JSON.stringify({ weights: 'untrained', cacheDirectory, device: 'cpu' })});
+    `import { EXTRACTOR_EXIT } from '../../../pipeline/extraction/contract.ts';
+import { startExtractorProcess } from '../../../pipeline/extraction/process.ts';
+import { createEmbeddedExtractor } from ${JSON.stringify(module)};
+    const extractor = await createEmbeddedExtractor(${JSON.stringify({ weights: 'untrained', cacheDirectory })});
     const exitInHead = ({ event }: { event: string }) => {
       if (event === 'proposed') setTimeout(() => process.exit(7), 200);
     };
@@ -214,10 +219,11 @@ test('options out of range are refused', async t => {
   }
 });
 
-test('a device that is not there is refused with its name', async t => {
-  const { cacheDirectory } = t.context;
-  await t.throwsAsync(
-    createEmbeddedExtractor({ weights: 'untrained', cacheDirectory, device: 'coreml' as 'cpu' }),
-    { code: 'ERR_DEVICE', message: /cannot run the detector on the device "coreml"/ },
-  );
+test('a device other than the CPU is refused with the exit code of devices', async t => {
+  const program = join(ROOT, 'pipeline/extraction/embedded/program.ts');
+  const running = startExtractorProcess(process.execPath, [program, '--device=cuda'], () => undefined);
+  running.finish();
+  const end = await running.ended;
+  t.is(end.code, EXTRACTOR_EXIT.device);
+  t.regex(end.stderrTail, /runs on the CPU only, not on "cuda"/);
 });

@@ -18,7 +18,7 @@ withPhotographs("boxes of real photographs end where Caffe's clipping puts them"
   const folder = mkdtempSync(join(tmpdir(), 'photographs-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const { backbone, head } = await convertModel(FORMULA_WEIGHTS, folder);
-  const session = await DetectorSession.open({ backbone, head, device: 'cpu' });
+  const session = await DetectorSession.open({ backbone, head });
   const files = readdirSync(PHOTOGRAPHS).filter(name => name.endsWith('.jpg'));
   t.true(files.length >= 6);
   for (const file of files) {

@@ -3,7 +3,12 @@ import { delimiter } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LxmertDataError } from '../errors.ts';
 import { v } from '../schema.ts';
-import type { PythonLibrary } from './formats.ts';
+
+export interface PythonLibrary {
+  readonly module: string;
+  /** As pip installs it. */
+  readonly requirement: string;
+}
 
 /** Runs the Python package that this program brings along, which need not be installed, and nothing from the current folder. */
 export const PYTHON_PROGRAM = fileURLToPath(
@@ -29,7 +34,7 @@ export function pythonEnvironment(): NodeJS.ProcessEnv {
 
 /**
  * Command of a Python that has these libraries: `given`, or else python3 or python. Nothing is installed; where something
- * is missing, ERR_LIBRARY gives the command that installs it. `purpose` names what needs Python, in messages.
+ * is missing, ERR_LIBRARY gives the command that installs it. `purpose` begins messages: `npy is written`.
  */
 export async function findPython(
   given: string | undefined,
@@ -55,7 +60,7 @@ export async function findPython(
     }
   }
   throw new LxmertDataError('ERR_LIBRARY', {
-    what: `${purpose} is written by Python, which was not found`,
+    what: `${purpose} by Python, which was not found`,
     expected: `Python ${OLDEST_PYTHON.join('.')} or newer`,
     got: seen.join('; '),
     hint: 'install Python 3, or name one with --python',
@@ -66,7 +71,7 @@ function checkLibraries(python: string, missing: readonly PythonLibrary[], purpo
   if (missing.length === 0) return;
   const requirements = missing.map(({ requirement }) => `"${requirement}"`).join(' ');
   throw new LxmertDataError('ERR_LIBRARY', {
-    what: `${purpose} is written with ${missing.map(({ module }) => module).join(' and ')}, which this Python does not have`,
+    what: `${purpose} with ${missing.map(({ module }) => module).join(' and ')}, which this Python does not have`,
     where: python,
     hint: `install it: ${python} -m pip install ${requirements} (or name a Python that has it with --python)`,
   });
