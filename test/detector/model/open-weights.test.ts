@@ -89,7 +89,6 @@ withOracle('weights of a port give the rows of Caffe (needs TORCH_PYTHON and the
   const extractor = await createEmbeddedExtractor({
     weights,
     cacheDirectory: join(folder, 'models'),
-    device: 'cpu',
   });
   const images = listOracleImages().filter(({ name }) => name === '004545' || name === 'tiny64x48');
   let count = 0;
