@@ -11,6 +11,7 @@ const SCRIPTS = [
   'labels.js',
   'stage.js',
   'box-table.js',
+  'selection.js',
   'image-card.js',
   'pair-card.js',
   'page.js',

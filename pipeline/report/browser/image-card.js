@@ -5,6 +5,7 @@
 import { createBoxTable } from './box-table.js';
 import { attributeName, boxColour, boxName, normShare, objectName, rampColour } from './colours.js';
 import { formatFixed, make } from './dom.js';
+import { createSelection, showCount } from './selection.js';
 import { createStage } from './stage.js';
 
 /**
@@ -30,36 +31,18 @@ import { createStage } from './stage.js';
  * @returns {BuiltCard}
  */
 export function buildImageCard(body, image, page) {
-  /** @type {number | null} */
-  let picked = null;
-  const notify = {
-    hover: (/** @type {number | null} */ box) => highlight(box ?? picked, true),
-    pick(/** @type {number | null} */ box) {
-      picked = box === picked ? null : box;
-      table.mark(picked);
-      highlight(picked ?? box, true);
-    },
-  };
-  const fromTable = {
-    ...notify,
-    hover: (/** @type {number | null} */ box) => highlight(box ?? picked, false),
-  };
-  const stage = createStage(image, image, page, notify);
+  const selection = createSelection();
+  const stage = createStage(image, image, page, selection.notify(true));
   const swatches = image.norms.map(() => make('i', { class: 'swatch' }));
   const table = createBoxTable(
     `Boxes of ${image.id}`,
     image.norms.length,
     columnsOf(image, page, swatches),
-    fromTable,
+    selection.notify(false),
   );
-  const strip = createStrip(image, page, notify);
+  const strip = createStrip(image, page, selection.notify(true));
+  selection.show(stage, table, strip);
   const count = make('p', { class: 'count' });
-  /** @param {number | null} box @param {boolean} scroll */
-  const highlight = (box, scroll) => {
-    stage.highlight(box);
-    table.highlight(box, scroll);
-    strip.highlight(box);
-  };
   body.replaceChildren(
     make(
       'div',
@@ -76,7 +59,7 @@ export function buildImageCard(body, image, page) {
       table.show(visible);
       for (const [box, swatch] of swatches.entries())
         swatch.style.backgroundColor = boxColour(image, box, colour, page);
-      count.textContent = `${visible.filter(Boolean).length} of ${visible.length} boxes`;
+      showCount(count, visible, 'boxes');
     },
   };
 }

@@ -5,6 +5,7 @@
 import { createBoxTable } from './box-table.js';
 import { boxColour, objectName } from './colours.js';
 import { formatFixed, make } from './dom.js';
+import { createSelection, showCount } from './selection.js';
 import { createStage } from './stage.js';
 
 /**
@@ -18,44 +19,25 @@ import { createStage } from './stage.js';
 export function buildPairCard(body, pair, page) {
   const { first, second, partner, cosines } = pair;
   const back = partner.map((_, other) => partner.indexOf(other));
-  /** @type {number | null} */
-  let picked = null;
-  /** @param {number | null} box @param {boolean} scroll */
-  const highlight = (box, scroll) => {
-    left.highlight(box);
-    right.highlight(box === null ? null : (partner[box] ?? null));
-    table.highlight(box, scroll);
-  };
-  /** @param {boolean} scroll @param {(box: number) => number} asFirst */
-  const tellOf = (scroll, asFirst) => ({
-    hover: (/** @type {number | null} */ box) => highlight(box === null ? picked : asFirst(box), scroll),
-    pick(/** @type {number | null} */ box) {
-      const chosen = box === null ? null : asFirst(box);
-      picked = chosen === picked ? null : chosen;
-      table.mark(picked);
-      highlight(picked ?? chosen, scroll);
-    },
-  });
-  const left = createStage(
-    pair,
-    first,
-    page,
-    tellOf(true, box => box),
-  );
   const [width, height] = pair.secondSize;
+  const selection = createSelection();
+  const left = createStage(pair, first, page, selection.notify(true));
   const right = createStage(
     { ...pair, width, height },
     second,
     page,
-    tellOf(true, box => back[box] ?? 0),
+    selection.notify(true, box => back[box] ?? 0),
   );
   const swatches = partner.map(() => make('i', { class: 'swatch' }));
   const table = createBoxTable(
     `Matched boxes of ${pair.id}`,
     partner.length,
     columnsOf(pair, page, swatches),
-    tellOf(false, box => box),
+    selection.notify(false),
   );
+  selection.show(left, table, {
+    highlight: row => right.highlight(row === null ? null : (partner[row] ?? null)),
+  });
   const count = make('p', { class: 'count' });
   body.replaceChildren(
     make('div', { class: 'stage-frame' }, make('p', { class: 'side' }, 'A'), left.element),
@@ -70,7 +52,7 @@ export function buildPairCard(body, pair, page) {
       table.show(visible);
       for (const [box, swatch] of swatches.entries())
         swatch.style.backgroundColor = boxColour(first, box, colour, page);
-      count.textContent = `${visible.filter(Boolean).length} of ${visible.length} pairs`;
+      showCount(count, visible, 'pairs');
     },
   };
 }
