@@ -1,5 +1,5 @@
 import { getMirror } from '../manifest/load.ts';
-import type { Asset, Manifest, Source } from '../manifest/load.ts';
+import type { Asset, Manifest, Mirror, Source } from '../manifest/load.ts';
 
 export interface FailedAsset {
   readonly name: string;
@@ -28,12 +28,23 @@ export function listManualWays(
   sources: readonly Source[],
   asset: Pick<Asset, 'otherwise'> = {},
 ): string[] {
-  const names = new Set(sources.map(source => source.mirror));
-  const ways = [...names].flatMap(name => {
-    const mirror = getMirror(manifest, name);
+  const ways = sources.flatMap(source => {
+    const mirror = getMirror(manifest, source.mirror);
     return mirror.manual === undefined || mirror.dead !== undefined
       ? []
-      : [`${mirror.title}: ${mirror.manual}`];
+      : [`${mirror.title}: ${withAddress(mirror.manual, mirror, source)}`];
   });
-  return asset.otherwise === undefined ? ways : [...ways, asset.otherwise];
+  return [...new Set(asset.otherwise === undefined ? ways : [...ways, asset.otherwise])];
+}
+
+/** The mirror's own words with the address, link or id of this file in them. */
+function withAddress(manual: string, mirror: Mirror, source: Source): string {
+  // Parts of a cut zip are named by their folder and first name.
+  const { path, id, link } =
+    source.get === 'parts-member' ? { path: source.parts, id: undefined, link: undefined } : source;
+  const url =
+    link ?? (mirror.base === undefined || path === undefined ? undefined : new URL(path, mirror.base).href);
+  const named = url === undefined ? manual : manual.replace(/\bthe (address|link)\b/, url);
+  const file = path === undefined ? named : named.replace('download the file', `download ${path}`);
+  return id === undefined ? file : file.replace('/d/ID/view with the id of the file', `/d/${id}/view`);
 }
