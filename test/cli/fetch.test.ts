@@ -109,7 +109,7 @@ test('the exit code and the message when nothing can be had', async t => {
     stderr,
     /vqa\/train\.json could not be downloaded\n {2}unc \(lxmert_data\/vqa\/train\.json\): the server answers 404/,
   );
-  t.regex(stderr, /by hand: UNC Computer Science, the authors' own server: open the address/);
+  t.regex(stderr, /by hand: UNC Computer Science, the authors' own server: open https/);
   t.regex(stdout, /0 fetched, 0 in place before, 2 could not be downloaded/);
 });
 
