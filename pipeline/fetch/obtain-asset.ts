@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { assetOf, type Manifest, orderSources, type Source } from '../manifest/load.ts';
@@ -65,7 +65,8 @@ export async function obtainAsset(
 async function adopt(name: string, path: string, options: ObtainOptions): Promise<Outcome> {
   const { manifest, context } = options;
   const asset = assetOf(manifest, name);
-  const origin = { mirror: 'in place', location: path };
+  // The lock is meant to be shared, so it holds no path of this machine.
+  const origin = { mirror: 'in place', location: targetPath(asset) };
   try {
     if (asset.kind === 'features') {
       const verified = await checkStore(path, context);
@@ -164,7 +165,7 @@ async function takeOwn(
   }
   const { paths } = found;
   try {
-    const origin = { mirror: 'own folder', location: paths[0] };
+    const origin = { mirror: 'own folder', location: relative(folder, paths[0]) };
     await place(name, origin, { ...found, ownedByUser: true }, options);
     return 'fetched';
   } catch (error) {
