@@ -191,7 +191,14 @@ test('--json prints one event a line and nothing else', async t => {
     ['start', 'problem', 'progress', 'result'],
   );
   t.like(events[1], { code: 'columns', source: 'x.tsv', line: 3, img_id: null });
-  t.like(events[3], { stage: 'convert', ok: false, out: 'x.safetensors', schema_version: 1, rows: 2, errors: 1 });
+  t.like(events[3], {
+    stage: 'convert',
+    ok: false,
+    out: 'x.safetensors',
+    schema_version: 1,
+    rows: 2,
+    errors: 1,
+  });
   const failed = await runCli(['convert', 'none.tsv', '--json'], { cwd: folder });
   t.deepEqual(JSON.parse(failed.stdout), {
     event: 'error',

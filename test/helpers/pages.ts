@@ -1,3 +1,4 @@
+import { rewriteStores } from '../../pipeline/stages/rewrite-stores.ts';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -34,6 +35,24 @@ export async function makeStore(
   const { ok } = await convert({ files: [tsv], out: store }, makeContext());
   t.true(ok);
   return { folder, store };
+}
+
+/**
+ * The same with ids of any kind. Rows with some of them are refused, so a store that has them comes from another writer:
+ * here its rows are renamed.
+ */
+export async function makeStoreOfIds(
+  t: ExecutionContext,
+  ids: readonly string[],
+  rows: readonly Partial<PlainRow>[],
+  name = 'renamed',
+): Promise<Place> {
+  const numbered = rows.map((row, index) => ({ ...row, img_id: `id-${index}` }));
+  const { folder, store } = await makeStore(t, numbered, 'plain');
+  const out = join(folder, `${name}.safetensors`);
+  const apply = (id: string): string | undefined => ids[Number(id.slice(3))];
+  await rewriteStores({ stores: [store], out, ids: { name, apply }, force: false }, makeContext());
+  return { folder, store: out };
 }
 
 /** Three pictures drawn by the project, with rows of their size: ids demo_1 to demo_3. */

@@ -4,7 +4,6 @@ import type { ExecutionContext } from 'ava';
 import type { Page } from 'playwright-core';
 import { BUTD36 } from '../../pipeline/rows/row-shape.ts';
 import { convert } from '../../pipeline/stages/convert.ts';
-import { rewriteStores } from '../../pipeline/stages/rewrite-stores.ts';
 import { compareStores } from '../../pipeline/stages/compare-stores.ts';
 import { inspectPair } from '../../pipeline/stages/inspect-pair.ts';
 import { readVocabulary } from '../../pipeline/inspection/read-vocabulary.ts';
@@ -13,7 +12,14 @@ import { sharp } from '../../pipeline/detector/image/sharp.ts';
 import { seededRandom } from '../../pipeline/rows/synthetic-row.ts';
 import { openStore, type StoreRow } from '../../pipeline/store/feature-store.ts';
 import { findAxeViolations, openPage, settle, testInChromium } from '../helpers/chromium.ts';
-import { makeDemoStore, makePage, makeStore, makeVocabulary, type Place } from '../helpers/pages.ts';
+import {
+  makeDemoStore,
+  makePage,
+  makeStore,
+  makeStoreOfIds,
+  makeVocabulary,
+  type Place,
+} from '../helpers/pages.ts';
 import { makeContext, makeLines, writeTsv } from '../helpers/rows.ts';
 import { sharedPath } from '../helpers/shared.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
@@ -390,19 +396,8 @@ const HOSTILE = [
 ];
 
 testInChromium('img_ids, class names and file names cannot inject anything', async t => {
-  const rows = HOSTILE.map((_, index) => ({
-    img_id: `id-${index}`,
-    objects_id: new BigInt64Array(36).fill(BigInt(index)),
-  }));
-  const plain = await makeStore(t, rows, 'x\'"><svg onload=hacked=1>&');
-  // Rows with such ids are refused, so a store that has them comes from another writer.
-  const store = join(plain.folder, 'y\'"><svg onload=hacked=1>&.safetensors');
-  const apply = (id: string): string | undefined => HOSTILE[Number(id.slice(3))];
-  await rewriteStores(
-    { stores: [plain.store], out: store, ids: { name: 'x', apply }, force: false },
-    makeContext(),
-  );
-  const { folder } = plain;
+  const rows = HOSTILE.map((_, index) => ({ objects_id: new BigInt64Array(36).fill(BigInt(index)) }));
+  const { folder, store } = await makeStoreOfIds(t, HOSTILE, rows, 'y\'"><svg onload=hacked=1>&');
   const vocabulary = await makeVocabulary(folder, HOSTILE);
   const { path } = await makePage({ folder, store }, { vocabulary });
   for (const width of [1400, 400]) {

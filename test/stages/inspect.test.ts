@@ -15,7 +15,7 @@ import { sharp } from '../../pipeline/detector/image/sharp.ts';
 import { openStore } from '../../pipeline/store/feature-store.ts';
 import { makeSyntheticRow } from '../../pipeline/rows/synthetic-row.ts';
 import { runCli } from '../helpers/cli.ts';
-import { makeDemoStore, makeStore, makeVocabulary } from '../helpers/pages.ts';
+import { makeDemoStore, makeStore, makeStoreOfIds, makeVocabulary } from '../helpers/pages.ts';
 import { makeContext, makeLines, writeTsv } from '../helpers/rows.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
 
@@ -167,7 +167,7 @@ test(
   1,
   /the store has no such image\n.*such as SYNTHETIC_000000000000\n.*COCO_1/,
 );
-test('no store', refusal, ['x.tsv'], 2, /inspect needs one store/);
+test('no store', refusal, ['x.tsv'], 2, /x\.tsv: this is not a store/);
 test('three stores', refusal, ['x.safetensors', 'x.safetensors', 'x.safetensors'], 2, /3 stores/);
 test('another ending', refusal, ['x.safetensors', '--out', 'x.pdf'], 2, /a name that ends in \.html/);
 test(
@@ -304,9 +304,10 @@ test('a picture that its EXIF data turns stands as its row says', async t => {
 
 test('hostile img_ids do not break the sheet', async t => {
   const ids = ['</text><script>', '&amp;&lt;', '\uffff\u202e', ']]>', "'\u0301".repeat(40)];
-  const { folder, store } = await makeStore(
+  const { folder, store } = await makeStoreOfIds(
     t,
-    ids.map(img_id => ({ img_id })),
+    ids,
+    ids.map(() => ({})),
   );
   const { code, stderr } = await runCli(['inspect', store, '--png', 'x.png'], { cwd: folder });
   t.is(code, 0);
