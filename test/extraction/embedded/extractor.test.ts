@@ -196,9 +196,7 @@ test.serial('a process that exits in the middle of an image exits with its own c
   const module = join(import.meta.dirname, '../../../pipeline/extraction/embedded/extractor.ts');
   writeFileSync(
     script,
-    `import { EXTRACTOR_EXIT } from '../../../pipeline/extraction/contract.ts';
-import { startExtractorProcess } from '../../../pipeline/extraction/process.ts';
-import { createEmbeddedExtractor } from ${JSON.stringify(module)};
+    `import { createEmbeddedExtractor } from ${JSON.stringify(module)};
     const extractor = await createEmbeddedExtractor(${JSON.stringify({ weights: 'untrained', cacheDirectory })});
     const exitInHead = ({ event }: { event: string }) => {
       if (event === 'proposed') setTimeout(() => process.exit(7), 200);

@@ -255,9 +255,7 @@ class NLVR2TorchDataset(_QuestionTorchDataset):
         return torch.tensor(labels)
 
 
-def _warn_of_missing(
-    dataset: Any, source: FeatureSource, places: NDArray[np.int64], kept: NDArray[np.bool_]
-) -> None:
+def _warn_of_missing(dataset: Any, source: FeatureSource, places: NDArray[np.int64], kept: NDArray[np.bool_]) -> None:
     if kept.all():
         return
     first = dataset.data.images[places < 0][0].decode("utf-8", "replace")
