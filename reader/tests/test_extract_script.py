@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -103,9 +104,13 @@ def test_equal_scores_are_chosen_as_published():
 
 
 def write_image(path, seed, order=200):
-    pixels = bytearray(np.random.RandomState(seed).bytes(WIDTH * HEIGHT * 3))
+    pixels = np.frombuffer(np.random.RandomState(seed).bytes(WIDTH * HEIGHT * 3), np.uint8).copy()
     pixels[0], pixels[1] = order, 0
-    path.write_bytes(b"P6\n%d %d\n255\n" % (WIDTH, HEIGHT) + bytes(pixels))
+    # BMP: 24 bits a pixel, blue first, the last row first, rows of a multiple of four bytes.
+    rows = pixels.reshape(HEIGHT, WIDTH, 3)[::-1, :, ::-1].reshape(HEIGHT, WIDTH * 3)
+    data = np.pad(rows, ((0, 0), (0, -WIDTH * 3 % 4))).tobytes()
+    head = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 54 + len(data), 0, 0, 54, 40, WIDTH, HEIGHT, 1, 24, 0, 0, 0, 0, 0, 0)
+    path.write_bytes(head + data)
     return {"img_id": path.stem, "path": str(path)}
 
 
