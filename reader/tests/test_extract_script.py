@@ -109,8 +109,9 @@ def write_image(path, seed, order=200):
     # BMP: 24 bits a pixel, blue first, the last row first, rows of a multiple of four bytes.
     rows = pixels.reshape(HEIGHT, WIDTH, 3)[::-1, :, ::-1].reshape(HEIGHT, WIDTH * 3)
     data = np.pad(rows, ((0, 0), (0, -WIDTH * 3 % 4))).tobytes()
-    head = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 54 + len(data), 0, 0, 54, 40, WIDTH, HEIGHT, 1, 24, 0, 0, 0, 0, 0, 0)
-    path.write_bytes(head + data)
+    file = struct.pack("<2sIHHI", b"BM", 54 + len(data), 0, 0, 54)
+    info = struct.pack("<IiiHHIIiiII", 40, WIDTH, HEIGHT, 1, 24, 0, 0, 0, 0, 0, 0)
+    path.write_bytes(file + info + data)
     return {"img_id": path.stem, "path": str(path)}
 
 

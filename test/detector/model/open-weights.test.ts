@@ -90,7 +90,7 @@ withOracle('weights of a port give the rows of Caffe (needs TORCH_PYTHON and the
     weights,
     cacheDirectory: join(folder, 'models'),
   });
-  const images = listOracleImages().filter(({ name }) => name === '004545' || name === 'tiny64x48');
+  const images = listOracleImages().filter(({ name }) => name === 'tiny64x48');
   let count = 0;
   for await (const result of extractor.extract(images.map(({ name, path }) => ({ imgId: name, path })))) {
     if (result.type !== 'row') throw new Error(result.reason);
