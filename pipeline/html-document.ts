@@ -1,4 +1,7 @@
-import { parseHTML } from 'linkedom';
+import { createRequire } from 'node:module';
+
+// Loaded when the first page is seen: it takes a quarter of a second, and most commands and all threads never see one.
+const require = createRequire(import.meta.url);
 
 /** The one place that names the HTML library: pages of mirrors are read with it, and plots are drawn into its documents. */
 
@@ -28,5 +31,6 @@ export function makeDocument(): unknown {
 }
 
 function documentOf(html: string): HtmlElement {
-  return (parseHTML(html) as unknown as { readonly document: HtmlElement }).document;
+  const { parseHTML } = require('linkedom') as { parseHTML: (text: string) => unknown };
+  return (parseHTML(html) as { readonly document: HtmlElement }).document;
 }
