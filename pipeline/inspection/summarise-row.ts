@@ -94,7 +94,7 @@ export function findRowProblems(image: Pick<StoredImage, 'features' | 'record' |
   const bits = new Uint32Array(features.buffer, features.byteOffset, features.length);
   // A stored value was in the range of its dtype when it was rounded; widened it is in that of f32.
   checkFeatures(bits, 'f32', report);
-  const columns = new Set<string>(shape.binary.map(field => field.name));
+  const columns = shape.binaryNames;
   checkColumns({ record, shape, readable: columns, size: imageSize(record) }, report);
   return problems.filter(problem => problem.severity === 'error');
 }
@@ -102,7 +102,7 @@ export function findRowProblems(image: Pick<StoredImage, 'features' | 'record' |
 /** Fills `into` with the numbers of one image. */
 export function summariseRow(image: StoredImage, measured: FeatureNorms, into: Float64Array): void {
   const { stored, features, record, shape } = image;
-  const columns = new Set<string>(shape.binary.map(field => field.name));
+  const columns = shape.binaryNames;
   const featuresCrc = crc32(stored);
   let flaws = continueRowCrc(featuresCrc, record, columns) === rowCrcOf(record) ? 0 : FLAW.damaged;
   for (const { code } of findRowProblems(image)) {

@@ -44,6 +44,8 @@ export interface RowShape {
   readonly widthIndex: number;
   readonly countIndex: number;
   readonly binary: readonly BinaryField[];
+  /** Names of `binary`. */
+  readonly binaryNames: ReadonlySet<string>;
   /** Offset of num_boxes behind the third tab, in a plain row. */
   readonly countAt: number;
   /** Characters behind the third tab of a plain row, line end not counted. */
@@ -88,6 +90,7 @@ function describe(name: RowShapeName, columns: readonly string[], height: string
     widthIndex: columns.indexOf(width),
     countIndex: columns.indexOf('num_boxes'),
     binary,
+    binaryNames: new Set(binary.map(field => field.name)),
     countAt,
     restChars: at - 1,
   };

@@ -165,7 +165,7 @@ export class RowScanner {
   #applyIdRule(block: DecodedBlock, tally: Tally): DecodedBlock {
     const { ids } = this.#options;
     if (ids === undefined) return block;
-    const columns = new Set<string>(block.shape.binary.map(field => field.name));
+    const columns = block.shape.binaryNames;
     const lines = block.lines.map((line): StreamedLine => {
       if (line.status !== 'ok' || line.imgId === null) return line;
       const imgId = ids.apply(line.imgId);

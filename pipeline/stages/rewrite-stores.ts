@@ -16,7 +16,6 @@ import {
   LINE_END,
   RECORD_BYTES,
   rowCrc,
-  rowCrcOf,
   type RowRecord,
   setImageId,
   setRowCrc,
@@ -24,7 +23,7 @@ import {
 import { planDataStart } from '../store/header.ts';
 import { storeBytesFor } from '../store/layout.ts';
 import { type Detector, encodeProvenance, type Provenance, UNKNOWN_DETECTOR } from '../store/metadata.ts';
-import { type StoredRows, StoreFile } from '../store/reader.ts';
+import { requireIntactRow, type StoredRows, StoreFile } from '../store/reader.ts';
 import { SourceFormBuilder } from '../store/source-form.ts';
 import { StoreWriter } from '../store/writer.ts';
 import { TOOL } from '../version.ts';
@@ -145,24 +144,24 @@ class Rewriting {
   }
 
   async take(store: StoreFile): Promise<void> {
-    const columns = new Set<string>(store.shape.binary.map(field => field.name));
     for await (const block of store.readRows()) {
       this.#context.signal.throwIfAborted();
-      await this.#writeBlock(store, block, columns);
+      await this.#writeBlock(store, block);
       const done = block.begin + block.count;
       const progress = { input: store.path, done, total: store.rows, unit: 'images' } as const;
       this.#context.emit({ event: 'progress', stage: 'rewrite', ...progress });
     }
   }
 
-  async #writeBlock(store: StoreFile, block: StoredRows, columns: ReadonlySet<string>): Promise<void> {
+  async #writeBlock(store: StoreFile, block: StoredRows): Promise<void> {
+    const columns = store.shape.binaryNames;
     const from = storedFeatureBytes(store.dtype);
     const to = storedFeatureBytes(this.#dtype);
     const features: Buffer[] = [];
     const records: Buffer[] = [];
     for (const [index, record] of block.records.entries()) {
       const stored = block.features.subarray(index * from, (index + 1) * from);
-      checkRow(store, block.begin + index, { stored, record, columns });
+      requireIntactRow(store, block.begin + index, stored, record);
       const imgId = this.#chosenId(store, imageIdOf(record));
       if (imgId === undefined) continue;
       const changed = imgId !== imageIdOf(record);
@@ -275,21 +274,6 @@ function sumEdges(edges: readonly (readonly number[])[]): [number, number] {
 function withoutEdge(detector: Detector): Detector {
   const entries = Object.entries(detector).filter(([key]) => key !== 'caffe_edge');
   return { ...Object.fromEntries(entries), name: detector.name, weights: detector.weights };
-}
-
-interface CheckedRow {
-  readonly stored: Buffer;
-  readonly record: RowRecord;
-  readonly columns: ReadonlySet<string>;
-}
-
-function checkRow(store: StoreFile, row: number, { stored, record, columns }: CheckedRow): void {
-  if (rowCrc(stored, record, columns) === rowCrcOf(record)) return;
-  throw new LxmertDataError('ERR_STORE', {
-    what: `image ${imageIdOf(record)} (row ${row}) is damaged`,
-    where: store.path,
-    hint: 'run verify to see all damage, then make the store again',
-  });
 }
 
 /** The features in another dtype. @throws LxmertDataError ERR_STORE where a value does not fit */

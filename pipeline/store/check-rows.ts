@@ -27,7 +27,7 @@ export interface DamagedImage {
 export async function checkRows({ path, begin, count }: RowRange): Promise<readonly DamagedImage[]> {
   const store = await StoreFile.open(path);
   try {
-    const columns = new Set<string>(store.shape.binary.map(field => field.name));
+    const columns = store.shape.binaryNames;
     const featureBytes = storedFeatureBytes(store.dtype);
     const features = store.header.tensors.get('features')!;
     const buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(CHUNK_ROWS * featureBytes));

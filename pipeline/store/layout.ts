@@ -33,7 +33,7 @@ export interface StoreLayoutInput {
 /** Tensors of a store with the trailing dimensions of each, in file order. */
 export function tensorShapes(input: StoreLayoutInput): Omit<TensorSpan, 'begin' | 'end'>[] {
   const { rows, shape } = input;
-  const has = new Set<string>(shape.binary.map(field => field.name));
+  const has: ReadonlySet<string> = shape.binaryNames;
   const tensors: Omit<TensorSpan, 'begin' | 'end'>[] = [
     { name: 'features', dtype: DTYPE_SAFETENSORS[input.dtype], shape: [rows, BOXES, FEATURE_DIM] },
     { name: 'objects_id', dtype: 'I64', shape: [rows, BOXES] },

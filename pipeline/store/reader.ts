@@ -3,8 +3,11 @@ import { errorText, LxmertDataError } from '../errors.ts';
 import { openFile } from '../inputs/open-file.ts';
 import { type FeatureDtype, storedFeatureBytes } from '../rows/feature-dtype.ts';
 import {
+  imageIdOf,
   RECORD_BYTES,
   recordColumnSpan,
+  rowCrc,
+  rowCrcOf,
   type RowRecord,
   rowRecordAt,
   setImageId,
@@ -174,4 +177,19 @@ function trimZeros(bytes: Buffer): Buffer {
   let end = bytes.length;
   while (end > 0 && bytes[end - 1] === 0) end--;
   return bytes.subarray(0, end);
+}
+
+/** Holds a row that was read to its checksum. @throws LxmertDataError ERR_STORE naming the image */
+export function requireIntactRow(
+  store: StoreFile,
+  row: number,
+  features: Uint8Array,
+  record: RowRecord,
+): void {
+  if (rowCrc(features, record, store.shape.binaryNames) === rowCrcOf(record)) return;
+  throw new LxmertDataError('ERR_STORE', {
+    what: `image ${imageIdOf(record)} (row ${row}) is damaged`,
+    where: store.path,
+    hint: 'run verify to see all damage, then convert again',
+  });
 }

@@ -1,11 +1,10 @@
-import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { createPartial, type PublishOptions } from '../files/atomic.ts';
 import { describeWriteFailure } from '../files/checks.ts';
 import { storedFeatureBytes, widenFeatures } from '../rows/feature-dtype.ts';
-import { imageIdOf, recordColumn, rowCrc, rowCrcOf, type RowRecord } from '../rows/row-record.ts';
+import { recordColumn, type RowRecord } from '../rows/row-record.ts';
 import { OBJ36, type RowShape, typicalRowBytes } from '../rows/row-shape.ts';
-import type { StoredRows, StoreFile } from './reader.ts';
+import { requireIntactRow, type StoredRows, type StoreFile } from './reader.ts';
 import type { SourceForm } from './source-form.ts';
 import { plainParts } from './store-filler.ts';
 
@@ -96,17 +95,10 @@ class RowForm {
 function formatRows(store: StoreFile, rows: StoredRows, form: RowForm): readonly string[] {
   const { shape, dtype } = store;
   const featureBytes = storedFeatureBytes(dtype);
-  const columns = new Set<string>(shape.binary.map(field => field.name));
   return rows.records.map((record, index) => {
     let text = '';
     const features = rows.features.subarray(index * featureBytes, (index + 1) * featureBytes);
-    if (rowCrc(features, record, columns) !== rowCrcOf(record)) {
-      throw new LxmertDataError('ERR_STORE', {
-        what: `image ${imageIdOf(record)} (row ${rows.begin + index}) is damaged`,
-        where: store.path,
-        hint: `run verify to see all damage, then convert again`,
-      });
-    }
+    requireIntactRow(store, rows.begin + index, features, record);
     const parts = form.parts(rows.begin + index, record, shape);
     for (const [index, field] of shape.binary.entries()) {
       text +=
