@@ -46,7 +46,7 @@ const LAYERS: readonly RegExp[] = [
   /^mirrors\//,
   /^net\//,
   /^(workers|files|python)\//,
-  /^(nearest-name|problem|json|schema|version|events|show-text|html-document)\.ts$/,
+  /^(coco-ids|nearest-name|problem|json|schema|version|events|show-text|html-document)\.ts$/,
   /^errors\.ts$/,
 ];
 

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { cocoImageId } from '../coco-ids.ts';
 import { LxmertDataError } from '../errors.ts';
 import type { PythonValue } from './python-json.ts';
 import { parseElement } from './top-level.ts';
@@ -132,7 +133,7 @@ async function* readLabelled(options: LabelledQuestions): AsyncGenerator<PythonV
     const batch: PythonValue[] = [];
     for (const element of elements) {
       const question = readQuestion(questions.label, element, ids);
-      const imageId = nameImage(split, question.imageId);
+      const imageId = cocoImageId(split, question.imageId);
       if (!takes(imageId)) continue;
       const annotation = table.find(question.id);
       if (annotation?.imageId !== question.imageId) {
@@ -162,7 +163,7 @@ async function* readTest(questions: FoundFile, signal?: AbortSignal): AsyncGener
   for await (const elements of questions.read(signal)) {
     yield elements.map(element => {
       const { id, imageId, sent } = readQuestion(questions.label, element, ids);
-      return { img_id: nameImage('test2015', imageId), question_id: id, sent };
+      return { img_id: cocoImageId('test2015', imageId), question_id: id, sent };
     });
   }
 }
@@ -184,8 +185,4 @@ function readQuestion(
   if (ids.has(id)) throw new LxmertDataError('ERR_INPUT', { what: `question ${id} comes twice`, where });
   ids.add(id);
   return { id, imageId: readInteger(raw, 'image_id', where), sent: readText(raw, 'question', where) };
-}
-
-function nameImage(split: OfficialSplit, imageId: number): string {
-  return `COCO_${split}_${String(imageId).padStart(12, '0')}`;
 }

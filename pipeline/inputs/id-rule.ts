@@ -1,3 +1,4 @@
+import { COCO_SETS, cocoImageId, cocoPrefix, type CocoSet } from '../coco-ids.ts';
 import { LxmertDataError } from '../errors.ts';
 import { suggest } from '../nearest-name.ts';
 import { type PinnedIds, readPinnedIds } from './pinned-ids.ts';
@@ -13,12 +14,9 @@ export interface IdRule {
 }
 
 /**
- * COCO's numbers as file names: `132417` is `COCO_train2014_000000132417`. The original release of the features uses the
- * numbers, LXMERT's JSON files the names.
+ * Names that `--ids` takes beside files. The original release of the features uses COCO's numbers, LXMERT's JSON files
+ * the names of its files.
  */
-const COCO_SETS = ['train2014', 'val2014', 'test2014', 'test2015'] as const;
-
-/** Names that `--ids` takes beside files. */
 export const ID_RULES: readonly string[] = COCO_SETS.map(set => `coco-${set}`);
 
 const NUMBER = /^[0-9]{1,12}$/;
@@ -37,12 +35,12 @@ export async function readIdRule(name: string): Promise<IdRule> {
   return listRule(name, await readPinnedIds(name));
 }
 
-function cocoRule(name: string, set: string): IdRule {
-  const prefix = `COCO_${set}_`;
+function cocoRule(name: string, set: CocoSet): IdRule {
+  const prefix = cocoPrefix(set);
   return {
     name,
     apply: imgId => {
-      if (NUMBER.test(imgId)) return prefix + imgId.padStart(12, '0');
+      if (NUMBER.test(imgId)) return cocoImageId(set, imgId);
       if (imgId.startsWith(prefix)) return imgId;
       throw new LxmertDataError('ERR_INPUT', {
         what: 'the row has no COCO number as its img_id',
@@ -85,8 +83,7 @@ function listRule(name: string, wanted: PinnedIds): IdRule {
   };
 }
 
-/** The number at the end of an id, without leading zeros; undefined where there is none. */
+/** The number at the end of an id, without leading zeros; undefined if it does not end in one. */
 function numberOf(id: string): string | undefined {
-  const digits = /(?:^|_)0*([0-9]{1,12})$/.exec(id)?.[1];
-  return digits;
+  return /(?:^|_)0*([0-9]{1,12})$/.exec(id)?.[1];
 }

@@ -2,7 +2,7 @@ import { withSnakeKeys } from '../json-keys.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { formatBytes, formatFreeBytes } from '../../files/format-bytes.ts';
 import { builtInDatasets } from '../../manifest/built-in-names.ts';
-import { loadManifest } from '../../manifest/load.ts';
+import { getMirror, loadManifest } from '../../manifest/load.ts';
 import type { AssetKind, Manifest } from '../../manifest/load.ts';
 import { fetchData, previewFetch } from '../../stages/fetch.ts';
 import type { FetchOptions, FetchPreview } from '../../stages/fetch.ts';
@@ -115,11 +115,7 @@ function readOptions(
   context: CommandContext,
 ): FetchOptions {
   const mirrors = splitList(textOption(values, 'mirror'));
-  for (const name of mirrors ?? []) {
-    if (Object.hasOwn(manifest.mirrors, name)) continue;
-    const expected = Object.keys(manifest.mirrors).join(', ');
-    throw new LxmertDataError('ERR_USAGE', { what: `unknown mirror "${name}"`, expected });
-  }
+  for (const name of mirrors ?? []) getMirror(manifest, name);
   const kind = KINDS.find(known => known === values['kind']);
   return {
     ...splitNames(args, splitList(textOption(values, 'split'))),

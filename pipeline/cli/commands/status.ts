@@ -1,5 +1,6 @@
 import { formatBytes, formatFreeBytes } from '../../files/format-bytes.ts';
 import { LxmertDataError } from '../../errors.ts';
+import { withSnakeKeys } from '../json-keys.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import { describeStatus } from '../health-pages.ts';
 import { readStatus } from '../../stages/status.ts';
@@ -35,9 +36,7 @@ export const statusCommand: CommandSpec = {
     const report = await openReportFile(page, []);
     const manifest = await loadManifest({ files: manifestFiles(options) });
     const status = await readStatus(manifest, context.data);
-    const { datasets, usedBytes, freeBytes } = status;
-    const bytes = { used_bytes: usedBytes, free_bytes: freeBytes };
-    context.emit({ event: 'result', stage: 'status', ok: true, datasets, ...bytes });
+    context.emit({ event: 'result', stage: 'status', ok: true, ...withSnakeKeys(status) });
     await report.write(status, async () => await describeStatus(status, manifest, context.data));
     for (const { dataset, assets } of status.datasets) {
       const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
