@@ -81,22 +81,33 @@ const PROBE = v.object({ version: v.tuple([v.number(), v.number()]), missing: v.
 type Probe = v.InferOutput<typeof PROBE>;
 
 /** Version and missing modules of a Python, or why it does not run. */
-async function probePython(name: string, modules: readonly string[]): Promise<Probe | string> {
-  const args = [PYTHON_PROGRAM, '--probe', ...modules];
+export async function probePython(
+  name: string,
+  modules: readonly string[],
+  timeoutMs?: number,
+): Promise<Probe | string> {
+  const answer = await askPython(name, ['--probe', ...modules], timeoutMs);
+  if ('reason' in answer) return answer.reason;
+  return parseProbe(answer.stdout) ?? 'does not answer as a Python does';
+}
+
+/** What the program that comes along prints when a Python runs it, or why it does not, in one line. */
+export async function askPython(
+  name: string,
+  args: readonly string[],
+  timeoutMs = 0,
+): Promise<{ readonly stdout: string } | { readonly reason: string }> {
+  const options = { env: pythonEnvironment(), timeout: timeoutMs };
   return await new Promise(resolve => {
-    execFile(name, args, { env: pythonEnvironment() }, (error, stdout, stderr) => {
+    execFile(name, [PYTHON_PROGRAM, ...args], options, (error, stdout, stderr) => {
       if (error === null) {
-        resolve(parseProbe(stdout) ?? 'does not answer as a Python does');
+        resolve({ stdout });
         return;
       }
       const lastLine = stderr.trim().split('\n').at(-1) ?? '';
-      resolve(
-        error.code === 'ENOENT'
-          ? 'not found'
-          : lastLine === ''
-            ? error.message.replace(/\n.*/s, '')
-            : lastLine,
-      );
+      if (error.code === 'ENOENT') resolve({ reason: 'not found' });
+      else if (error.killed === true) resolve({ reason: `no answer within ${timeoutMs / 1000} s` });
+      else resolve({ reason: lastLine === '' ? error.message.replace(/\n.*/s, '') : lastLine });
     });
   });
 }

@@ -1,16 +1,15 @@
-import { execFile } from 'node:child_process';
 import { access, constants, stat } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { errorText, LxmertDataError } from '../errors.ts';
-import { findPython, pythonEnvironment } from '../python/find-python.ts';
+import { findPython, probePython } from '../python/find-python.ts';
 import { Engine } from '../extraction/docker/engine.ts';
+import { listTorchDevices } from '../extraction/torch/devices.ts';
 import { findEngineAddress } from '../extraction/docker/engine-address.ts';
 import { findFreeBytes } from '../fetch/disk-space.ts';
 import { formatBytes } from '../files/format-bytes.ts';
 import type { Manifest, Mirror } from '../manifest/load.ts';
 import { createHttpClient, type HttpClient } from '../net/client.ts';
-import { v } from '../schema.ts';
 
 export interface Finding {
   /** What was looked at, such as `python` or `mirror unc`. */
@@ -91,17 +90,6 @@ async function existingFolder(folder: string): Promise<string> {
   return exists || folder === dirname(folder) ? folder : await existingFolder(dirname(folder));
 }
 
-const TORCH_PROBE = [
-  'import json, importlib.util as u',
-  "found = {name: u.find_spec(name) is not None for name in ('numpy', 'torch')}",
-  'gpus = []',
-  "if found['torch']:",
-  '    import torch',
-  '    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]',
-  'print(json.dumps([found, gpus]))',
-].join('\n');
-const TORCH_ANSWER = v.tuple([v.object({ numpy: v.boolean(), torch: v.boolean() }), v.array(v.string())]);
-
 async function examinePython(): Promise<Finding[]> {
   const python = await findPython(undefined, [], 'export').catch((error: unknown) => error);
   if (typeof python !== 'string') {
@@ -109,51 +97,26 @@ async function examinePython(): Promise<Finding[]> {
     const found = python instanceof LxmertDataError ? (python.parts.got ?? 'not found') : errorText(python);
     return [{ check: 'python', state: 'missing', found, hint }];
   }
-  const answer = await askPython(python);
-  if (answer === undefined)
-    return [{ check: 'python', state: 'ok', found: `${python}; it took too long to say what is installed` }];
-  const [modules, gpus] = answer;
-  const installed = Object.entries(modules).filter(([, isThere]) => isThere);
-  const names =
-    installed.length === 0
-      ? 'without NumPy and PyTorch'
-      : `with ${installed.map(([name]) => name).join(' and ')}`;
-  const gpu = gpus.length === 0 ? 'no GPU seen' : gpus.join(', ');
-  return [
-    modules.numpy
-      ? { check: 'python', state: 'ok', found: `${python} ${names}` }
-      : {
-          check: 'python',
-          state: 'missing',
-          found: `${python} ${names}`,
-          hint: `to export and to train: ${python} -m pip install numpy torch`,
-        },
-    ...(modules.torch
-      ? [
-          {
-            check: 'pytorch gpu',
-            state: gpus.length > 0 ? 'ok' : 'missing',
-            found: gpu,
-            hint: gpus.length > 0 ? undefined : 'extraction runs on the CPU, at seconds an image',
-          } as const,
-        ]
-      : []),
-  ];
+  const probe = await probePython(python, ['numpy', 'torch'], PATIENCE_MS);
+  if (typeof probe === 'string') return [{ check: 'python', state: 'ok', found: `${python}; ${probe}` }];
+  const installed = ['numpy', 'torch'].filter(name => !probe.missing.includes(name));
+  const names = installed.length === 0 ? 'without NumPy and PyTorch' : `with ${installed.join(' and ')}`;
+  const hint = `to export and to train: ${python} -m pip install numpy torch`;
+  const found = `${python} ${names}`;
+  const state = installed.includes('numpy') ? 'ok' : 'missing';
+  const finding: Finding = { check: 'python', state, found, ...(state === 'ok' ? {} : { hint }) };
+  return installed.includes('torch') ? [finding, await examineTorch(python)] : [finding];
 }
 
-async function askPython(python: string): Promise<v.InferOutput<typeof TORCH_ANSWER> | undefined> {
-  return await new Promise(done => {
-    execFile(
-      python,
-      ['-I', '-c', TORCH_PROBE],
-      { env: pythonEnvironment(), timeout: PATIENCE_MS, cwd: '/' },
-      (error, stdout) => {
-        const parsed =
-          error === null ? v.safeParse(v.pipe(v.string(), v.parseJson(), TORCH_ANSWER), stdout) : undefined;
-        done(parsed?.success === true ? parsed.output : undefined);
-      },
-    );
-  });
+async function examineTorch(python: string): Promise<Finding> {
+  const check = 'pytorch gpu';
+  const hint = 'extraction runs on the CPU, at seconds an image';
+  const seen = await listTorchDevices(python, PATIENCE_MS);
+  if (typeof seen === 'string') return { check, state: 'missing', found: seen, hint };
+  const gpus = seen.mps ? [...seen.cuda, "Apple's GPU"] : seen.cuda;
+  return gpus.length === 0
+    ? { check, state: 'missing', found: 'no GPU seen', hint }
+    : { check, state: 'ok', found: gpus.join(', ') };
 }
 
 async function examineDocker(): Promise<Finding[]> {

@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { LxmertDataError } from '../../errors.ts';
-import { PYTHON_PROGRAM, pythonEnvironment } from '../../python/find-python.ts';
+import { askPython } from '../../python/find-python.ts';
 import { v } from '../../schema.ts';
 
 const DEVICES = v.object({ torch: v.string(), cuda: v.array(v.string()), mps: v.boolean() });
@@ -13,17 +12,13 @@ export type TorchDevices = v.InferOutput<typeof DEVICES>;
 const TIMEOUT_MS = 120_000;
 
 /** The devices that a Python's PyTorch sees, or why it cannot say. */
-export async function listTorchDevices(python: string): Promise<TorchDevices | string> {
-  return await new Promise(resolve => {
-    const options = { env: pythonEnvironment(), timeout: TIMEOUT_MS };
-    execFile(python, [PYTHON_PROGRAM, '--devices'], options, (error, stdout, stderr) => {
-      if (error !== null) {
-        resolve(stderr.trim().split('\n').at(-1) || error.message.replace(/\n.*/s, ''));
-        return;
-      }
-      resolve(parseDevices(stdout) ?? 'its PyTorch does not list devices');
-    });
-  });
+export async function listTorchDevices(
+  python: string,
+  timeoutMs = TIMEOUT_MS,
+): Promise<TorchDevices | string> {
+  const answer = await askPython(python, ['--devices'], timeoutMs);
+  if ('reason' in answer) return answer.reason;
+  return parseDevices(answer.stdout) ?? 'its PyTorch does not list devices';
 }
 
 function parseDevices(text: string): TorchDevices | undefined {
