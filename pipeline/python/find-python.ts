@@ -87,7 +87,7 @@ export async function probePython(
   timeoutMs?: number,
 ): Promise<Probe | string> {
   const answer = await askPython(name, ['--probe', ...modules], timeoutMs);
-  if ('reason' in answer) return answer.reason;
+  if ('reason' in answer) return answer.isMissing ? 'not found' : answer.reason;
   return parseProbe(answer.stdout) ?? 'does not answer as a Python does';
 }
 
@@ -96,7 +96,7 @@ export async function askPython(
   name: string,
   args: readonly string[],
   timeoutMs = 0,
-): Promise<{ readonly stdout: string } | { readonly reason: string }> {
+): Promise<{ readonly stdout: string } | { readonly reason: string; readonly isMissing: boolean }> {
   const options = { env: pythonEnvironment(), timeout: timeoutMs };
   return await new Promise(resolve => {
     execFile(name, [PYTHON_PROGRAM, ...args], options, (error, stdout, stderr) => {
@@ -105,9 +105,9 @@ export async function askPython(
         return;
       }
       const lastLine = stderr.trim().split('\n').at(-1) ?? '';
-      if (error.code === 'ENOENT') resolve({ reason: 'not found' });
-      else if (error.killed === true) resolve({ reason: `no answer within ${timeoutMs / 1000} s` });
-      else resolve({ reason: lastLine === '' ? error.message.replace(/\n.*/s, '') : lastLine });
+      const printed = lastLine === '' ? error.message.replace(/\n.*/s, '') : lastLine;
+      const reason = error.killed === true ? `no answer within ${timeoutMs / 1000} s` : printed;
+      resolve({ reason, isMissing: error.code === 'ENOENT' });
     });
   });
 }
