@@ -28,6 +28,11 @@ export function showOnTerminal(text: string): string {
     .join('\n');
 }
 
+/** The first few of a list, for messages. */
+export function listSome(names: readonly string[], most = 5): string {
+  return names.slice(0, most).join(', ') + (names.length > most ? ', …' : '');
+}
+
 /** A count for people: 82 783 with thin spaces, as no language misreads it. */
 export function formatCount(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, '\u2009');

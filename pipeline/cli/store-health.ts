@@ -1,5 +1,5 @@
 import type { HealthReport, HealthSection } from '../report/health-page.ts';
-import { formatCount } from '../show-text.ts';
+import { formatCount, listSome } from '../show-text.ts';
 import type { CheckedStore, StoreOutcome } from '../stages/verify-store.ts';
 
 /** Images that a page lists one by one. */
@@ -108,7 +108,7 @@ function problemsOfSource({ path, against }: CheckedStore): Problems {
       .filter(([, ids]) => ids.length > 0)
       .map(([what, ids]) => ({
         where: path,
-        what: `${formatCount(ids.length)} images ${what}: ${ids.slice(0, 5).join(', ')}${ids.length > 5 ? ', …' : ''}`,
+        what: `${formatCount(ids.length)} images ${what}: ${listSome(ids)}`,
         fix: CONVERT_AGAIN,
       })),
   ];

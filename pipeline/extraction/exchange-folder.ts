@@ -1,14 +1,12 @@
-import { constants } from 'node:fs';
-import { lstat, mkdir, open, opendir, readdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, opendir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
 import { formatBytes } from '../files/format-bytes.ts';
-import { NO_FOLLOW, openOwn } from '../files/open-checked.ts';
+import { createOwn, openOwn } from '../files/open-checked.ts';
 import { RowBatch, type RowKeeper } from './row-batch.ts';
 import { MAX_ROW_BYTES } from './row-lines.ts';
 
 const BATCH_FILE = /^rows-\d+\.tsv$/;
-const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;
 /** What an extractor may keep here for itself. */
 const OTHER_BYTES = 256 * 2 ** 20;
 const MAX_ENTRIES = 10_000;
@@ -60,7 +58,7 @@ export class ExchangeFolder {
 
   async openBatch(keeper: RowKeeper, imgIds: readonly string[]): Promise<RowBatch> {
     const path = join(this.path, `rows-${String(this.#nextFile++).padStart(6, '0')}.tsv`);
-    const handle = await open(path, CREATE, 0o600);
+    const handle = await createOwn(path);
     const maxBytes = (imgIds.length + 1) * MAX_ROW_BYTES;
     this.#expected += maxBytes;
     const onClose = async (): Promise<void> => {

@@ -1,14 +1,12 @@
-import { constants } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
-import { NO_FOLLOW, openOwn } from '../files/open-checked.ts';
+import { createOwn, openOwn } from '../files/open-checked.ts';
 import { isRunning } from '../files/processes.ts';
 import { v } from '../schema.ts';
 
 const MAX_BYTES = 4096;
-const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;
 const MINUTE_MS = 60_000;
 
 /** Releases before 0.2 wrote the number of the process alone. */
@@ -28,7 +26,7 @@ export async function claimFolder(path: string): Promise<() => Promise<void>> {
   const file = join(path, 'owner');
   for (;;) {
     try {
-      const handle = await open(file, CREATE, 0o600);
+      const handle = await createOwn(file);
       const owner = { pid: process.pid, host: hostname(), started: Date.now() };
       await handle.writeFile(JSON.stringify(owner)).finally(() => handle.close());
       return async () => await rm(file, { force: true });

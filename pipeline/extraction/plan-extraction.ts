@@ -1,3 +1,4 @@
+import { listSome } from '../show-text.ts';
 import { statSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -161,7 +162,7 @@ async function takeListed(images: readonly ListedImage[], list: string): Promise
     what: 'images that this list names are not in the folder',
     where: list,
     expected: `${ids.length} images`,
-    got: `${absent.length} missing: ${absent.slice(0, 5).join(', ')}${absent.length > 5 ? ', …' : ''}`,
+    got: `${absent.length} missing: ${listSome(absent)}`,
     hint: 'give the folder that holds all of them',
   });
 }

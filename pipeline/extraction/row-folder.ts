@@ -1,10 +1,9 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
+import { type FileHandle, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
 import { writeAtomically } from '../files/atomic.ts';
 import { describeWriteFailure } from '../files/checks.ts';
-import { NO_FOLLOW, openOwn } from '../files/open-checked.ts';
+import { createOwn, openOwn } from '../files/open-checked.ts';
 import { v } from '../schema.ts';
 import { type DetectorName, detectorSchema } from './contract.ts';
 import { exchangeFolderOf, ExchangeFolder } from './exchange-folder.ts';
@@ -14,7 +13,6 @@ import type { RowBatch } from './row-batch.ts';
 import { RowLineReader } from './row-lines.ts';
 
 const ROW_FILE = /^rows-\d+\.tsv$/;
-const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;
 const MAX_DETECTOR_BYTES = 1 << 16;
 
 /** Where a valid row is. */
@@ -176,7 +174,7 @@ export class RowFolder {
   async #createFile(): Promise<{ name: string; handle: FileHandle; size: number }> {
     await this.#private.check();
     const name = `rows-${String(this.#nextFile++).padStart(6, '0')}.tsv`;
-    return { name, handle: await open(join(this.path, name), CREATE, 0o600), size: 0 };
+    return { name, handle: await createOwn(join(this.path, name)), size: 0 };
   }
 
   async #closeFile(): Promise<void> {

@@ -1,3 +1,4 @@
+import { listSome } from '../show-text.ts';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errorText } from '../errors.ts';
@@ -78,8 +79,7 @@ export async function recogniseFolder(
     context.emit({ event: 'warning', message: `${path} has the name of a published file, but ${reason}` });
   const unused = paths.filter(path => !used.has(path) && !suspects.includes(path));
   if (unused.length > 0) {
-    const shown = `${unused.slice(0, 10).join(', ')}${unused.length > 10 ? ', …' : ''}`;
-    context.emit({ event: 'note', message: `not needed or not recognised: ${shown}` });
+    context.emit({ event: 'note', message: `not needed or not recognised: ${listSome(unused, 10)}` });
   }
   return { found, unusable };
 }

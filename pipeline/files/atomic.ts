@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { isErrno, LxmertDataError } from '../errors.ts';
 import { describeWriteFailure, outputExists } from './checks.ts';
 import { type FileIdentity, identityOf, identityOfName, isSameFile } from './identity.ts';
-import { NO_FOLLOW, openOwn } from './open-checked.ts';
+import { createOwn, openOwn } from './open-checked.ts';
 import { claimPartialPath, releasePartialPath, removeStalePartials } from './partial-names.ts';
 import { syncFolder } from './sync-folder.ts';
 import { syncTree } from './sync-tree.ts';
@@ -32,8 +32,6 @@ export interface PartialOutput {
   discard(): Promise<void>;
 }
 
-const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;
-
 /**
  * Creates a temporary file beside `path`, open for reading and writing. `kind` (a-z) becomes part of its name. The caller
  * ends with `publish` or `discard`; `discard` in a `finally` does for both.
@@ -47,7 +45,7 @@ export async function createPartial(
   const partial = claimPartialPath(path, kind);
   let handle: FileHandle;
   try {
-    handle = await open(partial, CREATE);
+    handle = await createOwn(partial, 0o666);
   } catch (error) {
     releasePartialPath(partial);
     throw error;

@@ -51,13 +51,18 @@ export async function openOwn(path: string, options: OpenOptions = {}): Promise<
   });
 }
 
+/** Creates a file, open for reading and writing, that nothing stood in the place of; fails with EEXIST otherwise. */
+export async function createOwn(path: string, mode = 0o600): Promise<FileHandle> {
+  return await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, mode);
+}
+
 /** Opens a file as `openOwn` does, for reading and writing; where it is missing, a new one is created. */
 export async function openOrCreateOwn(path: string): Promise<FileHandle> {
   try {
     return await openOwn(path, { write: true });
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
-    return await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW);
+    return await createOwn(path, 0o666);
   }
 }
 

@@ -1,3 +1,4 @@
+import { listSome } from '../show-text.ts';
 import { basename } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
@@ -231,7 +232,7 @@ class Rewriting {
     throw new LxmertDataError('ERR_STORE', {
       what: `${missing.length} of ${wanted.ids.length} listed images are in none of the stores`,
       where: wanted.path,
-      got: missing.slice(0, 5).join(', ') + (missing.length > 5 ? ', …' : ''),
+      got: listSome(missing),
       hint: 'leave them out of the list, or name the store that has them too',
     });
   }

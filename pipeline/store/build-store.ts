@@ -1,3 +1,4 @@
+import { listSome } from '../show-text.ts';
 import { basename } from 'node:path';
 import type { StageContext } from '../events.ts';
 import { removeStalePartials } from '../files/partial-names.ts';
@@ -172,11 +173,10 @@ class StoreBuilder {
     if (list === undefined) return;
     const missing = list.ids.filter(id => !this.#scanner.has(id));
     if (missing.length === 0) return;
-    const listed = `${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}`;
     this.#log.add([
       fileProblem('rows', list.path, {
         expected: `a row for each of the ${list.ids.length} ${what}`,
-        got: `no row for ${missing.length}: ${listed}`,
+        got: `no row for ${missing.length}: ${listSome(missing)}`,
       }),
     ]);
   }

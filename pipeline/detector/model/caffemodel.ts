@@ -1,3 +1,4 @@
+import { listSome } from '../../show-text.ts';
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
@@ -183,7 +184,7 @@ function checkBlobs(index: BlobIndex, path: string): void {
     what: 'the file lacks weights that this detector needs',
     where: path,
     expected: `${listBlobs().size} blobs`,
-    got: `${missing.length} missing: ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}`,
+    got: `${missing.length} missing: ${listSome(missing)}`,
     hint: HINT,
   });
 }

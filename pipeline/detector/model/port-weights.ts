@@ -1,3 +1,4 @@
+import { listSome } from '../../show-text.ts';
 import { basename } from 'node:path';
 import { errorText, LxmertDataError } from '../../errors.ts';
 import { blobOf, type DetectorKeys, fitsPattern, type LayoutTensor } from './detector-keys.ts';
@@ -17,7 +18,6 @@ export interface PortedWeights {
 /** Name in the file, its shape there, and what becomes of it. */
 type Expected = LayoutTensor;
 
-const MAX_LISTED = 5;
 const HINT = 'give the weights of the 36-box detector: docs/extract.md lists the files that hold them';
 
 /**
@@ -165,8 +165,4 @@ function wrongShape(path: string, { key, shape }: Expected, tensor: FileTensor):
     got: `${tensor.type} [${tensor.shape.join(', ')}]`,
     hint: HINT,
   });
-}
-
-function listSome(names: readonly string[]): string {
-  return names.slice(0, MAX_LISTED).join(', ') + (names.length > MAX_LISTED ? ', …' : '');
 }
