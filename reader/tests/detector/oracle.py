@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lxmert_data._format.metadata import TEN_COLUMNS
 from lxmert_data.detector import Detector
 from lxmert_data.detector.images import make_input, read_pixels
 from lxmert_data.detector.regions import choose_regions, decode_proposals, rate_regions
@@ -24,18 +25,6 @@ IMAGES = {name: ORACLE / "images" / entry["file"] for name, entry in REPORT.item
 IMAGES = {name: path for name, path in IMAGES.items() if path.is_file()}
 ROI_TOLERANCE = 1e-2
 _DTYPES = {"objects_id": np.int64, "attrs_id": np.int64}
-_COLUMNS = [
-    "img_id",
-    "img_h",
-    "img_w",
-    "objects_id",
-    "objects_conf",
-    "attrs_id",
-    "attrs_conf",
-    "num_boxes",
-    "boxes",
-    "features",
-]
 _TAPS = {
     "conv1": ("conv1_every8th", 8, 8),
     "pool1": ("pool1_channels8_every4th", 8, 4),
@@ -59,8 +48,8 @@ def read_expected_row(name: str) -> Arrays:
     """Arrays of the row that the original extraction wrote."""
     lines = (ORACLE / "expected_obj36.tsv").read_text("latin1").splitlines()
     fields = next(line.split("\t") for line in lines if line.startswith(f"{name}\t"))
-    row = dict(zip(_COLUMNS, fields))
-    names = [key for key in _COLUMNS[3:] if key != "num_boxes"]
+    row = dict(zip(TEN_COLUMNS, fields))
+    names = [key for key in TEN_COLUMNS[3:] if key != "num_boxes"]
     decoded = {key: np.frombuffer(base64.b64decode(row[key]), _DTYPES.get(key, np.float32)) for key in names}
     return decoded | {"boxes": decoded["boxes"].reshape(36, 4), "features": decoded["features"].reshape(36, 2048)}
 

@@ -9,22 +9,12 @@ import numpy as np
 
 from .._format.gather import widen_features
 from .._format.header import BOX_COUNT
+from .._format.metadata import TEN_COLUMNS
 
 if TYPE_CHECKING:
     from ..store import FeatureStore
 
-KEYS = (
-    "img_id",
-    "img_h",
-    "img_w",
-    "objects_id",
-    "objects_conf",
-    "attrs_id",
-    "attrs_conf",
-    "num_boxes",
-    "boxes",
-    "features",
-)
+KEYS = tuple(TEN_COLUMNS)
 SIX_COLUMN_KEYS = ("img_id", "img_h", "img_w", "num_boxes", "boxes", "features")
 
 

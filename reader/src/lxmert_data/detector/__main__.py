@@ -103,7 +103,7 @@ def _list_paths(
 
 
 def _report(image: _Image, result: Any, file: int | None) -> int | None:
-    """Writes a row, or why there is none; gives the open file of the lot, or None at its end."""
+    """Writes a row, or the reason it failed; returns the open file of the batch, or None at its end."""
     number = image.lot["lot"]
     if file is None:
         file = os.open(image.lot["rows"], os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))

@@ -32,7 +32,7 @@ def read_caffemodel(path: Path, content: bytes) -> dict[str, Floats]:
     try:
         for number, value in _fields(memoryview(content)):
             if number > _HIGHEST_FIELD:
-                raise ValueError(f"field {number} is none of a caffemodel's")
+                raise ValueError(f"a caffemodel has no field {number}")
             if number in _LAYERS and isinstance(value, Message):
                 blobs |= _read_layer(value, *_LAYERS[number])
     except (ValueError, IndexError, UnicodeDecodeError) as error:

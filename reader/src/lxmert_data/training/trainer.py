@@ -17,7 +17,7 @@ class TrainerCollate:
 
     Gives a dict of input_ids, attention_mask, token_type_ids [B, max_length], visual_feats [B, 36, 2048], visual_pos
     [B, 36, 4] and, where there are labels, `labels`: with `labels="classes"`, as the model's own cross entropy wants
-    them, int64 [B], the answer of the highest score, -100 where there is none; with `labels="scores"` float32
+    them, int64 [B], the answer of the highest score, -100 for a question without one; with `labels="scores"` float32
     [B, answers], for `compute_loss_func=soft_target_loss`. For pre-training, a Trainer takes `PretrainingCollate`.
 
     Use `remove_unused_columns=False`: otherwise Trainer takes batches apart and they are put together once more.
