@@ -10,11 +10,13 @@ import { mirrorFields } from './fields.ts';
 import { defineMirrorKind, type LocatedPart, type LocateRequest, type MirrorProvider } from './mirror.ts';
 import { maySendSecret } from './secrets.ts';
 
+const HOME = 'https://pan.baidu.com/';
 const OWN_HOSTS = ['baidu.com'];
 
 /** A share of Baidu Pan, through the session in BAIDU_COOKIE. Experimental: Baidu changes these ways without notice. */
 export const baidu = defineMirrorKind({
   provider: 'baidu',
+  home: HOME,
   schema: v.strictObject({
     provider: v.literal('baidu'),
     ...mirrorFields,
@@ -22,7 +24,7 @@ export const baidu = defineMirrorKind({
     code: v.string(),
   }),
   create: (name, { share, code, allow_http: allowHttp, ...entry }, context) => {
-    const base = new URL('./', entry.base ?? 'https://pan.baidu.com/').href;
+    const base = new URL('./', entry.base ?? HOME).href;
     return new BaiduMirror(name, () => {
       const cookie = context.environment['BAIDU_COOKIE'] ?? '';
       if (cookie === '') {

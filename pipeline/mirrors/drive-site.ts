@@ -8,6 +8,9 @@ import { explainDrivePage, isPartialFolderView, parseConfirmForm, parseFolderVie
 import type { DriveEntry } from './drive-pages.ts';
 import type { FileLocation } from './mirror.ts';
 
+/** Where people see Google Drive. */
+export const DRIVE_HOME = 'https://drive.google.com/';
+
 export type DriveId = Pick<DriveEntry, 'id' | 'resourceKey'>;
 
 export interface DriveSiteOptions {
@@ -36,7 +39,7 @@ export class DriveSite {
 
   constructor(options: DriveSiteOptions) {
     this.#options = options;
-    this.#base = options.base ?? 'https://drive.google.com/';
+    this.#base = options.base ?? DRIVE_HOME;
   }
 
   /** The file with this id, or at this path below the root. Throws MirrorFault. */

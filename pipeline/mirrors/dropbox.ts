@@ -8,6 +8,7 @@ import { defineMirrorKind } from './mirror.ts';
 /** Shared links of Dropbox. Each request follows the link again: the address it leads to is short-lived. */
 export const dropbox = defineMirrorKind({
   provider: 'dropbox',
+  home: 'https://www.dropbox.com/',
   schema: v.strictObject({ provider: v.literal('dropbox'), ...mirrorFields }),
   create: (name, entry, context) => ({
     locate: async ({ location: { link }, shape }) => {

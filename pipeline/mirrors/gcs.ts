@@ -12,11 +12,14 @@ const objectSchema = v.object({
   contentEncoding: v.optional(v.string()),
 });
 
+const HOME = 'https://storage.googleapis.com/';
+
 /** A public bucket of Google Cloud Storage. Its metadata give size, md5 (not for composite objects) and generation. */
 export const gcs = defineMirrorKind({
   provider: 'gcs',
+  home: HOME,
   schema: v.strictObject({ provider: v.literal('gcs'), ...mirrorFields, bucket: v.string() }),
-  create(name, { bucket, base = 'https://storage.googleapis.com/', ...entry }, { client, signal }) {
+  create(name, { bucket, base = HOME, ...entry }, { client, signal }) {
     const allowHttp = entry.allow_http;
     return {
       locate: async ({ location: { path }, shape }) => {

@@ -1,7 +1,7 @@
 import { v } from '../schema.ts';
 import type { RemoteFile } from '../net/remote-file.ts';
 import { type DriveApi, findWithKey, openWithKey } from './drive-api.ts';
-import { DriveSite } from './drive-site.ts';
+import { DRIVE_HOME, DriveSite } from './drive-site.ts';
 import { mirrorFields, url } from './fields.ts';
 import { defineMirrorKind, type FileLocation } from './mirror.ts';
 import { maySendSecret } from './secrets.ts';
@@ -11,6 +11,7 @@ const API = 'https://www.googleapis.com/';
 /** A shared folder of Google Drive, by path, or single files by id; without a key through the pages people see. */
 export const googleDrive = defineMirrorKind({
   provider: 'google-drive',
+  home: DRIVE_HOME,
   schema: v.strictObject({
     provider: v.literal('google-drive'),
     ...mirrorFields,

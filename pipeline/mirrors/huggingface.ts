@@ -9,11 +9,13 @@ import { defineMirrorKind, joinUrl } from './mirror.ts';
 import { maySendSecret } from './secrets.ts';
 
 const MAX_HOPS = 5;
+const HOME = 'https://huggingface.co/';
 const OWN_HOSTS = ['huggingface.co', 'hf.co'];
 
 /** A repository of the Hugging Face hub. For large files the hub itself names size and sha256. */
 export const huggingFace = defineMirrorKind({
   provider: 'huggingface',
+  home: HOME,
   schema: v.strictObject({
     provider: v.literal('huggingface'),
     ...mirrorFields /** Such as `datasets/owner/name`. */,
@@ -24,7 +26,7 @@ export const huggingFace = defineMirrorKind({
     const { HF_ENDPOINT: endpoint, HF_TOKEN: token } = context.environment;
     const hub: Hub = {
       client: context.client,
-      base: entry.base ?? endpoint ?? 'https://huggingface.co/',
+      base: entry.base ?? endpoint ?? HOME,
       token: token === '' ? undefined : token,
       given: context.givenBase ?? endpoint,
       allowHttp: entry.allow_http,

@@ -48,6 +48,8 @@ export interface SourceProblem {
 /** A kind of mirror: the manifest fields of its entries, what it needs of a source, and how its files are found. */
 export interface MirrorKind {
   readonly provider: string;
+  /** Where mirrors of this kind are, unless an entry has a base; undefined where each entry must have one. */
+  readonly home: string | undefined;
   readonly schema: v.GenericSchema<unknown, MirrorEntry>;
   readonly checkSource: (name: string, entry: MirrorEntry, source: FileLocation) => SourceProblem | undefined;
   readonly create: (name: string, entry: MirrorEntry, context: MirrorContext) => MirrorProvider;
@@ -56,18 +58,21 @@ export interface MirrorKind {
 /** A kind of mirror, whose own code sees entries with the fields of its schema. */
 export function defineMirrorKind<Entry extends MirrorEntry>({
   provider,
+  home,
   schema,
   create,
   checkSource,
 }: {
   /** As manifests name it; the schema has it as a literal. */
   readonly provider: string;
+  readonly home?: string;
   readonly schema: v.GenericSchema<unknown, Entry>;
   readonly create: (name: string, entry: Entry, context: MirrorContext) => MirrorProvider;
   readonly checkSource?: (name: string, entry: Entry, source: FileLocation) => SourceProblem | undefined;
 }): MirrorKind {
   return {
     provider,
+    home,
     schema,
     checkSource: (name, entry, source) => checkSource?.(name, v.parse(schema, entry), source),
     create: (name, entry, context) => create(name, v.parse(schema, entry), context),

@@ -32,6 +32,11 @@ export function checkSource(
   return kindOf(entry).checkSource(name, entry, source);
 }
 
+/** The address of a mirror's host; undefined where neither its entry nor its kind has one. */
+export function homeOf(entry: MirrorEntry): string | undefined {
+  return entry.base ?? kindOf(entry).home;
+}
+
 function findKind(entry: unknown): MirrorKind | undefined {
   if (typeof entry !== 'object' || entry === null || !('provider' in entry)) return undefined;
   return KINDS.find(({ provider }) => provider === entry.provider);

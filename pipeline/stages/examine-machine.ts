@@ -9,6 +9,7 @@ import { findEngineAddress } from '../extraction/docker/engine-address.ts';
 import { findFreeBytes } from '../fetch/disk-space.ts';
 import { formatBytes } from '../files/format-bytes.ts';
 import type { Manifest, Mirror } from '../manifest/load.ts';
+import { homeOf } from '../mirrors/registry.ts';
 import { createHttpClient, type HttpClient } from '../net/client.ts';
 
 export interface Finding {
@@ -160,15 +161,6 @@ async function examineWeights(path: string): Promise<Finding[]> {
   return [{ check: 'weights', state: 'missing', found: `${path} does not exist`, hint }];
 }
 
-/** Hosts of the providers whose mirrors need no address in the manifest. */
-const PROVIDER_HOSTS: Readonly<Record<string, string>> = {
-  'google-drive': 'https://drive.google.com/',
-  baidu: 'https://pan.baidu.com/',
-  dropbox: 'https://www.dropbox.com/',
-  huggingface: 'https://huggingface.co/',
-  gcs: 'https://storage.googleapis.com/',
-};
-
 async function examineNetwork(manifest: Manifest, signal: AbortSignal): Promise<Finding[]> {
   const client = createHttpClient({ connectMs: PATIENCE_MS, responseMs: PATIENCE_MS });
   try {
@@ -194,7 +186,7 @@ async function examineMirror(
   signal: AbortSignal,
 ): Promise<Finding> {
   const check = `mirror ${name}`;
-  const url = mirror.base ?? PROVIDER_HOSTS[mirror.provider];
+  const url = homeOf(mirror);
   if (url === undefined)
     return {
       check,
