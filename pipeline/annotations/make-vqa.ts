@@ -24,9 +24,18 @@ export interface VqaFile {
   readonly read: (signal?: AbortSignal) => AsyncGenerator<PythonValue[]>;
 }
 
+/** The official question files of a folder; undefined where one is missing. */
+export interface VqaQuestions {
+  readonly train: FoundFile | undefined;
+  readonly val: FoundFile | undefined;
+  readonly test: FoundFile | undefined;
+}
+
 export interface VqaInput {
   /** Folder of the official zips, or of the JSON inside them. */
   readonly rawDirectory: string;
+  /** From `findVqaQuestions`. */
+  readonly questions: VqaQuestions;
   readonly rule: VqaRule;
   /** img_ids of minival; by default the published 5,000. */
   readonly minival?: ReadonlySet<string> | undefined;
@@ -39,20 +48,34 @@ export async function readMinivalIds(): Promise<ReadonlySet<string>> {
   return new Set(text.split('\n').filter(line => line !== ''));
 }
 
+/** Looks for the official question files, without reading them. */
+export async function findVqaQuestions(rawDirectory: string): Promise<VqaQuestions> {
+  const [train, val, test] = await Promise.all([
+    findOfficial(rawDirectory, questionsOf('train2014')),
+    findOfficial(rawDirectory, questionsOf('val2014')),
+    findOfficial(rawDirectory, questionsOf('test2015')),
+  ]);
+  return { train, val, test };
+}
+
+/** LXMERT's files that can be made of these questions, in the order in which they are made. */
+export function listVqaOutputs({ train, val, test }: VqaQuestions): readonly VqaFile['output'][] {
+  return [
+    ...(train === undefined ? [] : (['train.json'] as const)),
+    ...(val === undefined ? [] : (['nominival.json', 'minival.json'] as const)),
+    ...(test === undefined ? [] : (['test.json'] as const)),
+  ];
+}
+
 /**
- * Finds the official files in a folder and says which of LXMERT's files can be made of them. The annotations of train
+ * How each of LXMERT's files is made of the official ones. The annotations of train
  * and val are both needed for either, since answers become classes by their number in the two together; they are read
  * here, counted, and held to the rule's checks.
  *
  * @throws LxmertDataError ERR_INPUT for a missing, damaged or other file, and where answers differ from the known ones
  */
 export async function planVqa(input: VqaInput): Promise<readonly VqaFile[]> {
-  const { rawDirectory } = input;
-  const [train, val, test] = await Promise.all(
-    (['train2014', 'val2014', 'test2015'] as const).map(split =>
-      findOfficial(rawDirectory, questionsOf(split)),
-    ),
-  );
+  const { train, val, test } = input.questions;
   const files: VqaFile[] = [];
   if (train !== undefined || val !== undefined) {
     const table = await readAnswers(input);

@@ -4,7 +4,7 @@ import { LxmertDataError } from '../errors.ts';
 import { checkOutput } from '../files/checks.ts';
 import type { PythonValue } from '../annotations/python-json.ts';
 import { listInFolderOrder, readGqa, readNlvr2 } from '../annotations/raw-files.ts';
-import { planVqa, type VqaInput } from '../annotations/make-vqa.ts';
+import { findVqaQuestions, listVqaOutputs, planVqa, type VqaInput } from '../annotations/make-vqa.ts';
 import { questionsOf } from '../annotations/vqa-official.ts';
 import { loadVqaRule, type VqaRule } from '../annotations/vqa-rule.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
@@ -72,7 +72,8 @@ const RECIPES: Readonly<Record<'gqa' | 'nlvr2', readonly Recipe[]>> = {
  * data folder do, of VQA by the rule of manifests/vqa-rule.json. Throws ERR_INPUT where none is there or one is not what it should be, ERR_OUTPUT_EXISTS without `force`.
  */
 export async function makeJson(options: MakeJsonOptions): Promise<readonly MadeFile[]> {
-  const outputs = options.dataset === 'vqa' ? await planVqaOutputs(options) : await planOutputs(options);
+  const { dataset } = options;
+  const outputs = dataset === 'vqa' ? await planVqaOutputs(options) : await planOutputs(dataset, options);
   const made: MadeFile[] = [];
   for (const { output, raw, read } of outputs) {
     const path = join(options.outDirectory, output);
@@ -94,8 +95,7 @@ interface Output {
   readonly read: (signal?: AbortSignal) => AsyncIterable<readonly PythonValue[]>;
 }
 
-async function planOutputs({ dataset, ...options }: MakeJsonOptions): Promise<readonly Output[]> {
-  if (dataset === 'vqa') return [];
+async function planOutputs(dataset: 'gqa' | 'nlvr2', options: MakeJsonOptions): Promise<readonly Output[]> {
   const outputs: Output[] = [];
   for (const { output, raw: name, read } of RECIPES[dataset]) {
     const raw = join(options.rawDirectory, name);
@@ -111,19 +111,17 @@ async function planOutputs({ dataset, ...options }: MakeJsonOptions): Promise<re
 
 async function planVqaOutputs(options: MakeJsonOptions): Promise<readonly Output[]> {
   const { rawDirectory, signal, vqa } = options;
-  const outputs = ['train.json', 'nominival.json', 'minival.json', 'test.json'].map(output => ({ output }));
-  const names = (['train2014', 'val2014', 'test2015'] as const).map(split => questionsOf(split));
-  const there = await Promise.all(
-    names.flatMap(({ json, zip }) => [json, zip]).map(name => exists(join(rawDirectory, name))),
-  );
-  if (!there.includes(true))
-    throw noOfficialFile('VQA 2.0', names.map(({ zip }) => zip).join(', '), rawDirectory);
-  const [hasTrain, hasVal, hasTest] = [0, 2, 4].map(at => there[at] === true || there[at + 1] === true);
-  const made = outputs.filter((_output, at) => [hasTrain, hasVal, hasVal, hasTest][at] === true);
+  const questions = await findVqaQuestions(rawDirectory);
+  const outputs = listVqaOutputs(questions).map(output => ({ output }));
+  if (outputs.length === 0) {
+    const zips = (['train2014', 'val2014', 'test2015'] as const).map(split => questionsOf(split).zip);
+    throw noOfficialFile('VQA 2.0', zips.join(', '), rawDirectory);
+  }
   // The annotations take a while to read, so what is in the way is reported before.
-  await checkOutputs(made, options);
+  await checkOutputs(outputs, options);
   return await planVqa({
     rawDirectory,
+    questions,
     signal,
     minival: vqa?.minival,
     rule: vqa?.rule ?? (await loadVqaRule()),
