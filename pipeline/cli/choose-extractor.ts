@@ -1,4 +1,4 @@
-import { DEFAULT_WEIGHTS } from './inputs.ts';
+import { CAFFE_WEIGHTS, DEFAULT_WEIGHTS, findTrainedWeights } from './inputs.ts';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -129,7 +129,9 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
       hint: `lxmert-data extract --help lists the options of each backend`,
     });
   }
-  const weights = textOption(options, 'weights') ?? join(context.data, DEFAULT_WEIGHTS);
+  const weights =
+    textOption(options, 'weights') ??
+    (name === 'docker' ? join(context.data, CAFFE_WEIGHTS) : findTrainedWeights(context.data));
   const network = {
     rois: integerOption(options, 'rois'),
     batch: integerOption(options, 'batch'),
@@ -190,7 +192,7 @@ async function decideWithoutTorch(
   options: OptionValues,
   data: string,
 ): Promise<Pick<Backend, 'name' | 'why'>> {
-  const weights = textOption(options, 'weights') ?? join(data, DEFAULT_WEIGHTS);
+  const weights = textOption(options, 'weights') ?? join(data, CAFFE_WEIGHTS);
   if (!existsSync(weights))
     return { name: 'embedded', why: 'the trained weights for the Caffe image were not found' };
   if (/\.(pth|bin|pkl|safetensors)$/.test(weights))

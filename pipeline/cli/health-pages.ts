@@ -77,11 +77,13 @@ function describeDataset(
     state: `${present} of ${assets.length} files`,
     tone: assets.some(({ state }) => state === 'differs') ? 'bad' : isWhole ? 'good' : 'plain',
     columns: ['Size', 'From', 'What to do'],
-    rows: assets.map(({ name, file, state, bytes }): HealthRow => {
+    rows: assets.map(({ name, file, state, bytes, extracted }): HealthRow => {
       const { label, tone, advice } = STATES[state];
       const fetch = `lxmert-data fetch ${dataset}${splitOption(name, manifest, dataset)}`;
       const size = bytes === 0 ? '' : formatBytes(bytes);
-      const cells = [size, describeOrigin(manifest, name, lock[name]), advice(fetch, file)];
+      const origin =
+        extracted === null ? describeOrigin(manifest, name, lock[name]) : `extracted by ${extracted}`;
+      const cells = [size, origin, advice(fetch, file)];
       return { what: file, state: label, tone, cells };
     }),
     problems: [],

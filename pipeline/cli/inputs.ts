@@ -4,8 +4,16 @@ import { LxmertDataError } from '../errors.ts';
 import type { ProblemSummary } from '../rows/problem-log.ts';
 import type { CommandContext } from './spec.ts';
 
-/** Where the trained detector lies below the data root. */
-export const DEFAULT_WEIGHTS = 'detector/resnet101_faster_rcnn_final_iter_320000.caffemodel';
+/** Where the trained detector lies below the data root, as `fetch detector` makes it. */
+export const DEFAULT_WEIGHTS = 'detector/detector.safetensors';
+/** The same as published, which Caffe's container needs. */
+export const CAFFE_WEIGHTS = 'detector/resnet101_faster_rcnn_final_iter_320000.caffemodel';
+
+/** The trained detector below the data root; where there is none, the path that `fetch detector` would fill. */
+export function findTrainedWeights(data: string): string {
+  const paths = [DEFAULT_WEIGHTS, CAFFE_WEIGHTS].map(path => join(data, path));
+  return paths.find(path => existsSync(path)) ?? join(data, DEFAULT_WEIGHTS);
+}
 
 /** Files as given, or below the data root where they are not found otherwise. */
 export function resolveInputs(paths: readonly string[], data: string): readonly string[] {

@@ -9,7 +9,10 @@ export function describeDatasetReport(report: DatasetReport): string[] {
     `${report.dataset}: ${report.ok ? 'complete and valid' : `${report.problems.length} problem(s)`}`,
   ];
   const width = longest(report.assets.map(({ file }) => file));
-  for (const { file, ok } of report.assets) lines.push(`  ${file.padEnd(width)}  ${ok ? 'ok' : 'NOT OK'}`);
+  for (const { file, ok, extracted } of report.assets) {
+    const origin = extracted === null ? '' : `, extracted by ${extracted}`;
+    lines.push(`  ${file.padEnd(width)}  ${ok ? 'ok' : 'NOT OK'}${origin}`);
+  }
   for (const { asset, what, hint } of report.problems.slice(0, MAX_LISTED)) {
     lines.push(`  ${asset}: ${what}`, `    what to do: ${hint}`);
   }

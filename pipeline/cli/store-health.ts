@@ -1,3 +1,4 @@
+import { describeDetector } from '../store/metadata.ts';
 import type { HealthReport, HealthSection } from '../report/health-page.ts';
 import { formatCount, listSome } from '../show-text.ts';
 import type { CheckedStore, StoreOutcome } from '../stages/verify-store.ts';
@@ -72,7 +73,7 @@ function factsOf({ rows, dtype, provenance, against }: CheckedStore): HealthSect
   const { detector, sources } = provenance;
   return [
     ['Images', `${formatCount(rows)}, ${dtype}`],
-    ['Detector', `${detector.name}, weights ${detector.weights}`],
+    ['Detector', describeDetector(detector)],
     ...sources.map(({ name, sha256, rows: taken }): readonly [string, string] => [
       'Made from',
       `${name}: ${taken === undefined ? 'unknown' : formatCount(taken)} rows, sha256 ${sha256 ?? 'unknown'}`,

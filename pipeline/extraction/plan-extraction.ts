@@ -7,6 +7,7 @@ import type { StageContext } from '../events.ts';
 import { checkOutput } from '../files/checks.ts';
 import { readPinnedIds } from '../inputs/pinned-ids.ts';
 import { OBJ36, typicalRowBytes } from '../rows/row-shape.ts';
+import type { KnownAnswer } from '../store/metadata.ts';
 import { storeBytesFor } from '../store/layout.ts';
 import { type ListedImage, listImages } from './list-images.ts';
 import type { ImageSet } from '../manifest/image-sets.ts';
@@ -27,6 +28,8 @@ export interface ExtractionRequest {
   readonly followLinks?: boolean | undefined;
   /** Replace an existing output. */
   readonly force?: boolean | undefined;
+  /** What is known of detectors, by the sha256 of their weights; stamped into the store. */
+  readonly verdicts?: Readonly<Record<string, { readonly verdict: KnownAnswer }>> | undefined;
 }
 
 export interface Shard {
@@ -43,6 +46,7 @@ export interface ExtractPlan {
   /** In the order of the output. */
   readonly images: readonly ListedImage[];
   readonly force: boolean;
+  readonly verdicts?: ExtractionRequest['verdicts'];
 }
 
 /** Bytes on disk for rows that are still to be extracted, and for those that only need to be published. */
@@ -58,7 +62,7 @@ export async function planExtraction(
   request: ExtractionRequest,
   { emit }: Pick<StageContext, 'emit'>,
 ): Promise<ExtractPlan> {
-  const { split, data, shard, limit, force = false } = request;
+  const { split, data, shard, limit, force = false, verdicts } = request;
   const out = request.out ?? join(data, defaultName(split, shard));
   const all = await listSet(request, emit);
   const ordered = await orderImages(all, split, data, emit);
@@ -70,6 +74,7 @@ export async function planExtraction(
     rowFolder: `${out.replace(/\.(safetensors|tsv)$/, '')}.rows`,
     images: part.slice(0, limit),
     force,
+    verdicts,
   };
 }
 

@@ -10,7 +10,7 @@ import type { RowFolder } from './row-folder.ts';
 
 /** Publishes the rows of a finished extraction, in the order of the plan, as a store or a TSV. False where rows were rejected. */
 export async function publishRows(
-  { out, images, force }: ExtractPlan,
+  { out, images, force, verdicts = {} }: ExtractPlan,
   folder: RowFolder,
   detector: DetectorName | undefined,
   context: StageContext,
@@ -23,7 +23,9 @@ export async function publishRows(
       await copyRows(source, out, force);
       return true;
     }
-    const plan = { out, dtype: 'f32', skipBad: false, force, detector } as const;
+    const known = detector === undefined ? undefined : verdicts[detector.weights]?.verdict;
+    const stamped = known === undefined ? detector : { ...detector!, known_answer: known };
+    const plan = { out, dtype: 'f32', skipBad: false, force, detector: stamped } as const;
     return (await buildStore([source], plan, context)).store !== null;
   } finally {
     await source.close();

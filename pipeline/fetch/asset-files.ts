@@ -17,19 +17,27 @@ export function downloadPath(asset: Asset, source: Source): string {
   if (source.get === 'parts-member') return `${root}/${posix.dirname(source.parts)}`;
   const extension = asset.kind === 'features' && source.get === 'file' ? '.tsv' : '';
   if (source.path !== undefined) return `${root}/${source.path}`;
-  if (source.id !== undefined) return `${root}/${source.id}/${posix.basename(asset.target)}${extension}`;
-  return `${root}/${posix.basename(asset.target)}${extension}`;
+  const name = source.get === 'weights' ? source.name : `${posix.basename(asset.target)}${extension}`;
+  return source.id === undefined ? `${root}/${name}` : `${root}/${source.id}/${name}`;
 }
 
 /** What the first bytes of a source's download must look like. */
 export function sourceShape(asset: Asset, source: Source): FileShape {
   if (source.get === 'zip-member' || source.get === 'parts-member') return 'zip';
   if (source.get === 'raw') return 'json-lines';
+  if (source.get === 'weights') return 'weights';
+  return fileShape(asset);
+}
+
+/** What an asset's own file begins with. */
+function fileShape(asset: Asset): FileShape {
   switch (asset.kind) {
     case 'features':
       return 'tsv';
     case 'weights':
-      return asset.format;
+      return asset.format === 'detector' ? 'weights' : asset.format;
+    case 'image':
+      return 'jpeg';
     case 'archive':
       return 'zip';
     case 'json':

@@ -56,6 +56,8 @@ export async function checkContent(path: string, asset: Plain, digest: FileDiges
     await checkArchive(path, asset.files).catch(rethrowInput);
     return;
   }
+  // An image is what its hash says.
+  if (asset.kind === 'image') return;
   const records = await countRecords(path, asset.schema).catch(rethrowInput);
   if (asset.records !== undefined && records !== asset.records) {
     throw wrong(`${records} records, expected ${asset.records}`);

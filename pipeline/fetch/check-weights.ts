@@ -1,16 +1,22 @@
 import { open } from 'node:fs/promises';
 import { checkCaffemodel } from '../detector/model/caffemodel.ts';
+import { checkDetectorWeights } from '../detector/model/open-weights.ts';
 import { checkFirstBytes, SHAPE_BYTES } from '../net/file-shape.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { openRandomAccess } from '../inputs/random-access.ts';
 import { readZipDirectory } from '../inputs/zip-directory.ts';
 
 /**
- * Whether a file can be weights of this format. Of a caffemodel every layer and shape is looked at; of a PyTorch file in a
+ * Whether a file can be weights of this format. Of the detector's
+ * every tensor and shape is looked at; of a caffemodel every layer and shape is looked at; of a PyTorch file in a
  * zip its directory and that there are weights in it; of an older one, which has no directory, how it begins. Throws
  * MirrorFault, or LxmertDataError ERR_INPUT or ERR_ZIP.
  */
-export async function checkWeights(path: string, format: 'torch' | 'caffe'): Promise<void> {
+export async function checkWeights(path: string, format: 'torch' | 'caffe' | 'detector'): Promise<void> {
+  if (format === 'detector') {
+    await checkDetectorWeights(path);
+    return;
+  }
   const begin = await readBegin(path);
   checkFirstBytes(begin, format);
   if (format === 'caffe') await checkCaffemodel(path);

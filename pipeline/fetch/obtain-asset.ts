@@ -71,11 +71,15 @@ async function adopt(name: string, path: string, options: ObtainOptions): Promis
     if (asset.kind === 'features') {
       const verified = await checkStore(path, context);
       const store = await readStoreSource(path);
+      if (store.isUntrained)
+        throw new MirrorFault('wrong-content', 'the store was made with UNTRAINED weights');
       if (!verified.ok) throw new MirrorFault('wrong-content', 'the store is damaged');
       if (asset.rows !== undefined && store.rows !== asset.rows) {
         throw new MirrorFault('wrong-content', `${store.rows} rows, expected ${asset.rows}`);
       }
-      await record(name, { sizeBytes: store.size, sha256: store.sha256 }, origin, options);
+      const digest = { sizeBytes: store.size, sha256: store.sha256 };
+      const made = store.extracted === undefined ? origin : { ...origin, mirror: 'extracted' };
+      await record(name, digest, made, options);
     } else {
       const digest = await digestFile(path, context.signal);
       await checkContent(path, asset, digest);
@@ -183,8 +187,8 @@ async function place(
 ): Promise<void> {
   const { manifest, dataRoot, lock, context, keep } = options;
   const asset = assetOf(manifest, name);
-  const digest = await placeAsset({ dataRoot, asset, files, locked: lock[name], context });
-  await record(name, digest, origin, options);
+  const { madeFrom, ...digest } = await placeAsset({ dataRoot, asset, files, locked: lock[name], context });
+  await record(name, digest, madeFrom === undefined ? origin : { ...origin, made_from: madeFrom }, options);
   if (asset.kind !== 'features' || keep !== 'tsv') return;
   const target = join(dataRoot, asset.target);
   const store = await StoreFile.open(`${target}.safetensors`);
@@ -194,7 +198,7 @@ async function place(
 async function record(
   name: string,
   { sizeBytes, sha256 }: FileDigest,
-  origin: Pick<LockEntry, 'mirror' | 'location'>,
+  origin: Pick<LockEntry, 'mirror' | 'location' | 'made_from'>,
   { lock, manifest, dataRoot }: ObtainOptions,
 ): Promise<void> {
   if (lock[name] !== undefined) return;

@@ -3,6 +3,8 @@ import { basename, dirname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { copyAtomically, moveAtomically } from '../files/atomic.ts';
+import { openWeights } from '../detector/model/open-weights.ts';
+import { writeDetectorWeights } from '../detector/model/write-weights.ts';
 import { readNlvr2 } from '../annotations/raw-files.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
 import { openTsvFile } from '../inputs/tsv-file.ts';
@@ -39,20 +41,26 @@ export interface PlaceOptions {
   readonly context: StageContext;
 }
 
+/** The file in place: size and sha256 of it, for features of the TSV inside; and what it was converted from. */
+export interface PlacedFile extends FileDigest {
+  readonly madeFrom?: LockEntry['made_from'];
+}
+
 type FeatureAsset = Extract<Asset, { kind: 'features' }>;
 type PlainAsset = Exclude<Asset, FeatureAsset>;
 
 /**
  * Checks files that hold an asset, and puts it in place. Throws MirrorFault where they are not the asset; nothing has the
- * final name before all checks have passed. Returns size and hash of the file, for features of the TSV inside.
+ * final name before all checks have passed.
  */
-export async function placeAsset(options: PlaceOptions): Promise<FileDigest> {
+export async function placeAsset(options: PlaceOptions): Promise<PlacedFile> {
   const { asset, files, dataRoot } = options;
   const target = join(dataRoot, targetPath(asset));
   await mkdir(dirname(target), { recursive: true });
   if (asset.kind === 'features') return await placeStore(asset, target, options);
   if (files.get === 'raw') return await makeFile(asset, target, options);
   if (files.get === 'file') return await placeFile(asset, target, options);
+  if (files.get === 'weights') return await convertWeights(target, options);
   throw new MirrorFault('unsupported', `${asset.kind} inside a zip`);
 }
 
@@ -86,6 +94,26 @@ async function makeFile(
   };
   const made = await writePythonList(target, records, { check }).catch(blameInput);
   return { sizeBytes: made.sizeBytes, sha256: made.sha256 };
+}
+
+/** The detector's weights in its one canonical form, whichever program's file they came in. */
+async function convertWeights(target: string, { files, locked, context }: PlaceOptions): Promise<PlacedFile> {
+  const path = files.paths[0];
+  const { sizeBytes, sha256 } = files.digest ?? (await digestFile(path, context.signal));
+  const weights = await openWeights(path).catch(blameInput);
+  try {
+    const check = (written: FileDigest): void => checkLock(locked, written);
+    const written = await writeDetectorWeights(target, weights, { check }).catch(blameInput);
+    const form = weights.layout === 'caffe' ? weights.form : `${weights.form}, ${weights.layout}'s layout`;
+    context.emit({ event: 'note', message: `${basename(path)} (${form}) was made ${basename(target)}` });
+    if (weights.boxes === 'undecided') {
+      const message = `whether ${basename(path)} holds LXMERT's 36-box detector is not known; before you extract, prove it: lxmert-data verify detector`;
+      context.emit({ event: 'warning', message });
+    }
+    return { ...written, madeFrom: { name: basename(path), size: sizeBytes, sha256 } };
+  } finally {
+    await weights.close();
+  }
 }
 
 /** A store of the rows in the files: made under another name, read again from the disk, and only then moved. */

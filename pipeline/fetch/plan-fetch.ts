@@ -9,6 +9,8 @@ export interface TargetState {
   readonly sizeBytes?: number | undefined;
   /** For stores: sha256 of the TSV they were made from, as their header has it. */
   readonly contentSha256?: string | undefined;
+  /** The detector of a store that was extracted and not downloaded. */
+  readonly extracted?: string | undefined;
   /** Of a download that was begun. */
   readonly partialBytes: number;
 }

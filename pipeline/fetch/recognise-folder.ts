@@ -41,12 +41,31 @@ export async function recogniseFolder(
   context: StageContext,
 ): Promise<RecognisedFolder> {
   const paths = await listFiles(folder, 0);
+  const found = await findAssets(paths, manifest, context);
+  const used = new Set([...found.values()].flatMap(recognised => recognised.paths));
+  const published = listPublishedNames(manifest);
+  const suspects = paths.filter(path => !used.has(path) && hasPublishedName(path, published));
+  const unusable = await Promise.all(suspects.map(explainUnusable));
+  for (const { path, reason } of unusable)
+    context.emit({ event: 'warning', message: `${path} has the name of a published file, but ${reason}` });
+  const unused = paths.filter(path => !used.has(path) && !suspects.includes(path));
+  if (unused.length > 0) {
+    context.emit({ event: 'note', message: `not needed or not recognised: ${listSome(unused, 10)}` });
+  }
+  return { found, unusable };
+}
+
+async function findAssets(
+  paths: readonly string[],
+  manifest: Manifest,
+  { emit }: Pick<StageContext, 'emit'>,
+): Promise<ReadonlyMap<string, Recognised>> {
   const found = new Map<string, Recognised>();
   const add = (name: string, recognised: Recognised): void => {
     const other = found.get(name);
     if (other === undefined) found.set(name, recognised);
     else
-      context.emit({
+      emit({
         event: 'note',
         message: `${name}: taken from ${other.paths[0]}, not from ${recognised.paths[0]}`,
       });
@@ -67,21 +86,25 @@ export async function recogniseFolder(
       if (name !== undefined) add(name, { get, member, paths: archive });
     }
   }
+  // In the manifest's order, which is that of trust.
+  for (const [published, name] of listWeightsNames(manifest)) {
+    const path = paths.find(path => plainName(path) === published);
+    if (path !== undefined) add(name, { get: 'weights', paths: [path] });
+  }
   for (const path of paths.filter(path => !isTsv(path))) {
     const name = await recogniseOther(path, manifest);
     if (name !== undefined) add(name, { get: 'file', paths: [path] });
   }
-  const used = new Set([...found.values()].flatMap(recognised => recognised.paths));
-  const published = listPublishedNames(manifest);
-  const suspects = paths.filter(path => !used.has(path) && hasPublishedName(path, published));
-  const unusable = await Promise.all(suspects.map(explainUnusable));
-  for (const { path, reason } of unusable)
-    context.emit({ event: 'warning', message: `${path} has the name of a published file, but ${reason}` });
-  const unused = paths.filter(path => !used.has(path) && !suspects.includes(path));
-  if (unused.length > 0) {
-    context.emit({ event: 'note', message: `not needed or not recognised: ${listSome(unused, 10)}` });
-  }
-  return { found, unusable };
+  return found;
+}
+
+/** Assets that can be made of the detector's weights in some program's file, by the published name of that file. */
+function listWeightsNames(manifest: Manifest): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(manifest.assets).flatMap(([name, { sources }]) =>
+      sources.flatMap(source => (source.get === 'weights' ? [[source.name, name] as const] : [])),
+    ),
+  );
 }
 
 const isTsv = (path: string): boolean => path.toLowerCase().endsWith('.tsv');
@@ -205,7 +228,7 @@ async function recognisePlain(path: string, manifest: Manifest): Promise<string 
   const digest = await digestFile(path);
   const fitting: string[] = [];
   for (const [name, asset] of candidates) {
-    if (asset.kind === 'weights' || asset.kind === 'archive') continue;
+    if (asset.kind === 'weights' || asset.kind === 'archive' || asset.kind === 'image') continue;
     try {
       await checkContent(path, asset, digest);
       fitting.push(name);

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { describeDetector, isExtracted } from '../store/metadata.ts';
 import { StoreFile } from '../store/reader.ts';
 import { assetOf, type Manifest, orderSources } from '../manifest/load.ts';
 import { partialDownloadPath } from '../net/download-file.ts';
@@ -26,7 +27,7 @@ export async function readTargetStates(
     const path = join(dataRoot, targetPath(asset));
     const sizeBytes = await sizeOf(path);
     const isStore = asset.kind === 'features' && sizeBytes !== undefined;
-    const contentSha256 = isStore ? (await readStoreSource(path).catch(() => undefined))?.sha256 : undefined;
+    const store = isStore ? await readStoreSource(path).catch(() => undefined) : undefined;
     let partialBytes = 0;
     for (const source of orderSources(manifest, asset, options.mirrors)) {
       const download = join(dataRoot, downloadPath(asset, source));
@@ -34,7 +35,8 @@ export async function readTargetStates(
     }
     states[name] = {
       sizeBytes,
-      contentSha256: isStore ? (contentSha256 ?? 'unreadable') : undefined,
+      contentSha256: isStore ? (store?.sha256 ?? 'unreadable') : undefined,
+      extracted: store?.extracted,
       partialBytes,
     };
   }
@@ -58,14 +60,25 @@ export function describeState(state: TargetState, entry: LockEntry | undefined):
   }
 }
 
-/** Size and sha256 of the TSV that a store was made from, as its header has them. */
-export async function readStoreSource(
-  path: string,
-): Promise<Pick<LockEntry, 'size' | 'sha256'> & { rows: number }> {
+export interface StoreOrigin extends Pick<LockEntry, 'size' | 'sha256'> {
+  readonly rows: number;
+  /** The detector of a store that was extracted and not downloaded. */
+  readonly extracted?: string | undefined;
+  readonly isUntrained: boolean;
+}
+
+/** Size and sha256 of the rows that a store was made from, and what computed them, as its header has it. */
+export async function readStoreSource(path: string): Promise<StoreOrigin> {
   const store = await StoreFile.open(path);
   try {
-    const [source] = store.provenance.sources;
-    return { size: source?.size ?? 0, sha256: source?.sha256 ?? '', rows: store.rows };
+    const { sources, detector } = store.provenance;
+    return {
+      size: sources[0]?.size ?? 0,
+      sha256: sources[0]?.sha256 ?? '',
+      rows: store.rows,
+      extracted: isExtracted(detector) ? describeDetector(detector) : undefined,
+      isUntrained: detector.weights === 'untrained',
+    };
   } finally {
     await store.close();
   }

@@ -1,5 +1,6 @@
 import { LxmertDataError } from '../errors.ts';
 import { showAll } from '../show-text.ts';
+import { describeDetector } from '../store/metadata.ts';
 import { StoreFile } from '../store/reader.ts';
 import { requireImages } from './choose-images.ts';
 import { matchRows, type MatchedRows } from './match-boxes.ts';
@@ -76,7 +77,10 @@ export class StorePair {
 
   /** Name and weights of the detectors. */
   get detectors(): readonly [string, string] {
-    return [describeDetector(this.#first), describeDetector(this.#second)];
+    return [
+      describeDetector(this.#first.provenance.detector),
+      describeDetector(this.#second.provenance.detector),
+    ];
   }
 
   /** Row indices of named images. Fails with ERR_INPUT where a store lacks one. */
@@ -97,8 +101,4 @@ export class StorePair {
   async close(): Promise<void> {
     await Promise.all([this.#first.close(), this.#second.close()]);
   }
-}
-
-function describeDetector({ provenance }: StoreFile): string {
-  return `${provenance.detector.name}, weights ${provenance.detector.weights}`;
 }

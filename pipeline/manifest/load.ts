@@ -235,6 +235,9 @@ function checkSourceOf(
   if (get === 'raw' && asset.kind !== 'json') {
     fail(`${path}.get`, 'only JSON assets can be made from "raw"');
   }
+  if ((get === 'weights') !== (asset.kind === 'weights' && asset.format === 'detector')) {
+    fail(`${path}.get`, '"weights" is the way to the format "detector", and the only one');
+  }
 }
 
 function checkDatasets(manifest: Manifest, fail: Fail): void {

@@ -67,6 +67,8 @@ export const sourceSchema = v.pipe(
       make: v.literal('nlvr2'),
       split: v.picklist(['train', 'valid', 'test']),
     }),
+    // The detector's weights in the form of some program; `name` is that of the published file.
+    v.strictObject({ get: v.literal('weights'), ...sourceFields, ...locationFields, name: baseName }),
   ]),
   v.check(
     source =>
@@ -115,10 +117,11 @@ export const assetSchema = v.variant('kind', [
   v.strictObject({
     kind: v.literal('weights'),
     ...assetFields,
-    format: v.picklist(['torch', 'caffe']),
+    format: v.picklist(['torch', 'caffe', 'detector']),
     size: v.optional(count),
     sha256: v.optional(sha256),
   }),
+  v.strictObject({ kind: v.literal('image'), ...assetFields, size: count, sha256 }),
   // An official zip, kept as it is.
   v.strictObject({
     kind: v.literal('archive'),

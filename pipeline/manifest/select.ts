@@ -54,6 +54,6 @@ function kindFor(manifest: Manifest, name: string): AssetKind {
 /** What fails shall fail early: an hour's download comes after the files of seconds. */
 function sizeRank(manifest: Manifest, name: string): number {
   const asset = assetOf(manifest, name);
-  const rank = ['table', 'json', 'archive', 'weights', 'features'].indexOf(asset.kind) * 1e12;
+  const rank = ['table', 'json', 'image', 'archive', 'weights', 'features'].indexOf(asset.kind) * 1e12;
   return rank + (asset.estimate?.zip_bytes ?? 0);
 }

@@ -6,7 +6,7 @@ import type { StoreOverview } from '../inspection/describe-store.ts';
 import type { ClassCount, Distribution } from '../inspection/findings.ts';
 import { formatCount, formatNumber, formatPercent, showAll } from '../show-text.ts';
 import { ATTRIBUTE_CLASSES, OBJECT_CLASSES } from '../rows/row-shape.ts';
-import { UNTRAINED_WARNING } from '../store/metadata.ts';
+import { describeDetector, UNTRAINED_WARNING } from '../store/metadata.ts';
 
 export function renderOverview(store: StoreOverview): Html {
   return html`<section class="overview" aria-labelledby="store-heading">
@@ -69,7 +69,7 @@ function provenanceOf(store: StoreOverview): (readonly [string, Html | string])[
   const order = (conversion.first ?? null) === null ? 'in the order of the source' : 'pinned images first';
   return [
     ['File', html`<code>${showAll(path)}</code>`],
-    ['Detector', `${showAll(detector.name)}, weights ${showAll(detector.weights)}`],
+    ['Detector', showAll(describeDetector(detector))],
     ['Boxes end as Caffe clips them', `in ${exact} of ${rows} rows`],
     ['Made from', html`<ul>${inputs}</ul>`],
     ['Conversion', `${order}${conversion.skip_bad === true ? ', invalid rows left out' : ''}`],

@@ -12,6 +12,8 @@ export interface AssetStatus {
   readonly state: AssetState;
   /** On disk, begun downloads included. */
   readonly bytes: number;
+  /** The detector of a store that was extracted and not downloaded. */
+  readonly extracted: string | null;
 }
 
 export interface DatasetStatus {
@@ -36,7 +38,7 @@ export async function readStatus(manifest: Manifest, dataRoot: string): Promise<
     const state = states[name]!;
     const bytes = (state.sizeBytes ?? 0) + state.partialBytes;
     const file = targetPath(assetOf(manifest, name));
-    return { name, file, state: describeState(state, lock[name]), bytes };
+    return { name, file, state: describeState(state, lock[name]), bytes, extracted: state.extracted ?? null };
   };
   const datasets = Object.keys(manifest.datasets).map(dataset => ({
     dataset,

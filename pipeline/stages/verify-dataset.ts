@@ -34,7 +34,13 @@ export interface DatasetProblem {
 export interface DatasetReport {
   readonly dataset: string;
   readonly ok: boolean;
-  readonly assets: readonly { readonly name: string; readonly file: string; readonly ok: boolean }[];
+  readonly assets: readonly {
+    readonly name: string;
+    readonly file: string;
+    readonly ok: boolean;
+    /** The detector of a store that was extracted and not downloaded. */
+    readonly extracted: string | null;
+  }[];
   readonly problems: readonly DatasetProblem[];
 }
 
@@ -57,6 +63,7 @@ class Verification {
   /** Assets are shared by datasets and looked at once. */
   readonly #checked = new Map<string, Promise<readonly DatasetProblem[]>>();
   readonly #records = new Map<string, number>();
+  readonly #extracted = new Map<string, string>();
   readonly #ids = new Map<string, Promise<readonly string[] | undefined>>();
 
   constructor(options: VerifyDatasetOptions, lock: LockEntries, context: StageContext) {
@@ -83,6 +90,7 @@ class Verification {
         name: asset,
         file: targetPath(assetOf(manifest, asset)),
         ok: found.length === 0,
+        extracted: this.#extracted.get(asset) ?? null,
       });
     }
     for (const total of dataset.totals ?? []) {
@@ -143,6 +151,13 @@ class Verification {
     name: string,
   ): Promise<DatasetProblem[]> {
     const store = await readStoreSource(path);
+    if (store.extracted !== undefined) this.#extracted.set(name, store.extracted);
+    if (store.isUntrained) {
+      return problem(
+        'made with UNTRAINED weights: these are not the features of any real detector',
+        `move ${path} away; then fetch it, or extract it with trained weights`,
+      );
+    }
     if (asset.rows !== undefined && store.rows !== asset.rows) {
       return problem(`${store.rows} images, expected ${asset.rows}`);
     }

@@ -12,6 +12,8 @@ const detectorSchema = v.looseObject({
   name: v.string(),
   /** sha256 of the weights file; `untrained` for weights made by a formula. */
   weights: v.pipe(v.string(), v.regex(/^(unknown|untrained|[0-9a-f]{64})$/)),
+  /** What the known answer said of these weights, where it was asked. */
+  known_answer: v.fallback(v.optional(v.picklist(['published', 'different'])), undefined),
   /** Rows whose boxes end exactly where Caffe clips its proposals, of how many. */
   caffe_edge: v.fallback(v.optional(v.tuple([count, count])), undefined),
 });
@@ -37,6 +39,7 @@ const conversionSchema = v.looseObject({
 });
 
 export type Detector = v.InferOutput<typeof detectorSchema>;
+export type KnownAnswer = NonNullable<Detector['known_answer']>;
 export type StoreSource = v.InferOutput<typeof sourceSchema>;
 export type Conversion = v.InferOutput<typeof conversionSchema>;
 
@@ -132,6 +135,21 @@ function readJson<Schema extends v.GenericSchema>(
     issue.expected ?? 'a valid value',
     issue.received.slice(0, 80),
   );
+}
+
+const KNOWN_ANSWERS = {
+  published: ', proven to be the published detector',
+  different: ', NOT the published detector',
+} as const;
+
+/** Name and weights of a detector, and what is known of them, in one line. */
+export function describeDetector({ name, weights, known_answer: known }: Detector): string {
+  return `${name}, weights ${weights}${known === undefined ? '' : KNOWN_ANSWERS[known]}`;
+}
+
+/** Whether rows were computed with a known detector; of rows that were downloaded nothing is known. */
+export function isExtracted({ weights }: Detector): boolean {
+  return weights !== 'unknown';
 }
 
 /** Said wherever features made with synthetic weights are shown: they look real and mean nothing. */

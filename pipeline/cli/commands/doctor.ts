@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { loadManifest } from '../../manifest/load.ts';
 import { longest } from '../../show-text.ts';
 import { examineMachine } from '../../stages/examine-machine.ts';
-import { DEFAULT_WEIGHTS } from '../inputs.ts';
+import { findTrainedWeights } from '../inputs.ts';
 import { type CommandSpec, MANIFEST_OPTION, manifestFiles } from '../spec.ts';
 
 const WORDS = { ok: 'ok', missing: '--', failed: 'FAILED' } as const;
@@ -19,7 +18,7 @@ export const doctorCommand: CommandSpec = {
   async run(_args, options, context) {
     const findings = await examineMachine({
       dataRoot: context.data,
-      weights: join(context.data, DEFAULT_WEIGHTS),
+      weights: findTrainedWeights(context.data),
       manifest: await loadManifest({ files: manifestFiles(options) }),
       signal: context.signal,
     });

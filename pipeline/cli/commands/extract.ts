@@ -2,6 +2,7 @@ import { LxmertDataError } from '../../errors.ts';
 import { builtInImageSets } from '../../manifest/built-in-names.ts';
 import { findImageSet } from '../../manifest/image-sets.ts';
 import { loadManifest } from '../../manifest/load.ts';
+import { type KnownVerdict, readVerdicts } from '../../fetch/data-lock.ts';
 import {
   type ExtractPlan,
   extractionBytes,
@@ -125,6 +126,7 @@ export const extractCommand: CommandSpec = {
       limit: integerOption(options, 'limit'),
       followLinks: options['follow-links'] === true,
       force: options['force'] === true,
+      verdicts: await readVerdicts(context.data),
     };
     const plan = await planExtraction(request, context);
     if (options['dry-run'] === true) {
@@ -145,6 +147,7 @@ export const extractCommand: CommandSpec = {
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'extract', ok, ...details });
     printResult(result, context);
+    printKnownAnswer(result.detector?.weights, request.verdicts, context);
     return ok;
   },
 };
@@ -178,6 +181,25 @@ function printResult(result: ExtractResult, { print, error }: CommandContext): v
       `nothing was published: ${missing.length} images have no row; fix or remove them and run the same command again, or leave them out with --skip-bad`,
     );
   }
+}
+
+/** Whether the weights are the published detector; where that was never asked, how to. */
+function printKnownAnswer(
+  weights: string | undefined,
+  verdicts: Readonly<Record<string, KnownVerdict>>,
+  { print, emit }: CommandContext,
+): void {
+  if (weights === undefined || !/^[0-9a-f]{64}$/.test(weights)) return;
+  const known = verdicts[weights];
+  if (known?.verdict === 'published') {
+    print(`  by the published detector, proven on ${known.images} images on ${known.date}`);
+    return;
+  }
+  const message =
+    known === undefined
+      ? 'whether these weights are the published detector was not proven; lxmert-data verify detector does'
+      : "these weights are NOT the detector of LXMERT's published features, as verify detector found";
+  emit({ event: 'warning', message });
 }
 
 function checkOut(out: string | undefined): string | undefined {

@@ -16,7 +16,7 @@ import {
 } from '../spec.ts';
 import type { OptionValues } from '../spec.ts';
 
-const KINDS: readonly AssetKind[] = ['json', 'features', 'weights', 'archive'];
+const KINDS: readonly AssetKind[] = ['json', 'features', 'weights', 'archive', 'image'];
 const KEEPS = ['zip', 'tsv', 'none'] as const;
 const NAME_LIST = /^[a-z0-9_-]+(,[a-z0-9_-]+)*$/;
 

@@ -4,7 +4,7 @@ import { readVocabulary, type Vocabulary } from '../../inspection/read-vocabular
 import { boxAt } from '../../rows/row-shape.ts';
 import { formatNumber } from '../../show-text.ts';
 import { readRows, type ShownRow, type ShownStore } from '../../stages/show-rows.ts';
-import { UNTRAINED_WARNING } from '../../store/metadata.ts';
+import { describeDetector, UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { resolveStores } from '../inputs.ts';
 import { type CommandContext, type CommandSpec, textOption } from '../spec.ts';
 
@@ -53,7 +53,7 @@ function describeStore(
 ): void {
   show(`${store}: ${rows} images, ${dtype}, ${formatBytes(bytes)}`);
   show(`columns   ${columns.join(', ')}`);
-  show(`detector  ${detector.name}, weights ${detector.weights}`);
+  show(`detector  ${describeDetector(detector)}`);
   if (detector.weights === 'untrained') show(`          ${UNTRAINED_WARNING}`);
   for (const source of sources)
     show(

@@ -17,7 +17,7 @@ import { validate } from '../../stages/validate.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
 import { openStore } from '../../store/feature-store.ts';
 import { UNTRAINED_WARNING } from '../../store/metadata.ts';
-import { DEFAULT_WEIGHTS, resolveInputs } from '../inputs.ts';
+import { findTrainedWeights, resolveInputs } from '../inputs.ts';
 import {
   type CommandContext,
   type CommandSpec,
@@ -176,7 +176,7 @@ async function extractTo(
 
 /** The trained weights where they exist or can be downloaded, else synthetic ones, said plainly. */
 async function chooseWeights(given: string | undefined, context: CommandContext): Promise<string> {
-  const trained = given ?? join(context.data, DEFAULT_WEIGHTS);
+  const trained = given ?? findTrainedWeights(context.data);
   if (trained === 'untrained' || existsSync(trained)) return trained;
   if (given !== undefined) {
     const hint = 'or give --weights untrained';

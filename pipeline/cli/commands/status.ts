@@ -42,8 +42,11 @@ export const statusCommand: CommandSpec = {
       const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
       context.show(`${dataset}: ${there} of ${assets.length} files`);
       // A dataset without any file needs one line only.
-      for (const { file, state, bytes } of assets.every(({ state }) => state === 'missing') ? [] : assets) {
-        context.show(`  ${WORDS[state].padEnd(19)}  ${file}${bytes === 0 ? '' : `, ${formatBytes(bytes)}`}`);
+      for (const asset of assets.every(({ state }) => state === 'missing') ? [] : assets) {
+        const { file, state, bytes, extracted } = asset;
+        const size = bytes === 0 ? '' : `, ${formatBytes(bytes)}`;
+        const origin = extracted === null ? '' : `, extracted by ${extracted}`;
+        context.show(`  ${WORDS[state].padEnd(19)}  ${file}${size}${origin}`);
       }
     }
     context.show(`disk: ${formatBytes(status.usedBytes)} used, ${formatFreeBytes(status.freeBytes)} free`);

@@ -20,9 +20,10 @@ import {
   MEMBER_OPTION,
 } from '../spec.ts';
 import { describeDatasets } from '../health-pages.ts';
+import { type KnownAnswerOptions, verifyDetector } from '../known-answer.ts';
 import { openReport, pageReportOption } from '../report-file.ts';
 import { describeStores } from '../store-health.ts';
-import { UNTRAINED_WARNING } from '../../store/metadata.ts';
+import { describeDetector, UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { showAll } from '../../show-text.ts';
 import { printProblemSummary, resolveInputs, resolveStores } from '../inputs.ts';
 
@@ -57,6 +58,20 @@ export const verifyCommand: CommandSpec = {
       description: 'of datasets: splits, or all',
       looksLike: /^[a-z0-9_,-]+$/,
     },
+    {
+      name: 'weights',
+      short: 'w',
+      value: 'FILE',
+      description: 'of detector: prove these weights (any form, or untrained) by rows that are known',
+      looksLike: /\.(caffemodel|pth|bin|pkl|safetensors)$|^untrained$/,
+    },
+    {
+      name: 'from',
+      value: 'DIR',
+      description:
+        'of detector: images and a TSV of their published rows, instead of the ten that are fetched',
+      looksLike: /[/.]/,
+    },
     { name: 'quick', description: 'of datasets: files, sizes and headers only' },
     MANIFEST_OPTION,
   ],
@@ -64,14 +79,39 @@ export const verifyCommand: CommandSpec = {
     ['lxmert-data verify vqa', 'everything that training on VQA reads'],
     ['lxmert-data verify train2014_obj36.safetensors', 'every byte against its checksum'],
     ['lxmert-data verify x.safetensors --against x.zip', 'every row against the archive it came from'],
+    ['lxmert-data verify detector', "whether the weights are the detector of LXMERT's features"],
     ['lxmert-data verify vqa --report vqa.html', 'the same as a page: what is wrong and how to fix it'],
   ],
   async run(args, options, context) {
+    const [weights, from] = [textOption(options, 'weights'), textOption(options, 'from')];
+    if (weights !== undefined || from !== undefined || (args.length === 1 && args[0] === 'detector')) {
+      return await proveDetector(args, { weights, from }, options, context);
+    }
     return args.some(isFileName)
       ? await verifyStoreFiles(args, options, context)
       : await verifyData(args, options, context);
   },
 };
+
+/** The files of the detector, where none are named, and then what its weights compute. */
+async function proveDetector(
+  args: readonly string[],
+  { weights, from }: Omit<KnownAnswerOptions, 'manifest'>,
+  options: OptionValues,
+  context: CommandContext,
+): Promise<boolean> {
+  if (args.length !== 1 || args[0] !== 'detector') {
+    throw new LxmertDataError('ERR_USAGE', {
+      what: '--weights and --from are for verify detector',
+      got: args.join(' ') || 'no argument',
+      hint: 'lxmert-data verify detector --weights FILE',
+    });
+  }
+  const areFiles = weights !== undefined || (await verifyData(args, options, context));
+  if (!areFiles || options['quick'] === true) return areFiles;
+  const manifest = await loadManifest({ files: manifestFiles(options) });
+  return await verifyDetector({ weights, from, manifest }, context);
+}
 
 /** Names of datasets have no ending. */
 function isFileName(arg: string): boolean {
@@ -147,7 +187,7 @@ function printStore(store: CheckedStore, context: CommandContext): void {
   const intact = store.faults.length + store.damaged.length === 0;
   print(`${store.path}: ${store.rows} images, ${store.dtype}, ${intact ? 'intact' : 'DAMAGED'}`);
   const { detector } = store.provenance;
-  print(`  detector ${detector.name}, weights ${detector.weights}`);
+  print(`  detector ${describeDetector(detector)}`);
   if (detector.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
   printSome(store.faults, fault => `  ${fault}`, print);
   printSome(

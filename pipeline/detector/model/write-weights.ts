@@ -1,27 +1,43 @@
+import { createHash } from 'node:crypto';
 import { writeAtomically } from '../../files/atomic.ts';
 import { listBlobs } from './network.ts';
 import type { Weights } from './weights.ts';
 
 const ALIGNMENT = 8;
 
+export interface WrittenWeights {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
 /**
  * Writes the detector's weights as safetensors with Caffe's names, in the network's order: the same bytes for the same
- * numbers, whichever file they came from.
+ * numbers, whichever file they came from. `check` sees size and hash before the file gets its name.
  */
 export async function writeDetectorWeights(
   path: string,
   weights: Weights,
-  { force = false }: { force?: boolean } = {},
-): Promise<void> {
-  await writeAtomically(
+  { force = false, check }: { force?: boolean; check?: (written: WrittenWeights) => void } = {},
+): Promise<WrittenWeights> {
+  return await writeAtomically(
     path,
     'weights',
     async file => {
-      await file.writeFile(makeHeader());
+      const hash = createHash('sha256');
+      let sizeBytes = 0;
+      const write = async (bytes: Uint8Array): Promise<void> => {
+        hash.update(bytes);
+        await file.writeFile(bytes);
+        sizeBytes += bytes.length;
+      };
+      await write(makeHeader());
       for (const blob of listBlobs().keys()) {
         const values = await weights.read(blob);
-        await file.writeFile(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+        await write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
       }
+      const written = { sizeBytes, sha256: hash.digest('hex') };
+      check?.(written);
+      return written;
     },
     { force },
   );
