@@ -2,6 +2,7 @@ import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
 import { imageKindOf } from '../detector/image/image-format.ts';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
+import { isArchive, listArchive } from './image-archives.ts';
 import { describeIdFault, ID_RULE } from '../rows/image-id.ts';
 import { showText } from '../problem.ts';
 import { readRegular } from '../files/open-checked.ts';
@@ -44,7 +45,7 @@ export interface ImageList {
 }
 
 /**
- * Lists the images of a folder, or those that a text file names one a line (relative to it). FIFOs, sockets and devices
+ * Lists the images of a folder, those inside a zip, or those that a text file names one a line (relative to it). FIFOs, sockets and devices
  * are left out.
  *
  * @throws LxmertDataError ERR_INPUT where there are none, where files that a list names are missing, where two would
@@ -57,11 +58,12 @@ export async function listImages(path: string, recursive: boolean, followLinks =
   });
   const left: Record<string, number> = {};
   const leave = (reason: string): void => void (left[reason] = (left[reason] ?? 0) + 1);
-  const paths = found.isDirectory()
-    ? await walk(path, recursive, leave).catch((error: unknown) => {
-        throw cannotList(path, error);
-      })
-    : await readList(path);
+  const isZip = !found.isDirectory() && (await isArchive(path));
+  const paths = isZip
+    ? (await listArchive(path)).sort(byName)
+    : found.isDirectory()
+      ? await walkFolder(path, recursive, leave)
+      : await readList(path);
   const images: ListedImage[] = [];
   for (const file of paths) {
     const name = basename(file);
@@ -69,20 +71,22 @@ export async function listImages(path: string, recursive: boolean, followLinks =
     else if (!IMAGE_ENDINGS.has(extname(name).toLowerCase())) leave(`ending ${extname(name) || 'none'}`);
     else images.push({ img_id: name.split('.')[0]!, path: file });
   }
-  if (images.length === 0) {
-    const others = Object.entries(left).map(([reason, count]) => `${count} with ${reason}`);
-    throw new LxmertDataError('ERR_INPUT', {
-      what: 'no images were found',
-      where: path,
-      expected: `files that end in ${[...IMAGE_ENDINGS].slice(0, 4).join(', ')}, …`,
-      got: others.length === 0 ? 'an empty folder' : others.join(', '),
-      hint: recursive ? undefined : 'sub-folders are not searched for this split',
-    });
-  }
+  if (images.length === 0) throw noImages(path, left, recursive);
   checkIds(images, path);
   checkUnique(images, path);
-  if (!followLinks) await checkLinks(images, path, found.isDirectory());
+  if (!followLinks && !isZip) await checkLinks(images, path, found.isDirectory());
   return { images, left_out: left };
+}
+
+function noImages(path: string, left: Readonly<Record<string, number>>, recursive: boolean): LxmertDataError {
+  const others = Object.entries(left).map(([reason, count]) => `${count} with ${reason}`);
+  return new LxmertDataError('ERR_INPUT', {
+    what: 'no images were found',
+    where: path,
+    expected: `files that end in ${[...IMAGE_ENDINGS].slice(0, 4).join(', ')}, …`,
+    got: others.length === 0 ? 'an empty folder' : others.join(', '),
+    hint: recursive ? undefined : 'sub-folders are not searched for this split',
+  });
 }
 
 function cannotList(path: string, error: unknown): LxmertDataError {
@@ -92,6 +96,16 @@ function cannotList(path: string, error: unknown): LxmertDataError {
     where: path,
     got: isMissing ? undefined : errorText(error),
     cause: error,
+  });
+}
+
+async function walkFolder(
+  path: string,
+  recursive: boolean,
+  leave: (reason: string) => void,
+): Promise<string[]> {
+  return await walk(path, recursive, leave).catch((error: unknown) => {
+    throw cannotList(path, error);
   });
 }
 
@@ -108,7 +122,7 @@ async function walk(folder: string, recursive: boolean, leave: (reason: string) 
     else files.push(path);
   }
   // By name first, then by folder: the order does not depend on how images are spread over folders.
-  return files.sort((a, b) => compareText(basename(a), basename(b)) || compareText(a, b));
+  return files.sort(byName);
 }
 
 async function readList(file: string): Promise<string[]> {
@@ -194,6 +208,10 @@ async function findTarget(path: string, root: string | undefined): Promise<strin
   const way = relative(root ?? (await realpath(dirname(path))), target);
   const isInside = way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
   return isInside ? undefined : `${JSON.stringify(path)} -> ${JSON.stringify(target)}`;
+}
+
+function byName(a: string, b: string): number {
+  return compareText(basename(a), basename(b)) || compareText(a, b);
 }
 
 function compareText(a: string, b: string): number {

@@ -14,7 +14,7 @@ import type { ImageSet } from '../manifest/image-sets.ts';
 
 export interface ExtractionRequest {
   readonly split: ImageSet;
-  /** Folder of images, or a text file that names them. */
+  /** Folder or zip of images, or a text file that names them. */
   readonly images: string;
   /** Root of the data. */
   readonly data: string;
@@ -83,7 +83,7 @@ async function listSet(
   { images: root, split, followLinks }: ExtractionRequest,
   emit: StageContext['emit'],
 ): Promise<readonly ListedImage[]> {
-  const below = split.folders.map(name => join(root, name)).filter(path => isFolder(path));
+  const below = findOwn(split.folders, root);
   const folders = below.length === 0 ? [root] : below;
   if (below.length > 0) emit({ event: 'note', message: `images are taken from ${below.join(' and ')}` });
   const images: ListedImage[] = [];
@@ -96,6 +96,17 @@ async function listSet(
     for (const image of listed.images) images.push(image);
   }
   return folders.length === 1 ? images : mergeByName(images, root);
+}
+
+/** Folders of a set below a root; where there are none, the zips that `fetch images` leaves there under these names. */
+function findOwn(names: readonly string[], root: string): readonly string[] {
+  const folders = names.map(name => join(root, name)).filter(path => isFolder(path));
+  if (folders.length > 0) return folders;
+  return names.map(name => join(root, `${name}.zip`)).filter(path => isFile(path));
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 function isFolder(path: string): boolean {

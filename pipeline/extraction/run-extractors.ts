@@ -3,6 +3,7 @@ import type { StageContext } from '../events.ts';
 import type { DetectorName, ExtractorEvent } from './contract.ts';
 import { Deaths } from './deaths.ts';
 import { ExtractorLog } from './extractor-log.ts';
+import type { ImageArchives } from './image-archives.ts';
 import { ImageQueue } from './image-queue.ts';
 import type { ListedImage } from './list-images.ts';
 import { describeEnd, type ExtractorEnd, type RunningExtractor, type StartExtractor } from './process.ts';
@@ -21,6 +22,8 @@ export interface Extractors {
   readonly start: readonly StartExtractor[];
   /** A path of this machine as the extractors see it; unchanged where not given. */
   readonly toContainerPath?: (path: string) => string;
+  /** Images inside archives, which become files while extractors have them. */
+  readonly archives?: ImageArchives | undefined;
   /** Why no extractor is to be given this image; undefined where it may be. */
   readonly checkImage?: (path: string) => Promise<string | undefined>;
   /** Ends what the host does for the extractors. */
@@ -46,6 +49,7 @@ export interface RunExtractorsResult {
 
 interface OpenBatch {
   readonly number: number;
+  readonly images: readonly ListedImage[];
   readonly waiting: Map<string, ListedImage>;
   readonly rows: RowBatch;
 }
@@ -90,6 +94,7 @@ export async function runExtractors(
   } finally {
     clearInterval(measure);
     await options.extractors.close?.();
+    await options.extractors.archives?.close();
   }
 }
 
@@ -216,24 +221,24 @@ class Run {
     }
     const { folder, extractors } = this.#options;
     const toPath = extractors.toContainerPath ?? ((path: string) => path);
+    const fileOf = (path: string): string => extractors.archives?.fileOf(path) ?? path;
     const waiting = new Map(images.map(image => [image.img_id, image]));
     const rows = await folder.openBatch([...waiting.keys()]);
-    const batch = { number: this.#batches++, waiting, rows };
+    const batch = { number: this.#batches++, waiting, rows, images };
     batches.push(batch);
     extractor.send({
       lot: batch.number,
       rows: toPath(rows.path),
-      images: images.map(image => ({ img_id: image.img_id, path: toPath(image.path) })),
+      images: images.map(image => ({ img_id: image.img_id, path: toPath(fileOf(image.path)) })),
     });
   }
 
   /** The next images that an extractor may be given. */
   async #takeImages(worker: number): Promise<readonly ListedImage[]> {
-    const { checkImage } = this.#options.extractors;
     for (;;) {
       const images = this.#queue.takeBatch();
-      if (checkImage === undefined || images.length === 0) return images;
-      const reasons = await Promise.all(images.map(async ({ path }) => await checkImage(path)));
+      if (images.length === 0) return images;
+      const reasons = await Promise.all(images.map(async ({ path }) => await this.#makeReady(path)));
       const good = images.filter((_, index) => reasons[index] === undefined);
       for (const [index, { img_id: id }] of images.entries()) {
         if (reasons[index] === undefined) continue;
@@ -242,6 +247,13 @@ class Run {
       }
       if (good.length > 0) return good;
     }
+  }
+
+  /** Has an image on the disk, and looked at; says why no extractor is to be given it. */
+  async #makeReady(path: string): Promise<string | undefined> {
+    const { archives, checkImage } = this.#options.extractors;
+    const reason = await archives?.unpack(path);
+    return reason ?? (await checkImage?.(archives?.fileOf(path) ?? path));
   }
 
   async #takeRow(batch: OpenBatch, imgId: string): Promise<void> {
@@ -265,8 +277,9 @@ class Run {
 
   /** Takes in the rows that a batch still has, and puts images without a row or a reason back to the front. */
   async #closeBatch(batch: OpenBatch): Promise<void> {
-    const { folder } = this.#options;
+    const { folder, extractors } = this.#options;
     await this.#takeRows(batch).finally(() => batch.rows.close());
+    for (const { path } of batch.images) await extractors.archives?.remove(path);
     const left = [...batch.waiting.values()].filter(
       ({ img_id: id }) => !folder.rows.has(id) && !this.#failures.has(id),
     );

@@ -24,8 +24,8 @@ const MAX_COMMENT = 65_535;
 const LOCATOR_BYTES = 20;
 const RECORD_BYTES = 46;
 const SIGNATURE = { end: 0x06054b50, locator: 0x07064b50, end64: 0x06064b50, record: 0x02014b50 } as const;
-/** Bounds what a hostile directory can make us keep. */
-const MAX_RECORDS = 100_000;
+/** Bounds what a hostile directory can make us keep; GQA's images are 148,854 files in one archive. */
+const MAX_RECORDS = 500_000;
 
 /** Finds and checks the end record of an archive. Fails with ERR_ZIP where unzipper could not read the directory. */
 export async function findZipBounds(access: RandomAccess): Promise<ZipBounds> {

@@ -9,6 +9,7 @@ import {
   planExtraction,
   type Shard,
 } from '../../extraction/plan-extraction.ts';
+import { withArchives } from '../../extraction/image-archives.ts';
 import { extract, type ExtractResult } from '../../stages/extract.ts';
 import { UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
@@ -48,8 +49,8 @@ const OPTIONS: readonly OptionSpec[] = [
     name: 'images',
     short: 'i',
     value: 'DIR',
-    description: 'folder of the images, or a text file that names them',
-    looksLike: /\/|^[^.]*$|\.(txt|lst|list)$/,
+    description: 'folder or zip of the images, or a text file that names them',
+    looksLike: /\/|^[^.]*$|\.(txt|lst|list|zip)$/,
   },
   {
     name: 'out',
@@ -136,7 +137,7 @@ export const extractCommand: CommandSpec = {
     const result = await extract(
       {
         plan,
-        extractors: await backend.prepare(plan),
+        extractors: await withArchives(plan, backend.prepare),
         stallSeconds: integerOption(options, 'stall'),
         skipBad: options['skip-bad'] === true,
         keepRows: options['keep-rows'] === true,
