@@ -24,7 +24,7 @@ export const STATIC_STEPS: readonly Step[] = [
   { name: 'types of pages', command: nodeTool('tsc', '--noEmit', '-p', 'pipeline/report/browser') },
 ];
 
-/** Runs steps one after the other, all of them, and prints at the end which were skipped and which failed. */
+/** Runs steps, all of them, and prints at the end which were skipped and which failed. */
 export class StepRunner {
   readonly #failed = new Map<string, string>();
   readonly #skipped: string[] = [];
@@ -33,9 +33,12 @@ export class StepRunner {
     this.#skipped.push(`${name}: ${reason}`);
   }
 
-  async run({ name, command: [program, ...args], env }: Step): Promise<void> {
-    process.stdout.write(`\n== ${name}\n`);
-    const inTerminal = process.stdout.isTTY;
+  /** Runs a step; beside another one, `quietly`: what it prints comes out whole when it ends. */
+  async run({ name, command: [program, ...args], env }: Step, quietly = false): Promise<void> {
+    const heading = `\n== ${name}\n`;
+    if (!quietly) process.stdout.write(heading);
+    const inTerminal = process.stdout.isTTY && !quietly;
+    const output: string[] = [];
     const child = spawn(program, args, {
       cwd: ROOT,
       stdio: inTerminal ? 'inherit' : ['inherit', 'pipe', 'pipe'],
@@ -43,7 +46,8 @@ export class StepRunner {
     });
     let tail = '';
     const keep = (text: string): void => {
-      process.stdout.write(text);
+      if (quietly) output.push(text);
+      else process.stdout.write(text);
       tail = (tail + text).slice(-KEPT_CHARACTERS);
     };
     child.stdout?.setEncoding('utf8').on('data', keep);
@@ -55,6 +59,7 @@ export class StepRunner {
       });
       child.on('close', status => resolve(status === 0));
     });
+    if (quietly) process.stdout.write(`${heading}${output.join('')}`);
     if (!passed) this.#failed.set(name, inTerminal ? '' : tail);
   }
 

@@ -17,7 +17,12 @@ process.exitCode = runner.finish();
 async function runAll(): Promise<void> {
   // Before ava, whose tests of exports use this Python too.
   const python = preparePython();
-  for (const step of [...STATIC_STEPS, ava]) await runner.run(step);
+  for (const step of STATIC_STEPS) await runner.run(step);
+  // Most of Python's tests wait for one core, so they run beside the others.
+  await Promise.all([runner.run(ava), runPython(python)]);
+}
+
+async function runPython(python: string | undefined): Promise<void> {
   const config = ['--config', 'reader/pyproject.toml', 'reader', 'bench', 'examples'];
   const steps = [
     { name: 'Python lint', args: ['-m', 'ruff', 'check', ...config] },
@@ -28,7 +33,7 @@ async function runAll(): Promise<void> {
   for (const { name, args } of steps) {
     if (python === undefined)
       runner.skip(name, 'no Python 3.9 or newer with venv and pip, or PyPI cannot be reached');
-    else await runner.run({ name, command: [python, ...args] });
+    else await runner.run({ name, command: [python, ...args] }, true);
   }
   // A current PyTorch with transformers, and an old one that knows no batches of a dataset's own.
   for (const variable of ['TORCH_PYTHON', 'OLD_TORCH_PYTHON']) await testWithTorch(variable);
@@ -51,5 +56,5 @@ async function testWithTorch(variable: string): Promise<void> {
   ];
   const files = [...tests.map(test => `reader/tests/${test}`), 'examples'];
   const command = [python, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', ...files] as const;
-  await runner.run({ name, command, env: { PYTHONPATH: join(ROOT, 'reader', 'src') } });
+  await runner.run({ name, command, env: { PYTHONPATH: join(ROOT, 'reader', 'src') } }, true);
 }

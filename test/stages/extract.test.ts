@@ -125,7 +125,7 @@ test('an extractor that dies or hangs is started again, and its torn row is cut 
     'img_0003b.jpg': 'once crash',
     'img_0012b.jpg': 'once hang',
   });
-  const result = await run(place, { stallSeconds: 2 });
+  const result = await run(place, { stallSeconds: 8 });
   t.like(result, { ok: true, rows: 22 });
   t.true((await verifyStore(place.out, makeContext())).ok);
 });
