@@ -3,6 +3,7 @@ import { storeBytesFor } from '../store/layout.ts';
 import { assetOf, getMirror, orderSources } from '../manifest/load.ts';
 import { describeSource, downloadPath, targetPath } from './asset-files.ts';
 import type { LockEntry } from './data-lock.ts';
+import { listRoads, type Road } from './list-roads.ts';
 
 /** What is in place already. */
 export interface TargetState {
@@ -33,6 +34,8 @@ export interface PlannedAsset {
   readonly downloadBytes?: number | undefined;
   readonly finalBytes?: number | undefined;
   readonly sources: readonly PlannedSource[];
+  /** Every way to it, in the order in which they are tried. */
+  readonly roads: readonly Road[];
 }
 
 export interface FetchPlan {
@@ -51,11 +54,13 @@ export interface PlanOptions {
   readonly names: readonly string[];
   readonly mirrors?: readonly string[] | undefined;
   readonly keep: 'zip' | 'tsv' | 'none';
+  /** For commands in the plan. */
+  readonly dataRoot?: string | undefined;
   readonly lock: Readonly<Record<string, LockEntry>>;
   readonly states: Readonly<Record<string, TargetState>>;
 }
 
-/** What a fetch will do, from what the manifest says and what is there. Pure. */
+/** What a fetch will do, from what the manifest says and what is there. Pure, but for the number of cores in an estimate. */
 export function planFetch(manifest: Manifest, options: PlanOptions): FetchPlan {
   const assets = options.names.map(name => planAsset(manifest, name, options));
   const toFetch = assets.filter(({ action }) => action === 'fetch');
@@ -128,6 +133,7 @@ function planAsset(manifest: Manifest, name: string, options: PlanOptions): Plan
       dead: getMirror(manifest, source.mirror).dead !== undefined,
       experimental: getMirror(manifest, source.mirror).experimental === true,
     })),
+    roads: listRoads(manifest, name, sources, options.dataRoot ?? 'data'),
   };
 }
 

@@ -201,8 +201,8 @@ function checkReferences(manifest: Manifest, where: string): void {
   };
   checkAssets(manifest, fail);
   checkDatasets(manifest, fail);
-  for (const [name, { asset, first, only }] of Object.entries(manifest.image_sets)) {
-    checkNames([asset, first, only], `$.image_sets[${JSON.stringify(name)}]`, manifest, fail);
+  for (const [name, { asset, first, only, images }] of Object.entries(manifest.image_sets)) {
+    checkNames([asset, first, only, images], `$.image_sets[${JSON.stringify(name)}]`, manifest, fail);
   }
 }
 
@@ -215,6 +215,7 @@ function checkAssets(manifest: Manifest, fail: Fail): void {
     for (const [index, source] of asset.sources.entries()) {
       checkSourceOf(asset, source, `${path}.sources[${index}]`, { manifest, fail });
     }
+    if (asset.kind === 'json') checkNames(asset.make?.from ?? [], `${path}.make.from`, manifest, fail);
     const other = targets.get(asset.target);
     if (other !== undefined) fail(`${path}.target`, `"${other}" has the same target`);
     targets.set(asset.target, name);

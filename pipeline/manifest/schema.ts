@@ -101,6 +101,10 @@ export const assetSchema = v.variant('kind', [
     kind: v.literal('json'),
     ...assetFields,
     schema: v.picklist(RECORD_SCHEMA_NAMES),
+    /** How it is made of official files when no mirror has it. */
+    make: v.optional(
+      v.strictObject({ rule: v.literal('vqa'), from: v.pipe(v.array(v.string()), v.minLength(1)) }),
+    ),
     first_rows: v.optional(count),
     records: v.optional(count),
     size: v.optional(count),
@@ -153,6 +157,7 @@ export const imageSetSchema = v.pipe(
     asset: v.optional(v.string()),
     target: v.optional(target),
     recursive: v.optional(v.boolean()),
+    images: v.optional(v.string()),
     folders: v.optional(v.array(v.pipe(v.string(), v.regex(/^\w+(\/\w+)*$/)))),
     first: v.optional(v.string()),
     only: v.optional(v.string()),

@@ -12,6 +12,7 @@ import type { DownloaderOptions } from '../fetch/download-source.ts';
 import { describeFailed } from '../fetch/fetch-failure.ts';
 import type { FailedAsset } from '../fetch/fetch-failure.ts';
 import { listDownloads, removeEmptyFolders, removeLeftovers } from '../fetch/leftovers.ts';
+import { findMakeable, makeAssets } from '../fetch/make-asset.ts';
 import { obtainAsset } from '../fetch/obtain-asset.ts';
 import type { ObtainOptions, Outcome } from '../fetch/obtain-asset.ts';
 import { planFetch } from '../fetch/plan-fetch.ts';
@@ -54,12 +55,37 @@ export interface FetchResult {
 export interface FetchPreview extends FetchPlan {
   /** null where the file system does not say. */
   readonly diskFreeBytes: number | null;
+  /** Whether the disk has room for it, as far as is known. */
+  readonly fits: boolean;
+  /** Files of `from` that would be taken, by asset. */
+  readonly taken: Readonly<Record<string, readonly string[]>>;
+  readonly unusable: readonly UnusableFile[];
 }
 
 /** What `fetch` would do, without doing it. */
-export async function previewFetch(options: FetchOptions): Promise<FetchPreview> {
-  const plan = await makePlan(options, selectNames(options), await readLock(options.dataRoot));
-  return { ...plan, diskFreeBytes: await findFreeBytes(options.dataRoot) };
+export async function previewFetch(
+  options: FetchOptions,
+  context: Pick<StageContext, 'emit' | 'signal'>,
+): Promise<FetchPreview> {
+  const { own, unusable, names } = await readRequest(options, context);
+  const plan = await makePlan(options, names, await readLock(options.dataRoot));
+  const diskFreeBytes = await findFreeBytes(options.dataRoot);
+  const fits = own !== undefined || diskFreeBytes === null || plan.diskPeakBytes <= diskFreeBytes;
+  const found = [...(own?.found ?? [])].filter(([name]) => names.includes(name));
+  const taken = Object.fromEntries(found.map(([name, { paths }]) => [name, paths]));
+  return { ...plan, diskFreeBytes, fits, taken, unusable };
+}
+
+/** The assets that are asked for, and what the user's own folder has of them. */
+async function readRequest(
+  options: FetchOptions,
+  context: Pick<StageContext, 'emit' | 'signal'>,
+): Promise<Pick<ObtainOptions, 'own'> & { names: readonly string[]; unusable: readonly UnusableFile[] }> {
+  const { from, manifest } = options;
+  if (from === undefined) return { own: undefined, unusable: [], names: selectNames(options) };
+  const { found, unusable } = await recogniseFolder(from, manifest, context);
+  const names = options.datasets.length === 0 ? [...found.keys()] : selectNames(options);
+  return { own: { folder: from, found }, unusable, names };
 }
 
 /**
@@ -68,20 +94,17 @@ export async function previewFetch(options: FetchOptions): Promise<FetchPreview>
  * does not stop the others; the result names it with every mirror's reason.
  */
 export async function fetchData(options: FetchOptions, context: StageContext): Promise<FetchResult> {
-  const { dataRoot, manifest, from } = options;
+  const { dataRoot, manifest } = options;
   await mkdir(dataRoot, { recursive: true });
   const release = await claimDataRoot(dataRoot);
   try {
     const lock = await readLock(dataRoot);
-    const recognised = from === undefined ? undefined : await recogniseFolder(from, manifest, context);
-    const own = recognised === undefined ? undefined : { folder: from!, found: recognised.found };
-    const unusable = recognised?.unusable ?? [];
-    const names =
-      own !== undefined && options.datasets.length === 0 ? [...own.found.keys()] : selectNames(options);
+    const { own, unusable, names } = await readRequest(options, context);
     if (options.frozen === true) checkFrozen(names, lock);
     const plan = await makePlan(options, names, lock);
-    const overlaps = own === undefined && decideOverlap(plan, await findFreeBytes(dataRoot), dataRoot);
-    const outcomes = await obtainAll(plan, overlaps ? 2 : 1, { ...options, lock, own }, context);
+    const run = { ...options, lock, own };
+    const obtained = await obtainPlanned(plan, run, context);
+    const outcomes = await makeFailed(plan, obtained, run, context);
     const failed = outcomes.filter(outcome => typeof outcome === 'object');
     const namesOf = (wanted: Outcome): string[] =>
       plan.assets.filter((_planned, index) => outcomes[index] === wanted).map(({ name }) => name);
@@ -96,6 +119,63 @@ export async function fetchData(options: FetchOptions, context: StageContext): P
 }
 
 type RunOptions = FetchOptions & Pick<ObtainOptions, 'lock' | 'own'>;
+
+async function obtainPlanned(
+  plan: FetchPlan,
+  options: RunOptions,
+  context: StageContext,
+): Promise<Outcome[]> {
+  const { dataRoot, own } = options;
+  const overlaps = own === undefined && decideOverlap(plan, await findFreeBytes(dataRoot), dataRoot);
+  return await obtainAll(plan, overlaps ? 2 : 1, options, context);
+}
+
+/** Makes what no mirror has of official files, which are fetched for it. */
+async function makeFailed(
+  plan: FetchPlan,
+  outcomes: readonly Outcome[],
+  options: RunOptions,
+  context: StageContext,
+): Promise<Outcome[]> {
+  const { manifest, dataRoot } = options;
+  const names = plan.assets.map(({ name }) => name);
+  const missing = names.filter(
+    (name, index) => typeof outcomes[index] === 'object' && findMakeable(manifest, name) !== undefined,
+  );
+  if (missing.length === 0 || options.frozen === true) return [...outcomes];
+  const official = [...new Set(missing.flatMap(name => findMakeable(manifest, name)?.make.from ?? []))];
+  const message = `no mirror has ${missing.join(', ')}: made of ${official.length} official files instead`;
+  context.emit({ event: 'note', message });
+  const lock = await readLock(dataRoot);
+  const needed = await makePlan(options, official, lock);
+  const fetched = await obtainPlanned(needed, { ...options, lock }, context);
+  const lost = new Map(
+    official.flatMap((name, index): [string, Outcome][] => {
+      const outcome = fetched[index];
+      return typeof outcome === 'object' ? [[name, outcome]] : [];
+    }),
+  );
+  const possible = missing.filter(
+    name => !findMakeable(manifest, name)!.make.from.some(from => lost.has(from)),
+  );
+  const made =
+    possible.length === 0 ? undefined : await makeAssets(possible, { dataRoot, manifest, lock, context });
+  return outcomes.map((outcome, index): Outcome => {
+    const name = names[index]!;
+    if (typeof outcome !== 'object' || !missing.includes(name)) return outcome;
+    const result = made?.get(name);
+    if (result === 'made') return 'fetched';
+    const from = findMakeable(manifest, name)!.make.from.filter(file => lost.has(file));
+    const reason = result ?? {
+      mirror: 'made here',
+      location: 'official files',
+      reason: `could not be fetched: ${from.join(', ')}`,
+    };
+    const failed = { ...outcome, reasons: [...outcome.reasons, reason] };
+    context.emit({ event: 'warning', message: describeFailed(failed).join('\n') });
+    return failed;
+  });
+}
 
 async function obtainAll(
   plan: FetchPlan,
@@ -131,7 +211,9 @@ async function obtainAll(
           downloader,
           context: inner,
         });
-        if (typeof outcome === 'object')
+        // What can be made is not lost yet.
+        const isLost = options.frozen === true || findMakeable(manifest, planned.name) === undefined;
+        if (typeof outcome === 'object' && isLost)
           context.emit({ event: 'warning', message: describeFailed(outcome).join('\n') });
         return outcome;
       },
@@ -148,7 +230,7 @@ async function makePlan(
 ): Promise<FetchPlan> {
   const states = await readTargetStates(options, names);
   const { mirrors, keep = 'none' } = options;
-  return planFetch(options.manifest, { names, mirrors, keep, lock, states });
+  return planFetch(options.manifest, { names, mirrors, keep, lock, states, dataRoot: options.dataRoot });
 }
 
 function selectNames(options: FetchOptions): readonly string[] {

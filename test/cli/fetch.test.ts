@@ -120,7 +120,10 @@ test('--dry-run, --list and wrong words', async t => {
   const { words, data } = await makeWords(t, 'http://127.0.0.1:1/');
   const plan = await runCli([...words, '--dry-run']);
   t.is(plan.code, 0);
-  t.regex(plan.stdout, /to fetch {2}nlvr2_imgfeat\/valid_obj36\.safetensors, about 1\.78 GB: unc/);
+  t.regex(
+    plan.stdout,
+    /to fetch {2}nlvr2_imgfeat\/valid_obj36\.safetensors, about 1\.78 GB\n {2}1\. from unc/,
+  );
   t.regex(plan.stdout, /disk: about .* needed at the peak, .* free/);
   t.false(existsSync(data));
   const list = await runCli(['fetch', '--list', '--json']);

@@ -126,7 +126,7 @@ test('every command keeps to docs/json.md, whether it succeeds, finds problems o
     ['merge', 'x.safetensors', '--out', 'all.safetensors'],
     ['cast', 'x.safetensors', '--dtype', 'f16', '--out', 'half.safetensors'],
     ['status'],
-    ['fetch', 'vqa', '--dry-run'],
+    ['fetch', 'vqa', '--kind', 'json', '--dry-run'],
     ['fetch', '--list'],
     [
       'extract',

@@ -390,7 +390,7 @@ test('a second fetch on the same folder waits its turn', async t => {
 
 test('the plan names files, mirrors, bytes and disk, and changes nothing', async t => {
   const { options, dataRoot, server } = await setUp(t);
-  const plan = await previewFetch(options);
+  const plan = await previewFetch(options, makeContext());
   t.deepEqual(
     plan.assets.map(({ file, action, sources }) => [file, action, sources.map(source => source.mirror)]),
     [
@@ -557,10 +557,10 @@ test('failed tries leave no empty folders and no empty files', async t => {
 
 test('unknown datasets and splits are refused with what there is', async t => {
   const { options } = await setUp(t);
-  await t.throwsAsync(previewFetch({ ...options, datasets: ['nothing'] }), {
+  await t.throwsAsync(previewFetch({ ...options, datasets: ['nothing'] }, makeContext()), {
     message: /unknown dataset "nothing"[^]*set/,
   });
-  await t.throwsAsync(previewFetch({ ...options, splits: ['dev'] }), {
+  await t.throwsAsync(previewFetch({ ...options, splits: ['dev'] }, makeContext()), {
     message: /no chosen dataset has a split "dev"/,
   });
 });

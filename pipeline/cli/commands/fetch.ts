@@ -1,11 +1,16 @@
+import { join } from 'node:path';
 import { withSnakeKeys } from '../json-keys.ts';
 import { LxmertDataError } from '../../errors.ts';
 import { formatBytes, formatFreeBytes } from '../../files/format-bytes.ts';
 import { builtInDatasets } from '../../manifest/built-in-names.ts';
-import { getMirror, loadManifest } from '../../manifest/load.ts';
+import { targetPath } from '../../fetch/asset-files.ts';
+import { assetOf, getMirror, loadManifest } from '../../manifest/load.ts';
 import type { AssetKind, Manifest } from '../../manifest/load.ts';
+import { unpackArchive, unpackedFolderOf } from '../../fetch/unpack-archive.ts';
+import type { PlannedAsset } from '../../fetch/plan-fetch.ts';
 import { fetchData, previewFetch } from '../../stages/fetch.ts';
-import type { FetchOptions, FetchPreview } from '../../stages/fetch.ts';
+import { extractMissing } from '../extract-missing.ts';
+import type { FetchOptions, FetchPreview, FetchResult } from '../../stages/fetch.ts';
 import {
   type CommandContext,
   type CommandSpec,
@@ -72,8 +77,14 @@ export const fetchCommand: CommandSpec = {
       looksLike: /^[a-z0-9-]+=https?:/,
     },
     { name: 'frozen', description: 'take only what the lock file names' },
-    { name: 'dry-run', short: 'n', description: 'print the plan and do nothing' },
-    { name: 'list', description: 'show datasets, splits and mirrors' },
+    { name: 'extract', description: 'compute features that no mirror has, which takes days: see --dry-run' },
+    { name: 'unpack', description: 'of images: unpack their zips, which extract can also read as they are' },
+    {
+      name: 'dry-run',
+      short: 'n',
+      description: 'print every way to each file, sizes and disk, and do nothing',
+    },
+    { name: 'list', description: 'show datasets with their splits and files, and mirrors' },
   ],
   examples: [
     ['lxmert-data fetch vqa', 'everything that fine-tuning on VQA needs'],
@@ -92,12 +103,13 @@ export const fetchCommand: CommandSpec = {
     }
     const options = readOptions(args, values, manifest, context);
     if (values['dry-run'] === true) {
-      const plan = await previewFetch(options);
-      context.emit({ event: 'result', stage: 'fetch', ok: true, plan: withSnakeKeys(plan) });
-      printPlan(plan, context);
-      return true;
+      const plan = await previewFetch(options, context);
+      const ok = plan.fits && plan.unusable.length === 0;
+      context.emit({ event: 'result', stage: 'fetch', ok, plan: withSnakeKeys(plan) });
+      printPlan(plan, options, context);
+      return ok;
     }
-    const result = await fetchData(options, context);
+    const result = await fetchAll(options, values, context);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'fetch', ok, ...details });
     const counts = `${result.fetched.length} fetched, ${result.present.length} in place before`;
@@ -107,6 +119,35 @@ export const fetchCommand: CommandSpec = {
     return ok;
   },
 };
+
+/** Fetches; where that is asked for, computes what no mirror has, and unpacks archives of images. */
+async function fetchAll(
+  options: FetchOptions,
+  values: OptionValues,
+  context: CommandContext,
+): Promise<FetchResult & { readonly unpacked: readonly string[] }> {
+  let result = await fetchData(options, context);
+  if (values['extract'] === true && result.failed.length > 0) {
+    const made = await extractMissing(
+      result.failed.map(({ name }) => name),
+      options,
+      context,
+    );
+    // Looks at the new stores as at any others, and locks them.
+    if (made.length > 0) result = await fetchData(options, context);
+  }
+  const unpacked: string[] = [];
+  for (const name of values['unpack'] === true ? [...result.fetched, ...result.present] : []) {
+    const asset = assetOf(options.manifest, name);
+    if (asset.kind !== 'archive' || !name.startsWith('images/')) continue;
+    const path = join(options.dataRoot, targetPath(asset));
+    const files = await unpackArchive(path, context);
+    const folder = unpackedFolderOf(path);
+    context.print(files === undefined ? `${folder}: unpacked before` : `${folder}: ${files} files`);
+    unpacked.push(folder);
+  }
+  return { ...result, unpacked };
+}
 
 function readOptions(
   args: readonly string[],
@@ -165,47 +206,71 @@ function parseBaseUrls(text: string | undefined): Record<string, string> {
   );
 }
 
-function printList(manifest: Manifest, { print, emit }: CommandContext): void {
+function printList(manifest: Manifest, { show, emit }: CommandContext): void {
   for (const [name, dataset] of Object.entries(manifest.datasets)) {
-    print(`${name}: ${dataset.title}`);
-    for (const [split, assets] of Object.entries(dataset.splits)) {
-      const mark = dataset.default_splits.includes(split) ? '*' : ' ';
-      print(`  ${mark} ${split}: ${assets.join(', ')}`);
+    show(`${name}: ${dataset.title}`);
+    const groups: (readonly [string, readonly string[]])[] = Object.entries(dataset.splits);
+    if (dataset.common.length > 0) groups.unshift(['every split', dataset.common]);
+    for (const [split, assets] of groups) {
+      const mark = dataset.default_splits.includes(split) || assets === dataset.common ? '*' : ' ';
+      show(`  ${mark} ${split}: ${assets.map(asset => targetPath(assetOf(manifest, asset))).join(', ')}`);
     }
   }
-  print('* fetched without --split');
-  print('mirrors, in the order in which they are tried:');
+  show('* fetched without --split');
+  show('mirrors, in the order in which they are tried:');
   for (const [name, mirror] of Object.entries(manifest.mirrors)) {
     const state =
       mirror.dead === undefined ? '' : ` (gone since ${mirror.dead.since}: ${mirror.dead.evidence})`;
-    print(`  ${name}: ${mirror.title}${mirror.experimental === true ? ', experimental' : ''}${state}`);
+    show(`  ${name}: ${mirror.title}${mirror.experimental === true ? ', experimental' : ''}${state}`);
   }
   emit({ event: 'result', stage: 'fetch', ok: true, datasets: manifest.datasets, mirrors: manifest.mirrors });
 }
 
-function printPlan(plan: FetchPreview, { print }: CommandContext): void {
-  const labels = {
-    keep: 'in place',
-    adopt: 'to check',
-    fetch: 'to fetch',
-    conflict: 'NOT AS LOCKED',
-  } as const;
-  for (const { file, action, downloadBytes, sources } of plan.assets) {
-    const size = downloadBytes === undefined ? 'size unknown' : `about ${formatBytes(downloadBytes)}`;
-    const mirrors = [...new Set(sources.map(({ mirror, dead }) => (dead ? `${mirror} (gone)` : mirror)))];
-    print(
-      action === 'fetch'
-        ? `${labels[action]}  ${file}, ${size}: ${mirrors.join(', ')}`
-        : `${labels[action]}  ${file}`,
-    );
-  }
-  const unknown = plan.unknownSizes === 0 ? '' : `, ${plan.unknownSizes} of them of unknown size`;
-  print(`${plan.files} files to fetch${unknown}, about ${formatBytes(plan.downloadBytes)}`);
+function printPlan(plan: FetchPreview, { from }: FetchOptions, { show }: CommandContext): void {
+  for (const asset of plan.assets)
+    for (const line of describePlanned(asset, plan.taken[asset.name], from)) show(line);
+  if (from !== undefined) return;
+  show(`${plan.files} ${plan.files === 1 ? 'file' : 'files'} to fetch, ${describeTotal(plan)}`);
   const [needed, free] = [formatBytes(plan.diskPeakBytes), formatFreeBytes(plan.diskFreeBytes)];
   const overlapped = formatBytes(plan.overlappedPeakBytes);
-  print(
-    plan.overlappedPeakBytes <= (plan.diskFreeBytes ?? Infinity)
-      ? `disk: about ${overlapped} needed at the peak, ${free} free`
-      : `disk: about ${needed} needed at the peak, ${free} free; with ${overlapped} the next file would be downloaded while one is converted`,
-  );
+  if (plan.files === 0) return;
+  if (!plan.fits) show(`disk: NOT ENOUGH: about ${needed} needed at the peak, ${free} free`);
+  else if (plan.overlappedPeakBytes <= (plan.diskFreeBytes ?? Infinity))
+    show(`disk: about ${overlapped} needed at the peak, ${free} free`);
+  else
+    show(
+      `disk: about ${needed} needed at the peak, ${free} free; with ${overlapped} the next file would be downloaded while one is converted`,
+    );
+}
+
+const LABELS = {
+  keep: 'in place',
+  adopt: 'to check',
+  fetch: 'to fetch',
+  conflict: 'NOT AS LOCKED',
+} as const;
+const ROADS = { download: 'from', make: 'made', extract: 'computed:' } as const;
+
+/** A file of the plan, and every way to it. */
+function describePlanned(
+  { file, action, downloadBytes, roads }: PlannedAsset,
+  taken: readonly string[] | undefined,
+  from: string | undefined,
+): readonly string[] {
+  if (action !== 'fetch') return [`${LABELS[action]}  ${file}`];
+  if (taken !== undefined) return [`to take   ${file} from ${taken.join(', ')}`];
+  if (from !== undefined) return [`MISSING   ${file}: no file in ${from} holds it`];
+  const size = downloadBytes === undefined ? 'size unknown' : `about ${formatBytes(downloadBytes)}`;
+  const ways = roads.map(({ road, what, why }, index) => `  ${index + 1}. ${ROADS[road]} ${what}: ${why}`);
+  return [`${LABELS.fetch}  ${file}, ${size}`, ...ways];
+}
+
+/** Sizes that are known; nothing is said of none. */
+function describeTotal({ files, downloadBytes, unknownSizes }: FetchPreview): string {
+  if (files === 0) return 'nothing to download';
+  if (unknownSizes === files) return 'of unknown size';
+  const known = `about ${formatBytes(downloadBytes)}`;
+  return unknownSizes === 0
+    ? known
+    : `${known} and ${unknownSizes} ${unknownSizes === 1 ? 'file' : 'files'} of unknown size`;
 }

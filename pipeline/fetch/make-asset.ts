@@ -1,0 +1,109 @@
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { findVqaQuestions, planVqa, type VqaFile } from '../annotations/make-vqa.ts';
+import { loadVqaRule } from '../annotations/vqa-rule.ts';
+import { writePythonList } from '../annotations/write-python-list.ts';
+import { errorText, LxmertDataError } from '../errors.ts';
+import type { StageContext } from '../events.ts';
+import { type Asset, assetOf, type Manifest } from '../manifest/load.ts';
+import { MirrorFault } from '../net/mirror-fault.ts';
+import { targetPath } from './asset-files.ts';
+import { checkContent, type FileDigest } from './check-content.ts';
+import { addToLock, describeLockMismatch, type LockEntries } from './data-lock.ts';
+import type { FailedAsset } from './fetch-failure.ts';
+
+export interface MakeOptions {
+  readonly dataRoot: string;
+  readonly manifest: Manifest;
+  readonly lock: LockEntries;
+  readonly context: StageContext;
+}
+
+type MadeAsset = Extract<Asset, { kind: 'json' }> & { readonly make: { readonly from: readonly string[] } };
+
+/** The asset where it can be made of official files; undefined for all others. */
+export function findMakeable(manifest: Manifest, name: string): MadeAsset | undefined {
+  const asset = assetOf(manifest, name);
+  return asset.kind === 'json' && asset.make !== undefined ? { ...asset, make: asset.make } : undefined;
+}
+
+/**
+ * Makes LXMERT's JSON of official files that are in place. Gives for each `made`, or why it cannot be made; the official
+ * annotations are read once for all of them.
+ */
+export async function makeAssets(
+  names: readonly string[],
+  options: MakeOptions,
+): Promise<ReadonlyMap<string, 'made' | FailedAsset['reasons'][number]>> {
+  const files = await orReason(planFiles(names, options));
+  const outcomes = new Map<string, 'made' | FailedAsset['reasons'][number]>();
+  for (const name of names) {
+    // What is wrong with the annotations is wrong for all.
+    if ('reason' in files) outcomes.set(name, files);
+    else outcomes.set(name, await orReason(makeOne(name, files.get(outputOf(name, options)), options)));
+  }
+  return outcomes;
+}
+
+/** Why it failed, where official files are at fault. */
+async function orReason<T>(making: Promise<T>): Promise<T | FailedAsset['reasons'][number]> {
+  try {
+    return await making;
+  } catch (error) {
+    const isInput =
+      error instanceof MirrorFault || (error instanceof LxmertDataError && error.code === 'ERR_INPUT');
+    if (!isInput) throw error;
+    return {
+      mirror: 'made here',
+      location: 'official files',
+      reason: errorText(error).replaceAll(/\n\s*/g, '; '),
+    };
+  }
+}
+
+function outputOf(name: string, { manifest }: MakeOptions): string {
+  return basename(targetPath(assetOf(manifest, name)));
+}
+
+async function planFiles(
+  names: readonly string[],
+  options: MakeOptions,
+): Promise<ReadonlyMap<string, VqaFile>> {
+  const { dataRoot, manifest, context } = options;
+  const [official = ''] = names.flatMap(name => findMakeable(manifest, name)?.make.from ?? []);
+  const rawDirectory = dirname(join(dataRoot, targetPath(assetOf(manifest, official))));
+  const found = await findVqaQuestions(rawDirectory);
+  const needs = (output: string): boolean => names.some(name => outputOf(name, options) === output);
+  const questions = {
+    train: needs('train.json') ? found.train : undefined,
+    val: needs('nominival.json') || needs('minival.json') ? found.val : undefined,
+    test: needs('test.json') ? found.test : undefined,
+  };
+  const { signal } = context;
+  const files = await planVqa({ rawDirectory, questions, rule: await loadVqaRule(), signal });
+  return new Map(files.map(file => [file.output, file]));
+}
+
+async function makeOne(
+  name: string,
+  file: VqaFile | undefined,
+  { dataRoot, manifest, lock, context }: MakeOptions,
+): Promise<'made'> {
+  const asset = findMakeable(manifest, name);
+  if (asset === undefined || file === undefined)
+    throw new MirrorFault('gone', 'its official questions are not in place');
+  const target = join(dataRoot, asset.target);
+  await mkdir(dirname(target), { recursive: true });
+  const check = async (made: FileDigest, partialPath: string): Promise<void> => {
+    await checkContent(partialPath, asset, made);
+    const mismatch = describeLockMismatch(lock[name], made);
+    if (mismatch !== undefined) throw new MirrorFault('wrong-hash', `not the locked copy: ${mismatch}`);
+  };
+  const { sizeBytes: size, sha256 } = await writePythonList(target, file.read(context.signal), { check });
+  context.emit({ event: 'note', message: `${name}: made of the official files, since no mirror has it` });
+  if (lock[name] !== undefined) return 'made';
+  const date = new Date().toISOString().slice(0, 10);
+  const origin = { mirror: 'made', location: asset.make.from.map(path => basename(path)).join(', ') };
+  await addToLock(dataRoot, name, { file: asset.target, size, sha256, ...origin, date });
+  return 'made';
+}
