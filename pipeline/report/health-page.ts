@@ -51,7 +51,7 @@ export async function* renderHealth(report: HealthReport): AsyncGenerator<Html> 
   yield html`<section class="health" aria-label="Summary">${tileRow(report.tiles)}${(report.notices ?? []).map(notice)}</section>
 `;
   for (const [place, section] of report.sections.entries()) yield renderSection(section, place, show);
-  yield endPage(assets, { kind: 'health', objectNames: null, attributeNames: null, normScale: [0, 1] });
+  yield* endPage(assets, { kind: 'health', objectNames: null, attributeNames: null, normScale: [0, 1] });
 }
 
 function renderSection(section: HealthSection, place: number, show: ShowCommands): Html {

@@ -48,12 +48,6 @@ export function inlineAsset(element: 'script' | 'style', text: string): Html {
   return { [MARKUP]: `<${element}>${text}</${element}>` };
 }
 
-/** SVG as a DOM wrote it, whose elements and attributes its maker has looked at. */
-export function drawnSvg(text: string): Html {
-  if (!text.startsWith('<svg ')) throw new TypeError('not a drawing');
-  return { [MARKUP]: text };
-}
-
 function show(value: HtmlValue, place: Place): string {
   if (value === undefined || value === false) return '';
   if (typeof value === 'number') return String(value);
@@ -71,9 +65,18 @@ function escapeText(text: string): string {
   return text.replace(/[&<>"'`]/g, char => `&#${char.charCodeAt(0)};`);
 }
 
+/** A link out of the page, which a reader may follow; the page itself loads nothing from there. */
+export function outwardLink(address: string, text: string): Html {
+  const url = URL.parse(address);
+  if (url?.protocol !== 'https:') throw new TypeError('a link out of the page must be https');
+  return {
+    [MARKUP]: `<a href="${escapeText(url.href)}" rel="noopener noreferrer">${escapeText(text)}</a>`,
+  };
+}
+
 /** Pages load nothing: an address is a place in the page or a picture inside of it. */
 function showAddress(address: string): string {
-  if (!/^(#[\w-]*$|data:image\/(jpeg|png|webp);base64,[A-Za-z0-9+/=]*$)/.test(address))
+  if (!/^(#[\w=&.,%~!*'()+-]*$|data:image\/(jpeg|png|webp);base64,[A-Za-z0-9+/=]*$)/.test(address))
     throw new TypeError('an address must stay inside of the page');
   return escapeText(address);
 }

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
@@ -87,16 +87,18 @@ test('a plot of hostile names is text', t => {
       title: name,
       summary: 'x',
       unit: 'boxes',
+      filter: 'object',
       bars: [
-        { name, count: 2 },
-        { name, count: 1 },
+        { key: name, name, count: 2 },
+        { key: '1', name, count: 1 },
       ],
     }),
   );
   const root = parsePage(plot);
   t.is([...root.querySelectorAll('img, style, script')].length, 0);
-  t.is([...root.querySelectorAll('.bar rect')].length, 2);
-  t.regex(root.querySelector('.bar rect title')!.textContent ?? '', /^<img src=x onerror/);
+  t.is([...root.querySelectorAll('.bar-list rect')].length, 2);
+  t.is(root.querySelector('.bar-list .name')!.textContent, name);
+  t.is(root.querySelector('.bar-list a')!.getAttribute('href'), `#object=${encodeURIComponent(name)}`);
 });
 
 async function makeData(t: Parameters<typeof makeTempFolder>[0]): Promise<string> {
@@ -196,7 +198,17 @@ test('a page that cannot be written fails before the work starts', async t => {
     t.regex(stderr, /the output folder does not exist|wrong ending/);
     t.is(stdout, '');
   }
-  await appendFile(join(folder, 'mine.json'), '');
-  t.is((await runCli(['verify', store, '--report', 'mine.json'], { cwd: folder })).code, 0);
+  for (const [args, file] of [
+    [['verify', store, '--report', 'mine.json'], 'mine.json'],
+    [['compare', store, store, '--report', 'mine.json'], 'mine.json'],
+    [['status', '--html', 'mine.html'], 'mine.html'],
+  ] as const) {
+    await writeFile(join(folder, file), 'work of hours');
+    const refused = await runCli(args, { cwd: folder });
+    t.is(refused.code, 1, args.join(' '));
+    t.regex(refused.stderr, new RegExp(`${file}: the output exists already[\\s\\S]*--force`));
+    t.is(await readFile(join(folder, file), 'utf8'), 'work of hours');
+  }
+  t.is((await runCli(['verify', store, '--report', 'mine.json', '--force'], { cwd: folder })).code, 0);
   t.true(Array.isArray(JSON.parse(await readFile(join(folder, 'mine.json'), 'utf8'))));
 });

@@ -21,7 +21,7 @@ import {
 } from '../spec.ts';
 import { describeDatasets } from '../health-pages.ts';
 import { type KnownAnswerOptions, verifyDetector } from '../known-answer.ts';
-import { openReport, pageReportOption } from '../report-file.ts';
+import { openReport, pageReportOption, REPLACE_REPORT_OPTION } from '../report-file.ts';
 import { describeStores } from '../store-health.ts';
 import { describeDetector, UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { showAll } from '../../show-text.ts';
@@ -50,6 +50,7 @@ export const verifyCommand: CommandSpec = {
     },
     MEMBER_OPTION,
     pageReportOption('write the outcome as a page (.html) or JSON'),
+    REPLACE_REPORT_OPTION,
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
     {
       name: 'split',
