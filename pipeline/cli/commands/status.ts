@@ -38,7 +38,7 @@ export const statusCommand: CommandSpec = {
     const manifest = await loadManifest({ files: manifestFiles(options) });
     const status = await readStatus(manifest, context.data);
     context.emit({ event: 'result', stage: 'status', ok: true, ...withSnakeKeys(status) });
-    await report.write(status, async () => await describeStatus(status, manifest, context.data));
+    await report.write(status, async () => await describeStatus(status, manifest, context));
     for (const { dataset, assets } of status.datasets) {
       const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
       context.show(`${dataset}: ${there} of ${assets.length} files`);

@@ -143,7 +143,7 @@ async function verifyStoreFiles(
     if (outcome.error !== null) context.error(outcome.error);
     else printStore(outcome, context);
   }
-  await report.write(outcomes, () => describeStores(outcomes));
+  await report.write(outcomes, () => describeStores(outcomes, context));
   return outcomes.every(({ ok }) => ok);
 }
 
@@ -167,7 +167,7 @@ async function verifyData(
   const ok = reports.every(report => report.ok);
   context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
   for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
-  await report.write(reports, async () => await describeDatasets(reports, manifest, context.data));
+  await report.write(reports, async () => await describeDatasets(reports, manifest, context));
   return ok;
 }
 
