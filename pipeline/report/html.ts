@@ -32,10 +32,13 @@ export function markupOf(piece: Html): string {
   return piece[MARKUP];
 }
 
-/** A JSON island: no `<` can end its element, and nothing in it is a line end to JavaScript. */
+/**
+ * A JSON island: no `<` can end its element, nothing in it is a line end to JavaScript, and no character makes a browser keep
+ * the text in two bytes each.
+ */
 export function jsonIsland(id: string, value: unknown): Html {
   const json = JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
+    /[<>&\u0100-\uffff]/g,
     char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
   return { [MARKUP]: `<script type="application/json" id="${escapeText(id)}">${json}</script>` };

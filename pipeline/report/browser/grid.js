@@ -92,7 +92,7 @@ export function createGrid(list, catalogue, linkTo) {
     const focused = [...cells].find(([, { link }]) => link === document.activeElement)?.[0];
     for (const [image, { element }] of cells) {
       if (wanted.has(image) || image === focused) continue;
-      element.remove();
+      discard(element);
       cells.delete(image);
     }
     for (let position = first; position < last; position++) mount(position);
@@ -200,7 +200,7 @@ export function createGrid(list, catalogue, linkTo) {
       found = next;
       tabbable = 0;
       for (const [image, { element }] of cells) {
-        element.remove();
+        discard(element);
         cells.delete(image);
       }
       if (list.offsetParent === null) return;
@@ -249,4 +249,14 @@ function createCell({ index }, image, address) {
     caption,
   );
   return { element: make('li', {}, link), link };
+}
+
+/**
+ * Removes a cell; without an address its picture is let go at once.
+ *
+ * @param {HTMLElement} element
+ */
+function discard(element) {
+  element.remove();
+  element.querySelector('img')?.removeAttribute('src');
 }
