@@ -25,13 +25,19 @@ export function drawThumbnail(cell, image, test) {
     preserveAspectRatio: 'none',
     'aria-hidden': 'true',
   });
+  // The dark edges of all boxes are one shape: a grid has many cells.
+  let edges = '';
+  /** @type {SVGElement[]} */
+  const lines = [];
   for (const { data, box, isHit } of chooseBoxes(image, test)) {
     const [x1 = 0, y1 = 0, x2 = 0, y2 = 0] = data.boxes.slice(box * 4, box * 4 + 4).map(value => value ?? 0);
     const place = { x: x1, y: y1, width: Math.max(0, x2 - x1), height: Math.max(0, y2 - y1) };
     const line = makeSvg('rect', { class: isHit ? 'line hit' : 'line', ...place });
     line.style.setProperty('--box', classColour(data.objects?.[box] ?? box));
-    boxes.append(makeSvg('rect', { class: 'casing', ...place }), line);
+    lines.push(line);
+    edges += `M${x1} ${y1}h${place.width}v${place.height}h${-place.width}z`;
   }
+  boxes.append(makeSvg('path', { class: 'casing', d: edges }), ...lines);
   const inner = make('span', { class: 'thumbnail-inner' }, picture, boxes);
   inner.style.aspectRatio = `${width} / ${height}`;
   inner.classList.add(width * 3 >= height * 4 ? 'wide' : 'tall');
