@@ -64,8 +64,8 @@ export async function openReportFile(
   { force, option }: { readonly force: boolean; readonly option: string },
 ): Promise<ReportFile> {
   if (path === undefined) return NO_REPORT;
-  await checkOutput(path, force, option);
   await checkNotInput(path, inputs);
+  await checkOutput(path, force, option);
   return {
     async write(outcome, page) {
       if (path.endsWith('.html') && page !== undefined)
