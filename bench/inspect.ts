@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -7,27 +7,42 @@ import { makeWarm, measureCli, median, numberArgument, prepareRows, print, sizeO
 
 /*
  * What looking at a store takes: reading a whole store for its figures, then a page of many images in Chromium
- * (CHROMIUM names the program).
+ * (CHROMIUM names the program): its size, opening it, scrolling, filtering, and memory of the browser.
  */
 
-/** Scrolls for 400 frames and returns how long each took. */
+interface Frames {
+  readonly times: readonly number[];
+  readonly cells: number;
+}
+
+/** Scrolls for 400 frames, the last 40 in leaps through the whole page, and returns how long each took. */
 const SCROLL = `new Promise(done => {
   const times = [];
   let last;
   const step = now => {
     if (last !== undefined) times.push(now - last);
     last = now;
-    scrollBy({ top: 120, behavior: 'instant' });
+    const leap = times.length < 360 ? 120 : document.documentElement.scrollHeight / 40;
+    if (times.length === 360) scrollTo({ top: 0, behavior: 'instant' });
+    scrollBy({ top: leap, behavior: 'instant' });
     if (times.length < 400) requestAnimationFrame(step);
-    else done(times);
+    else done({ times, cells: document.querySelectorAll('#grid li').length });
   };
   requestAnimationFrame(step);
+})`;
+/** From typing a class to the grid that shows it. */
+const FIND = `new Promise(done => {
+  const began = performance.now();
+  const search = document.getElementById('search');
+  search.value = 'object 12';
+  search.dispatchEvent(new Event('input'));
+  requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
 })`;
 
 const { folder, tsv } = prepareRows(4.2);
 const store = join(folder, 'rows.safetensors');
 const page = join(folder, 'page.html');
-const images = numberArgument('images', 500);
+const images = numberArgument('images', 10_000);
 const runs = numberArgument('runs', 3);
 await measureCli('convert', tsv);
 
@@ -46,36 +61,91 @@ print(
 );
 print(`  ${(bytes / 1e9 / median(whole)).toFixed(2)} GB/s, peak memory ${(peak / 1e6).toFixed(0)} MB`);
 
-const ids = Array.from({ length: images }, (_, index) => `SYNTHETIC_${String(index).padStart(12, '0')}`);
 const pictures = join(folder, 'pictures');
+const ids = Array.from({ length: images }, (_, index) => `SYNTHETIC_${String(index).padStart(12, '0')}`);
 await makePictures(pictures, images);
-const many = await measureCli(...args, ...ids, '--images', pictures);
+const many = await measureCli(...args, '--limit', String(images), '--images', pictures);
 print(
   `page of ${images} images: ${many.seconds.toFixed(1)} s, ${(sizeOf(page) / 1e6).toFixed(1)} MB, peak memory ${(many.peak / 1e6).toFixed(0)} MB`,
 );
 
-const browser = await chromium.launch({
-  executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu'],
-});
 const opened: number[] = [];
+const read: number[] = [];
+const found: number[] = [];
 const frames: number[] = [];
+const blank: number[] = [];
+const memory: number[] = [];
+const ofPage: number[] = [];
+let cells = 0;
 for (let turn = 0; turn < runs; turn++) {
-  const window = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
+  const profile = join(folder, `profile-${turn}`);
+  const browser = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu'],
+    viewport: { width: 1400, height: 1000 },
+  });
+  const window = browser.pages()[0] ?? (await browser.newPage());
+  blank.push(memoryOf(profile).all);
   const began = performance.now();
-  await window.goto(pathToFileURL(page).href);
-  await window.locator('.boxes').first().waitFor({ state: 'attached' });
+  await window.goto(pathToFileURL(page).href, { waitUntil: 'commit' });
+  await window.locator('#grid .thumbnail-inner').nth(9).waitFor({ state: 'attached' });
   opened.push((performance.now() - began) / 1000);
-  frames.push(...(await window.evaluate<number[]>(SCROLL)));
-  await window.close();
+  await window.waitForLoadState('load');
+  read.push((performance.now() - began) / 1000);
+  const scrolled = await window.evaluate<Frames>(SCROLL);
+  frames.push(...scrolled.times);
+  cells = Math.max(cells, scrolled.cells);
+  const used = memoryOf(profile);
+  memory.push(used.all);
+  ofPage.push(used.largest);
+  found.push(await window.evaluate<number>(FIND));
+  await browser.close();
 }
-await browser.close();
 frames.sort((a, b) => a - b);
 const at = (share: number): string => frames[Math.floor(share * (frames.length - 1))]!.toFixed(0);
-print(`opening it in Chromium, until boxes are drawn: ${opened.map(time => time.toFixed(2)).join(' ')} s`);
+const list = (values: readonly number[], digits: number): string =>
+  values.map(value => value.toFixed(digits)).join(' ');
+print(`opening it in Chromium, until pictures and boxes are in the grid: ${list(opened, 2)} s`);
+print(`  until all of the file is read: ${list(read, 2)} s`);
 print(
-  `scrolling through it, 120 pixels a frame: median ${at(0.5)} ms a frame, 95 % within ${at(0.95)} ms, 99 % within ${at(0.99)} ms`,
+  `scrolling through it: median ${at(0.5)} ms a frame, 99 % within ${at(0.99)} ms, longest ${at(1)} ms; ${frames.filter(time => time > 50).length} of ${frames.length} above 50 ms; at most ${cells} cells`,
 );
+print(`finding a class: ${list(found, 0)} ms`);
+print(
+  `memory after that (PSS): the page's process ${list(ofPage, 0)} MB, all of Chromium ${list(memory, 0)} MB, of which ${list(blank, 0)} MB before the page was opened`,
+);
+
+/** Megabytes of all processes of the browser with this profile, and of the largest; shared pages count by their share. */
+function memoryOf(profile: string): { readonly all: number; readonly largest: number } {
+  const parents = new Map<number, number>();
+  const own = new Set<number>();
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    try {
+      parents.set(pid, Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1] ?? 0));
+      if (readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(profile)) own.add(pid);
+    } catch {
+      // It has just ended.
+    }
+  }
+  const belongs = (pid: number): boolean =>
+    own.has(pid) || (parents.has(pid) && belongs(parents.get(pid) ?? 0));
+  const sizes: number[] = [];
+  for (const pid of parents.keys()) {
+    if (!belongs(pid)) continue;
+    try {
+      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
+      sizes.push(Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0) / 1000);
+    } catch {
+      // The same.
+    }
+  }
+  return {
+    all: sizes.reduce((a, b) => a + b, 0),
+    largest: sizes.reduce((a, b) => Math.max(a, b), 0),
+  };
+}
 
 /** Pictures of the weight of photographs, under the ids of the rows. */
 async function makePictures(where: string, count: number): Promise<void> {
@@ -83,7 +153,7 @@ async function makePictures(where: string, count: number): Promise<void> {
   for (let index = 0; index < count; index++) {
     const path = join(where, `${ids[index]!}.jpg`);
     if (index >= 16) {
-      copyFileSync(join(where, `${ids[index % 16]!}.jpg`), path);
+      linkSync(join(where, `${ids[index % 16]!}.jpg`), path);
       continue;
     }
     const noise = { type: 'gaussian', mean: 128, sigma: 60 } as const;

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 // Loaded when the first page is seen: it takes a quarter of a second, and most commands and all threads never see one.
 const require = createRequire(import.meta.url);
 
-/** The one place that names the HTML library: pages of mirrors are read with it, and plots are drawn into its documents. */
+/** The one place that names the HTML library: pages of mirrors are read with it. */
 
 /** What is used of an element; the library's own types are those of a browser. */
 export interface HtmlElement {
@@ -23,11 +23,6 @@ export function parsePage(html: string): HtmlElement {
 export function titleOf(text: string): string | undefined {
   const title = parsePage(text).querySelector('title')?.textContent?.trim() ?? '';
   return title === '' ? undefined : title;
-}
-
-/** An empty document for libraries that draw into one. */
-export function makeDocument(): unknown {
-  return documentOf('<body></body>');
 }
 
 function documentOf(html: string): HtmlElement {

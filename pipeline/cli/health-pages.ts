@@ -3,33 +3,29 @@ import type { AssetState } from '../fetch/target-states.ts';
 import { formatBytes, formatFreeBytes } from '../files/format-bytes.ts';
 import { assetOf, datasetOf, type Manifest, orderSources } from '../manifest/load.ts';
 import { selectAssets } from '../manifest/select.ts';
-import type { HealthReport, HealthRow, HealthSection, Tone } from '../report/health-page.ts';
+import type {
+  HealthCommand,
+  HealthLink,
+  HealthReport,
+  HealthRow,
+  HealthSection,
+  Tone,
+} from '../report/health-page.ts';
+import { homeOf } from '../mirrors/registry.ts';
 import { formatCount } from '../show-text.ts';
+import type { CommandContext } from './spec.ts';
 import type { AssetStatus, DatasetStatus, DataStatus } from '../stages/status.ts';
-import type { DatasetReport } from '../stages/verify-dataset.ts';
+import { type DatasetReport, MISSING } from '../stages/verify-dataset.ts';
 
-interface StateWords {
-  readonly label: string;
-  readonly tone: Tone;
-  /** What to do, given the command that fetches the file and the path of the file. */
-  readonly advice: (fetch: string, target: string) => string;
-}
-
-const STATES: Readonly<Record<AssetState, StateWords>> = {
-  present: { label: 'present', tone: 'good', advice: () => '' },
-  unlocked: {
-    label: 'present, not locked',
-    tone: 'warn',
-    advice: fetch => `${fetch} checks and locks it`,
-  },
-  differs: {
-    label: 'not as locked',
-    tone: 'bad',
-    advice: (fetch, target) => `move ${target} away, then ${fetch}`,
-  },
-  partial: { label: 'partial', tone: 'warn', advice: fetch => `${fetch} continues it` },
-  missing: { label: 'missing', tone: 'plain', advice: fetch => fetch },
+const STATES: Readonly<Record<AssetState, { readonly label: string; readonly tone: Tone }>> = {
+  present: { label: 'present', tone: 'good' },
+  unlocked: { label: 'present, not locked', tone: 'warn' },
+  differs: { label: 'not as locked', tone: 'bad' },
+  partial: { label: 'partial', tone: 'warn' },
+  missing: { label: 'missing', tone: 'plain' },
 };
+
+type Reader = Pick<CommandContext, 'data' | 'asTyped'>;
 
 const isPresent = ({ state }: AssetStatus): boolean => state === 'present' || state === 'unlocked';
 
@@ -37,9 +33,9 @@ const isPresent = ({ state }: AssetStatus): boolean => state === 'present' || st
 export async function describeStatus(
   status: DataStatus,
   manifest: Manifest,
-  dataRoot: string,
+  { data, asTyped }: Reader,
 ): Promise<HealthReport> {
-  const lock = await readLock(dataRoot);
+  const lock = await readLock(data);
   const files = [
     ...new Map(status.datasets.flatMap(({ assets }) => assets).map(file => [file.name, file])).values(),
   ];
@@ -48,7 +44,9 @@ export async function describeStatus(
   const [differing, partial] = [count('differs'), count('partial')];
   return {
     title: 'Datasets',
-    about: `State of ${dataRoot}: sizes and headers; lxmert-data verify reads the contents`,
+    date: new Date(),
+    asTyped,
+    about: `State of ${data}: sizes and headers; lxmert-data verify reads the contents`,
     names: Object.keys(manifest.datasets),
     tiles: [
       {
@@ -61,47 +59,101 @@ export async function describeStatus(
       { value: formatBytes(status.usedBytes), label: 'used' },
       { value: formatFreeBytes(status.freeBytes), label: 'free on that disk' },
     ],
-    sections: status.datasets.map(dataset => describeDataset(dataset, manifest, lock)),
+    sections: describeEach(status.datasets, manifest, lock),
   };
 }
 
-function describeDataset(
-  { dataset, assets }: DatasetStatus,
+/** Each file stands under the first dataset that has it. */
+function describeEach(
+  datasets: readonly DatasetStatus[],
   manifest: Manifest,
   lock: LockEntries,
-): HealthSection {
-  const present = assets.filter(isPresent).length;
-  const isWhole = present === assets.length;
+): HealthSection[] {
+  const owners = new Map<string, string>();
+  for (const { dataset, assets } of datasets)
+    for (const { name } of assets) if (!owners.has(name)) owners.set(name, dataset);
+  return datasets.map(({ dataset, assets }) => {
+    const present = assets.filter(isPresent).length;
+    const isWhole = present === assets.length;
+    const own = assets.filter(({ name }) => owners.get(name) === dataset);
+    const elsewhere = new Map<string, number>();
+    for (const { name } of assets) {
+      const owner = owners.get(name) ?? dataset;
+      if (owner !== dataset) elsewhere.set(owner, (elsewhere.get(owner) ?? 0) + 1);
+    }
+    const shared = [...elsewhere].map(
+      ([owner, files]) => `${files} listed under ${manifest.datasets[owner]?.title ?? owner}`,
+    );
+    return {
+      title: manifest.datasets[dataset]?.title ?? dataset,
+      state: `${present} of ${assets.length} files`,
+      tone: assets.some(({ state }) => state === 'differs') ? 'bad' : isWhole ? 'good' : 'plain',
+      columns: ['Size', 'From'],
+      rows: own.map(({ name, file, state, bytes }): HealthRow => {
+        const { label, tone } = STATES[state];
+        const size = bytes === 0 ? '' : formatBytes(bytes);
+        return { what: file, state: label, tone, cells: [size, describeOrigin(manifest, name, lock[name])] };
+      }),
+      facts: shared.length > 0 ? [['Shared files', shared.join(', ')]] : undefined,
+      problems: [],
+      command: commandOf(dataset, assets, manifest),
+      folded: assets.every(({ state }) => state === 'missing'),
+    };
+  });
+}
+
+/** What gets everything that a dataset lacks; undefined where it lacks nothing. */
+function commandOf(
+  dataset: string,
+  assets: readonly AssetStatus[],
+  manifest: Manifest,
+): HealthCommand | undefined {
+  const lacking = assets.filter(({ state }) => state !== 'present');
+  if (lacking.length === 0) return undefined;
+  const differing = assets.filter(({ state }) => state === 'differs');
   return {
-    title: manifest.datasets[dataset]?.title ?? dataset,
-    state: `${present} of ${assets.length} files`,
-    tone: assets.some(({ state }) => state === 'differs') ? 'bad' : isWhole ? 'good' : 'plain',
-    columns: ['Size', 'From', 'What to do'],
-    rows: assets.map(({ name, file, state, bytes, extracted }): HealthRow => {
-      const { label, tone, advice } = STATES[state];
-      const fetch = `lxmert-data fetch ${dataset}${splitOption(name, manifest, dataset)}`;
-      const size = bytes === 0 ? '' : formatBytes(bytes);
-      const origin =
-        extracted === null ? describeOrigin(manifest, name, lock[name]) : `extracted by ${extracted}`;
-      const cells = [size, origin, advice(fetch, file)];
-      return { what: file, state: label, tone, cells };
-    }),
-    problems: [],
+    command: fetchCommand(
+      dataset,
+      lacking.map(({ name }) => name),
+      manifest,
+    ),
+    before: differing.map(({ file }) => `Move ${file} away first.`),
   };
+}
+
+/** Fetches these files of a dataset; those that are there already are only checked. */
+function fetchCommand(dataset: string, names: readonly string[], manifest: Manifest): string {
+  const usual = selectAssets(manifest, { datasets: [dataset] });
+  const others = names.filter(name => !usual.includes(name));
+  const all = selectAssets(manifest, { datasets: [dataset], splits: ['all'] });
+  // Of a dataset with many splits, such as images, only those that are lacking.
+  if (others.length === 0) return `lxmert-data fetch ${dataset}`;
+  if (names.length === all.length) return `lxmert-data fetch ${dataset} --split all`;
+  const splits = Object.entries(datasetOf(manifest, dataset).splits)
+    .filter(([, assets]) => assets.some(name => names.includes(name)))
+    .map(([split]) => split);
+  return `lxmert-data fetch ${dataset} --split ${splits.join(',')}`;
 }
 
 /** What verification found in datasets. */
 export async function describeDatasets(
   reports: readonly DatasetReport[],
   manifest: Manifest,
-  dataRoot: string,
+  { data, asTyped }: Reader,
 ): Promise<HealthReport> {
-  const lock = await readLock(dataRoot);
-  const problems = reports.reduce((sum, report) => sum + report.problems.length, 0);
+  const lock = await readLock(data);
+  // Datasets share files, and a file has its problems in each of them.
+  const found = new Set(
+    reports.flatMap(({ problems }) => problems.map(({ asset, what }) => `${asset}: ${what}`)),
+  );
+  const problems = found.size;
   const valid = reports.filter(({ ok }) => ok).length;
+  const listed = new Set<string>();
   return {
     title: 'Verification',
-    about: `Datasets in ${dataRoot}`,
+    date: new Date(),
+    asTyped,
+    about: `Datasets in ${data}`,
     names: Object.keys(manifest.datasets),
     tiles: [
       {
@@ -115,36 +167,72 @@ export async function describeDatasets(
         tone: problems === 0 ? 'good' : 'bad',
       },
     ],
-    sections: reports.map(({ dataset, ok, assets, problems: found }) => ({
-      title: manifest.datasets[dataset]?.title ?? dataset,
-      state: ok ? 'complete and valid' : `${found.length} problem${found.length === 1 ? '' : 's'}`,
-      tone: ok ? 'good' : 'bad',
-      columns: ['From'],
-      rows: assets.map(({ name, file, ok: isValid }) => ({
-        what: file,
-        state: isValid ? 'valid' : 'not valid',
-        tone: isValid ? 'good' : 'bad',
-        cells: [describeOrigin(manifest, name, lock[name])],
-      })),
-      problems: found.map(({ asset, what, hint }) => ({ where: asset, what, fix: hint })),
+    sections: reports.map(report => describeReport(report, manifest, lock, listed)),
+  };
+}
+
+/** One dataset; files in `listed` stand under another one, and are added to it. */
+function describeReport(
+  { dataset, ok, assets, problems }: DatasetReport,
+  manifest: Manifest,
+  lock: LockEntries,
+  listed: Set<string>,
+): HealthSection {
+  const own = assets.filter(({ name }) => !listed.has(name));
+  const shared = assets.length - own.length;
+  for (const { name } of assets) listed.add(name);
+  const names = new Set(assets.map(({ name }) => name));
+  const missing = problems.filter(({ what }) => what === MISSING).map(({ asset }) => asset);
+  const others = problems.filter(({ what }) => what !== MISSING);
+  const isShown = (name: string): boolean => own.some(asset => asset.name === name) || !names.has(name);
+  return {
+    title: manifest.datasets[dataset]?.title ?? dataset,
+    state: ok ? 'complete and valid' : `${problems.length} problem${problems.length === 1 ? '' : 's'}`,
+    tone: ok ? 'good' : 'bad',
+    columns: ['From'],
+    facts: shared > 0 ? [['Shared files', `${shared} listed above`]] : undefined,
+    rows: own.map(({ name, file, ok: isValid }) => ({
+      what: file,
+      state: isValid ? 'valid' : missing.includes(name) ? 'missing' : 'not valid',
+      tone: isValid ? 'good' : 'bad',
+      cells: [describeOrigin(manifest, name, lock[name])],
     })),
+    // Those that are missing stand in the table, and one command gets them all.
+    problems: others
+      .filter(({ asset }) => isShown(asset))
+      .map(({ asset, what, hint }) => ({ where: asset, what, fix: hint })),
+    command: missing.length === 0 ? undefined : { command: fetchCommand(dataset, missing, manifest) },
   };
 }
 
 /** The mirror that a locked file came from; for others, those that have it. */
-function describeOrigin(manifest: Manifest, name: string, entry: LockEntry | undefined): string {
-  if (entry !== undefined)
-    return `${manifest.mirrors[entry.mirror]?.title ?? entry.mirror}, ${entry.location}, ${entry.date.slice(0, 10)}`;
+function describeOrigin(
+  manifest: Manifest,
+  name: string,
+  entry: LockEntry | undefined,
+): readonly HealthLink[] {
+  if (entry !== undefined) {
+    const title = manifest.mirrors[entry.mirror]?.title ?? entry.mirror;
+    return [
+      linkTo(manifest, entry.mirror, title),
+      { text: `, ${entry.location}, ${entry.date.slice(0, 10)}` },
+    ];
+  }
   const sources = orderSources(manifest, assetOf(manifest, name));
   const mirrors = [...new Set(sources.map(({ mirror }) => mirror))];
   const isDead = (mirror: string): boolean => manifest.mirrors[mirror]?.dead !== undefined;
-  return `available from ${mirrors.map(mirror => (isDead(mirror) ? `${mirror} (dead)` : mirror)).join(', ')}`;
+  return [
+    { text: 'available from ' },
+    ...mirrors.flatMap((mirror, index) => [
+      ...(index === 0 ? [] : [{ text: ', ' }]),
+      isDead(mirror) ? { text: `${mirror} (dead)` } : linkTo(manifest, mirror, mirror),
+    ]),
+  ];
 }
 
-/** The option that selects a file which is not fetched by default. */
-function splitOption(name: string, manifest: Manifest, dataset: string): string {
-  if (selectAssets(manifest, { datasets: [dataset] }).includes(name)) return '';
-  const splits = Object.entries(datasetOf(manifest, dataset).splits);
-  const split = splits.find(([, names]) => names.includes(name));
-  return split === undefined ? '' : ` --split ${split[0]}`;
+/** A mirror's host; mirrors without one, and those that are not encrypted, are no links. */
+function linkTo(manifest: Manifest, mirror: string, text: string): HealthLink {
+  const entry = manifest.mirrors[mirror];
+  const home = entry === undefined ? undefined : homeOf(entry);
+  return home?.startsWith('https://') === true ? { text, address: home } : { text };
 }

@@ -6,6 +6,7 @@ import { COMMANDS } from './registry.ts';
 import { restoreNpmArguments } from './npm-arguments.ts';
 import { type ParsedCommand, parseCommandLine, UsageExit } from './parse.ts';
 import { createReporter, type ReportMode } from './reporter.ts';
+import { nameCommandsAsTyped } from './typed-commands.ts';
 import { LxmertDataError } from '../errors.ts';
 
 // Starting is most of the time of a short command; compiled modules are kept for the next one.
@@ -39,7 +40,9 @@ async function main(argv: readonly string[]): Promise<number> {
     reporter = createReporter({ mode: modeOf(options), ...streams, calling });
     const data = textOption(options, 'data') ?? dataOfEnvironment() ?? (byNpm ? DATA_OF_CLONE : 'data');
     const { emit, print, show, error } = reporter;
-    const ok = await command.run(args, options, { emit, print, show, error, data, signal: abort.signal });
+    const asTyped = (text: string): string => nameCommandsAsTyped(text, calling);
+    const context = { emit, print, show, error, data, asTyped, signal: abort.signal };
+    const ok = await command.run(args, options, context);
     reporter.end();
     return ok ? EXIT.done : EXIT.problems;
   } catch (error) {

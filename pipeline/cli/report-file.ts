@@ -15,6 +15,13 @@ export interface ReportFile {
 
 const NO_REPORT: ReportFile = { write: () => Promise.resolve() };
 
+/** Of commands whose only output is a report. */
+export const REPLACE_REPORT_OPTION: OptionSpec = {
+  name: 'force',
+  short: 'f',
+  description: 'replace an existing report',
+};
+
 /** `--report` of commands whose outcome is written as JSON. */
 export function reportOption(description: string): OptionSpec {
   return { name: 'report', value: 'FILE', description, looksLike: /\.json$/ };
@@ -43,24 +50,27 @@ export async function openReport(
       got: path,
     });
   }
-  return await openReportFile(path, inputs);
+  return await openReportFile(path, inputs, { force: options['force'] === true, option: '--report' });
 }
 
 /**
- * A report at `path`, checked before the work starts: its folder exists, and it would not replace one of `inputs`.
+ * A report at `path`, checked before the work starts: its folder exists, and it would not replace one of `inputs`, and
+ * no other file without `force`.
  * Without a path nothing is written.
  */
 export async function openReportFile(
   path: string | undefined,
   inputs: readonly string[],
+  { force, option }: { readonly force: boolean; readonly option: string },
 ): Promise<ReportFile> {
   if (path === undefined) return NO_REPORT;
-  await checkOutput(path, true);
   await checkNotInput(path, inputs);
+  await checkOutput(path, force, option);
   return {
     async write(outcome, page) {
-      if (path.endsWith('.html') && page !== undefined) await writePage(path, renderHealth(await page()));
-      else await writeWhole(path, Buffer.from(`${JSON.stringify(outcome, null, 2)}\n`));
+      if (path.endsWith('.html') && page !== undefined)
+        await writePage(path, renderHealth(await page()), { force });
+      else await writeWhole(path, Buffer.from(`${JSON.stringify(outcome, null, 2)}\n`), { force });
     },
   };
 }

@@ -31,6 +31,8 @@ export type OptionValues = Readonly<Record<string, string | boolean | undefined>
 export interface CommandContext extends StageContext, Pick<Reporter, 'print' | 'show' | 'error'> {
   /** Root of the data, laid out as LXMERT's README shows. */
   readonly data: string;
+  /** A text with its commands as this user must type them, for what is not printed; see typed-commands.ts. */
+  readonly asTyped: (text: string) => string;
 }
 
 export interface CommandSpec {

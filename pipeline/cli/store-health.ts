@@ -1,6 +1,7 @@
 import { describeDetector } from '../store/metadata.ts';
 import type { HealthReport, HealthSection } from '../report/health-page.ts';
 import { formatCount, listSome } from '../show-text.ts';
+import type { CommandContext } from './spec.ts';
 import type { CheckedStore, StoreOutcome } from '../stages/verify-store.ts';
 
 /** Images that a page lists one by one. */
@@ -10,12 +11,17 @@ const CONVERT_AGAIN = 'convert it again from its source, or copy it again from w
 type Problems = HealthSection['problems'];
 
 /** What `verify` found in stores, as a page. */
-export function describeStores(outcomes: readonly StoreOutcome[]): HealthReport {
+export function describeStores(
+  outcomes: readonly StoreOutcome[],
+  { asTyped }: Pick<CommandContext, 'asTyped'>,
+): HealthReport {
   const intact = outcomes.filter(({ ok }) => ok).length;
   const checked = outcomes.filter(isChecked);
   const damaged = checked.reduce((sum, outcome) => sum + outcome.damaged.length, 0);
   return {
     title: 'Verification',
+    date: new Date(),
+    asTyped,
     about: 'Stores, every byte read against its checksum',
     tiles: [
       {

@@ -5,8 +5,8 @@ import { formatBytes } from './format-bytes.ts';
 import { identityOf, isSameFile } from './identity.ts';
 import { nameSystemError } from './system-error.ts';
 
-/** Fails where `path` exists already and `force` is not set, or where its folder does not exist. */
-export async function checkOutput(path: string, force: boolean): Promise<void> {
+/** Fails where `path`, named by `option`, exists already and `force` is not set, or where its folder does not exist. */
+export async function checkOutput(path: string, force: boolean, option = '--out'): Promise<void> {
   const folder = await stat(dirname(path)).catch((error: unknown) => {
     if (isErrno(error, 'ENOENT')) return undefined;
     throw nameSystemError(error);
@@ -35,7 +35,7 @@ export async function checkOutput(path: string, force: boolean): Promise<void> {
       expected: 'a file name',
     });
   }
-  if (!force) throw outputExists(path);
+  if (!force) throw outputExists(path, option);
 }
 
 /** Fails where no file can be made in a folder, before hours of work end there. */
@@ -51,11 +51,11 @@ async function checkWritable(folder: string): Promise<void> {
   });
 }
 
-export function outputExists(path: string): LxmertDataError {
+export function outputExists(path: string, option = '--out'): LxmertDataError {
   return new LxmertDataError('ERR_OUTPUT_EXISTS', {
     what: 'the output exists already',
     where: path,
-    hint: 'give another name with --out, or replace it with --force',
+    hint: `give another name with ${option}, or replace it with --force`,
   });
 }
 

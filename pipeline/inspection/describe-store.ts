@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import type { StoreFile } from '../store/reader.ts';
 import type { Provenance, RawMetadata } from '../store/metadata.ts';
-import type { ClassCount, Distribution } from './findings.ts';
+import type { ClassCount, Distribution, FindingCount } from './findings.ts';
 import { showAll } from '../show-text.ts';
-import type { RankedImage } from './rank-images.ts';
+import { countFindings, type RankedImage } from './rank-images.ts';
 import type { Vocabulary } from './read-vocabulary.ts';
 import { SUMMARY } from './summarise-row.ts';
 import { type StoreSurvey, summaryOf } from './survey-store.ts';
@@ -33,6 +33,7 @@ export interface StoreOverview {
   readonly surveyed: number;
   readonly invalid: number;
   readonly outliers: number;
+  readonly findings: readonly FindingCount[];
   readonly norm: Distribution;
   readonly zeros: Distribution;
   readonly share: Distribution;
@@ -68,6 +69,7 @@ export async function describeStore(
     surveyed: survey.rows.length,
     invalid: ranked.filter(image => image.invalid).length,
     outliers: ranked.filter(image => !image.invalid && image.reasons.length > 0).length,
+    findings: countFindings(ranked),
     norm: describe(tallies.norm, normEdges(tallies.norm)),
     zeros: describe(tallies.zeros, UNIT_EDGES),
     share: describe(tallies.share, SHARE_EDGES),
@@ -117,6 +119,7 @@ function topClasses(counts: Uint32Array, names: readonly string[] | undefined, k
     .sort((a, b) => b[1] - a[1])
     .slice(0, TOP_CLASSES)
     .map(([id, count]) => ({
+      key: String(id),
       name: names === undefined ? `${kind} ${id}` : showAll(names[id] ?? ''),
       count,
     }));
@@ -129,5 +132,5 @@ function topSizes(survey: StoreSurvey): ClassCount[] {
     sizes.set(size, (sizes.get(size) ?? 0) + 1);
   }
   const sorted = [...sizes].sort((a, b) => b[1] - a[1]).slice(0, TOP_SIZES);
-  return sorted.map(([name, count]) => ({ name, count }));
+  return sorted.map(([name, count]) => ({ key: name.replaceAll(' ', ''), name, count }));
 }

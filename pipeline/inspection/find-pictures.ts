@@ -4,9 +4,13 @@ import { listImages } from '../extraction/list-images.ts';
 import { readImageFile } from '../detector/image/read-image.ts';
 import { sharp, type Sharp } from '../detector/image/sharp.ts';
 
+/** Longest side up to which pictures are WebP. */
+const WEBP_SIDE = 240;
+
 export interface Picture {
-  /** JPEG, at most `side` pixels long on its longer side. */
+  /** At most `side` pixels long on its longer side. */
   readonly bytes: Buffer;
+  readonly type: 'jpeg' | 'webp';
   /** Said where the file is not of the size that the row names. */
   readonly note?: string;
 }
@@ -61,13 +65,18 @@ async function readPicture(path: string, width: number, height: number, side: nu
     width: Math.max(1, Math.round(width * scale)),
     height: Math.max(1, Math.round(height * scale)),
   };
-  const bytes = await image
+  const small = image
     .resize({ ...size, fit: 'fill' })
     .flatten({ background: '#808080' })
-    .toColourspace('srgb')
-    .jpeg({ quality: 74, chromaSubsampling: '4:2:0' })
-    .toBuffer();
-  if (turned || asStored) return { bytes };
+    .toColourspace('srgb');
+  // Of small pictures a JPEG's tables are a good part.
+  const type = side <= WEBP_SIDE ? 'webp' : 'jpeg';
+  const bytes = await (
+    type === 'webp'
+      ? small.webp({ quality: 60, effort: 2 })
+      : small.jpeg({ quality: 74, chromaSubsampling: '4:2:0' })
+  ).toBuffer();
+  if (turned || asStored) return { bytes, type };
   const note = `the file is ${autoOrient.width} × ${autoOrient.height}, the row says ${width} × ${height}: not the image that the features are of, or resized since`;
-  return { bytes, note };
+  return { bytes, type, note };
 }

@@ -39,12 +39,49 @@ export interface PairData {
   readonly cosines: readonly (number | null)[];
 }
 
+/** What an image can be found by, beside its boxes. */
+export type FindingKind =
+  | 'damaged'
+  | 'not_finite'
+  | 'negative'
+  | 'boxes'
+  | 'classes'
+  | 'confidences'
+  | 'empty_boxes'
+  | 'duplicate'
+  | 'repeated_boxes'
+  | 'repeated_features'
+  | 'norm'
+  | 'zeros'
+  | 'confidence'
+  | 'small_box'
+  | 'few_classes'
+  | PairFindingKind;
+
+/** In what the two rows of an image differ. */
+export type PairFindingKind = 'differ_features' | 'differ_boxes' | 'differ_objects' | 'differ_attributes';
+
+export interface Finding {
+  readonly kind: FindingKind;
+  readonly label: string;
+  /** `bad` where something is wrong, `warn` where it is only unusual. */
+  readonly tone: 'bad' | 'warn';
+}
+
+/** A kind of finding and the images of the whole store that have it. */
+export interface FindingCount extends Finding {
+  readonly images: number;
+}
+
 /** One image to show, with what was found about it. */
 export interface ImageCard<Data extends ImageData | PairData = ImageData | PairData> {
   readonly data: Data;
   /** Row index in the store. */
   readonly row: number;
   readonly chips: readonly { readonly text: string; readonly tone?: 'warn' | 'bad' }[];
+  readonly kinds: readonly FindingKind[];
+  /** What the grid says under the image. */
+  readonly caption: string;
   /** A remark about the picture. */
   readonly note: string | undefined;
 }
@@ -61,6 +98,8 @@ export interface Distribution {
 }
 
 export interface ClassCount {
+  /** Class id, or the text that the name is made from. */
+  readonly key: string;
   readonly name: string;
   readonly count: number;
 }

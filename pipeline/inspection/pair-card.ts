@@ -1,10 +1,43 @@
 import { formatSimilarity, showAll } from '../show-text.ts';
 import type { ImageAgreement } from './agreement.ts';
 import type { PictureFinder } from './find-pictures.ts';
-import type { ImageCard, PairData } from './findings.ts';
+import type { FindingCount, ImageCard, PairData, PairFindingKind } from './findings.ts';
 import { dataUri } from './read-cards.ts';
+import type { MatchedRows } from './match-boxes.ts';
 import type { MatchedPair, RowPair } from './store-pair.ts';
 import { describeBoxes } from './stored-row.ts';
+
+/** Cosine of features, and overlap, from which a pair of boxes counts as the same: rounding to 16 bits stays above. */
+const SAME = 0.999;
+
+const PAIR_FINDINGS: readonly (readonly [kind: PairFindingKind, label: string])[] = [
+  ['differ_features', 'features differ'],
+  ['differ_boxes', 'boxes differ'],
+  ['differ_objects', 'object classes differ'],
+  ['differ_attributes', 'attribute classes differ'],
+];
+
+/** In what the two rows of an image differ. */
+export function differencesOf(
+  { ious }: Pick<MatchedRows, 'ious'>,
+  { cosine_worst: cosine, objects, attributes }: ImageAgreement,
+): PairFindingKind[] {
+  const kinds: PairFindingKind[] = [];
+  // Not `<`: what is not a number differs.
+  if (!(cosine >= SAME)) kinds.push('differ_features');
+  if (!ious.every(iou => iou >= SAME)) kinds.push('differ_boxes');
+  if (objects !== null && objects < 1) kinds.push('differ_objects');
+  if (attributes !== null && attributes < 1) kinds.push('differ_attributes');
+  return kinds;
+}
+
+/** How many images differ in what. */
+export function countDifferences(images: readonly (readonly PairFindingKind[])[]): FindingCount[] {
+  return PAIR_FINDINGS.flatMap(([kind, label]) => {
+    const count = images.filter(kinds => kinds.includes(kind)).length;
+    return count === 0 ? [] : [{ kind, label, tone: 'warn', images: count }];
+  });
+}
 
 /** The card of one image in two stores. */
 export async function readPairCard(
@@ -21,7 +54,7 @@ export async function readPairCard(
       id: showAll(first.id),
       width: first.width,
       height: first.height,
-      picture: typeof found === 'string' ? null : dataUri(found.bytes),
+      picture: typeof found === 'string' ? null : dataUri(found),
       partner: matched.partner,
       first: describeBoxes(first),
       second: describeBoxes(second),
@@ -30,6 +63,8 @@ export async function readPairCard(
       cosines: round(matched.cosines),
     },
     row: rows[0],
+    kinds: differencesOf(matched, agreement),
+    caption: `cos. ${formatSimilarity(agreement.cosine_mean)}, worst ${formatSimilarity(agreement.cosine_worst)}`,
     chips: [
       `rows ${rows[0]} and ${rows[1]}`,
       `mean cosine ${formatSimilarity(agreement.cosine_mean)}`,

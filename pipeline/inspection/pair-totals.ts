@@ -1,6 +1,6 @@
 import { ATTRIBUTE_CLASSES, OBJECT_CLASSES } from '../rows/row-shape.ts';
 import { agreementOf, AgreementSum, type AgreementTotals, type ImageAgreement } from './agreement.ts';
-import type { Distribution } from './findings.ts';
+import type { Distribution, FindingCount } from './findings.ts';
 import type { MatchedPair } from './store-pair.ts';
 import { measureFeatures } from './summarise-row.ts';
 import { ValueTally } from './value-tally.ts';
@@ -16,6 +16,8 @@ export interface PairOverview {
   readonly onlyFirst: number;
   readonly onlySecond: number;
   readonly totals: AgreementTotals;
+  /** Images that differ, by what. */
+  readonly findings: readonly FindingCount[];
   /** Of all matched boxes. */
   readonly cosine: Distribution;
   readonly iou: Distribution;

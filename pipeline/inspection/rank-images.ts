@@ -1,3 +1,4 @@
+import type { Finding, FindingCount, FindingKind } from './findings.ts';
 import { formatNumber, formatPercent, showAll } from '../show-text.ts';
 import { FLAW, SUMMARY } from './summarise-row.ts';
 import { type StoreSurvey, summaryOf } from './survey-store.ts';
@@ -14,20 +15,55 @@ export interface RankedImage {
   readonly row: number;
   readonly score: number;
   readonly reasons: readonly string[];
+  /** What the reasons are, the same order. */
+  readonly kinds: readonly FindingKind[];
   /** Whether something is wrong, not only unusual. */
   readonly invalid: boolean;
 }
 
-const FLAWS: readonly (readonly [flag: number, reason: string])[] = [
-  [FLAW.damaged, 'damaged: its checksum does not match'],
-  [FLAW.not_finite, 'values that are not finite'],
-  [FLAW.negative, 'negative feature values'],
-  [FLAW.boxes, 'boxes out of order or beyond the image'],
-  [FLAW.classes, 'class ids beyond the vocabulary'],
-  [FLAW.confidences, 'confidences beyond 0 to 1'],
+const FLAWS: readonly (readonly [kind: keyof typeof FLAW, reason: string])[] = [
+  ['damaged', 'damaged: its checksum does not match'],
+  ['not_finite', 'values that are not finite'],
+  ['negative', 'negative feature values'],
+  ['boxes', 'boxes out of order or beyond the image'],
+  ['classes', 'class ids beyond the vocabulary'],
+  ['confidences', 'confidences beyond 0 to 1'],
 ];
 
+/** All kinds of findings in one store, the worst first. */
+export const FINDINGS: readonly Finding[] = (
+  [
+    ['damaged', 'checksum does not match', 'bad'],
+    ['not_finite', 'values not finite', 'bad'],
+    ['negative', 'negative features', 'bad'],
+    ['boxes', 'boxes out of order or image', 'bad'],
+    ['classes', 'class ids out of range', 'bad'],
+    ['confidences', 'confidences out of range', 'bad'],
+    ['empty_boxes', 'boxes without features', 'bad'],
+    ['duplicate', 'features of another image', 'warn'],
+    ['repeated_boxes', 'repeated boxes', 'warn'],
+    ['repeated_features', 'repeated features', 'warn'],
+    ['norm', 'unusual feature norm', 'warn'],
+    ['zeros', 'unusual share of zeros', 'warn'],
+    ['confidence', 'low confidence', 'warn'],
+    ['small_box', 'very small box', 'warn'],
+    ['few_classes', 'few object classes', 'warn'],
+  ] as const
+).map(([kind, label, tone]) => ({ kind, label, tone }));
+
+/** How many images have each kind of finding; kinds that none has are left out. */
+export function countFindings(ranked: readonly RankedImage[]): FindingCount[] {
+  const counts = new Map<FindingKind, number>();
+  for (const { kinds } of ranked)
+    for (const kind of new Set(kinds)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return FINDINGS.flatMap(finding => {
+    const images = counts.get(finding.kind);
+    return images === undefined ? [] : [{ ...finding, images }];
+  });
+}
+
 interface Measure {
+  readonly kind: FindingKind;
   readonly field: number;
   readonly describe: (value: number) => string;
   /** Which end is unusual. */
@@ -37,29 +73,48 @@ interface Measure {
 
 const MEASURES: readonly Measure[] = [
   {
+    kind: 'norm',
     field: SUMMARY.normMost,
     side: 'both',
     logarithmic: true,
     describe: value => `largest feature norm ${formatNumber(value)}`,
   },
   {
+    kind: 'norm',
     field: SUMMARY.normLeast,
     side: 'low',
     logarithmic: true,
     describe: value => `smallest feature norm ${formatNumber(value)}`,
   },
-  { field: SUMMARY.zeros, side: 'both', describe: value => `${formatPercent(value)} of its values are zero` },
-  { field: SUMMARY.meanConfidence, side: 'low', describe: value => `mean confidence ${formatNumber(value)}` },
   {
+    kind: 'zeros',
+    field: SUMMARY.zeros,
+    side: 'both',
+    describe: value => `${formatPercent(value)} of its values are zero`,
+  },
+  {
+    kind: 'confidence',
+    field: SUMMARY.meanConfidence,
+    side: 'low',
+    describe: value => `mean confidence ${formatNumber(value)}`,
+  },
+  {
+    kind: 'small_box',
     field: SUMMARY.leastShare,
     side: 'low',
     logarithmic: true,
     describe: value => `smallest box is ${formatPercent(value)} of the image`,
   },
-  { field: SUMMARY.distinctObjects, side: 'low', describe: value => `${value} object classes only` },
+  {
+    kind: 'few_classes',
+    field: SUMMARY.distinctObjects,
+    side: 'low',
+    describe: value => `${value} object classes only`,
+  },
 ];
 
 interface Reason {
+  readonly kind: FindingKind;
   readonly weight: number;
   readonly text: string;
 }
@@ -89,6 +144,7 @@ export function rankImages(survey: StoreSurvey, ids: readonly string[]): RankedI
       row,
       score: weight + unusual,
       reasons: reasons.map(({ text }) => text),
+      kinds: reasons.map(({ kind }) => kind),
       invalid: value(SUMMARY.flaws) !== 0 || value(SUMMARY.emptyBoxes) > 0,
     };
   });
@@ -98,16 +154,19 @@ export function rankImages(survey: StoreSurvey, ids: readonly string[]): RankedI
 /** What is wrong with an image, or suspicious, whatever the other images are. */
 function reasonsOfContent(value: (field: number) => number, duplicate: string | undefined): Reason[] {
   const reasons: Reason[] = [];
-  const add = (weight: number, text: string): void => void reasons.push({ weight, text });
+  const add = (kind: FindingKind, weight: number, text: string): void =>
+    void reasons.push({ kind, weight, text });
   const flaws = value(SUMMARY.flaws);
-  for (const [flag, text] of FLAWS) if ((flaws & flag) !== 0) add(10_000, text);
+  for (const [kind, text] of FLAWS) if ((flaws & FLAW[kind]) !== 0) add(kind, 10_000, text);
   const empty = value(SUMMARY.emptyBoxes);
-  if (empty > 0) add(1000 + empty, `${countBoxes(empty)} with all features zero`);
-  if (duplicate !== undefined) add(500, `the same features as ${showAll(duplicate)}`);
+  if (empty > 0) add('empty_boxes', 1000 + empty, `${countBoxes(empty)} with all features zero`);
+  if (duplicate !== undefined) add('duplicate', 500, `the same features as ${showAll(duplicate)}`);
   const boxes = value(SUMMARY.repeatedBoxes);
-  if (boxes > 0) add(50 + boxes, `${countBoxes(boxes)} with the coordinates of another box`);
+  if (boxes > 0)
+    add('repeated_boxes', 50 + boxes, `${countBoxes(boxes)} with the coordinates of another box`);
   const features = value(SUMMARY.repeatedFeatures);
-  if (features > 0) add(40 + features, `${countBoxes(features)} with the features of another box`);
+  if (features > 0)
+    add('repeated_features', 40 + features, `${countBoxes(features)} with the features of another box`);
   return reasons;
 }
 
@@ -116,7 +175,8 @@ function reasonsOfMeasures(value: (field: number) => number, deviations: readonl
   return MEASURES.flatMap((measure, index) => {
     const deviation = deviations[index] ?? 0;
     if (deviation < OUTLIER_DEVIATIONS) return [];
-    return [{ weight: Math.min(deviation, 30), text: measure.describe(value(measure.field)) }];
+    const text = measure.describe(value(measure.field));
+    return [{ kind: measure.kind, weight: Math.min(deviation, 30), text }];
   });
 }
 

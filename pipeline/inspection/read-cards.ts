@@ -1,17 +1,26 @@
 import type { StageContext } from '../events.ts';
 import type { StoreFile } from '../store/reader.ts';
 import { formatCount, showAll } from '../show-text.ts';
-import type { PictureFinder } from './find-pictures.ts';
+import { floatColumn } from '../rows/row-record.ts';
+import type { Picture, PictureFinder } from './find-pictures.ts';
 import type { ImageCard, ImageData } from './findings.ts';
 import type { RankedImage } from './rank-images.ts';
-import { describeBoxes, readStoredRow } from './stored-row.ts';
+import { describeBoxes, readStoredRow, type StoredRow } from './stored-row.ts';
 import { findRowProblems } from './summarise-row.ts';
 
 const MAX_PROBLEMS = 3;
 
-/** Longest side of an embedded picture: the more images, the smaller, so that a page stays within some 15 MB. */
+/** Longest side of an embedded picture by the number of images: the more, the smaller, so that a page stays small. */
+const SIDES = [
+  [24, 640],
+  [120, 480],
+  [600, 360],
+  [2400, 240],
+] as const;
+const LEAST_SIDE = 160;
+
 export function pictureSide(images: number): number {
-  return images <= 24 ? 640 : images <= 120 ? 480 : 360;
+  return SIDES.find(([most]) => images <= most)?.[1] ?? LEAST_SIDE;
 }
 
 /** A card with the picture itself, for the contact sheet. */
@@ -44,7 +53,7 @@ export async function* readCards(
 
 async function readCard(
   store: StoreFile,
-  { row, reasons, invalid }: RankedImage,
+  { row, reasons, kinds, invalid }: RankedImage,
   pictures: PictureFinder,
   side: number,
 ): Promise<PicturedCard> {
@@ -62,7 +71,7 @@ async function readCard(
       id: showAll(id),
       width,
       height,
-      picture: found === undefined ? null : dataUri(found.bytes),
+      picture: found === undefined ? null : dataUri(found),
       ...describeBoxes(stored),
     },
     row,
@@ -70,6 +79,8 @@ async function readCard(
       { text: `row ${formatCount(row)}` },
       ...[...reasons, ...details].map(text => ({ text, tone }) as const),
     ],
+    kinds,
+    caption: reasons[0] ?? captionOf(stored),
     note: typeof picture === 'string' ? describeMissing(picture, pictures) : picture.note,
     jpeg: found?.bytes,
   };
@@ -80,6 +91,14 @@ function describeMissing(reason: string, pictures: PictureFinder): string | unde
   return pictures.files === 0 ? undefined : `no picture: ${reason}`;
 }
 
-export function dataUri(jpeg: Buffer): string {
-  return `data:image/jpeg;base64,${jpeg.toString('base64')}`;
+function captionOf({ width, height, record, shape }: StoredRow): string {
+  const size = `${width} × ${height}`;
+  if (shape.name !== 'obj36') return size;
+  const confidences = floatColumn(record, 'objects_conf');
+  const sum = confidences.reduce((total, value) => total + value, 0);
+  return `${size}, mean conf. ${(sum / confidences.length).toFixed(2)}`;
+}
+
+export function dataUri({ bytes, type }: Picture): string {
+  return `data:image/${type};base64,${bytes.toString('base64')}`;
 }

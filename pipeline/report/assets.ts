@@ -7,13 +7,25 @@ const FOLDER = new URL('browser/', import.meta.url);
 /** Modules of the browser side, each behind those that it imports from. */
 const SCRIPTS = [
   'dom.js',
+  'theme.js',
+  'copy.js',
+  'help.js',
+  'scroll-sign.js',
   'colours.js',
   'labels.js',
   'stage.js',
+  'zoom.js',
   'box-table.js',
   'selection.js',
   'image-card.js',
   'pair-card.js',
+  'state.js',
+  'index.js',
+  'filter.js',
+  'thumbnail.js',
+  'grid.js',
+  'side.js',
+  'viewer.js',
   'page.js',
 ];
 

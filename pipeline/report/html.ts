@@ -32,10 +32,13 @@ export function markupOf(piece: Html): string {
   return piece[MARKUP];
 }
 
-/** A JSON island: no `<` can end its element, and nothing in it is a line end to JavaScript. */
+/**
+ * A JSON island: no `<` can end its element, nothing in it is a line end to JavaScript, and no character makes a browser keep
+ * the text in two bytes each.
+ */
 export function jsonIsland(id: string, value: unknown): Html {
   const json = JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
+    /[<>&\u0100-\uffff]/g,
     char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
   return { [MARKUP]: `<script type="application/json" id="${escapeText(id)}">${json}</script>` };
@@ -46,12 +49,6 @@ export function inlineAsset(element: 'script' | 'style', text: string): Html {
   if (/<\/(script|style)|<!--/i.test(text))
     throw new TypeError(`${element} holds the end of its own element`);
   return { [MARKUP]: `<${element}>${text}</${element}>` };
-}
-
-/** SVG as a DOM wrote it, whose elements and attributes its maker has looked at. */
-export function drawnSvg(text: string): Html {
-  if (!text.startsWith('<svg ')) throw new TypeError('not a drawing');
-  return { [MARKUP]: text };
 }
 
 function show(value: HtmlValue, place: Place): string {
@@ -71,9 +68,18 @@ function escapeText(text: string): string {
   return text.replace(/[&<>"'`]/g, char => `&#${char.charCodeAt(0)};`);
 }
 
+/** A link out of the page, which a reader may follow; the page itself loads nothing from there. */
+export function outwardLink(address: string, text: string): Html {
+  const url = URL.parse(address);
+  if (url?.protocol !== 'https:') throw new TypeError('a link out of the page must be https');
+  return {
+    [MARKUP]: `<a href="${escapeText(url.href)}" rel="noopener noreferrer">${escapeText(text)}</a>`,
+  };
+}
+
 /** Pages load nothing: an address is a place in the page or a picture inside of it. */
 function showAddress(address: string): string {
-  if (!/^(#[\w-]*$|data:image\/(jpeg|png|webp);base64,[A-Za-z0-9+/=]*$)/.test(address))
+  if (!/^(#[\w=&.,%~!*'()+-]*$|data:image\/(jpeg|png|webp);base64,[A-Za-z0-9+/=]*$)/.test(address))
     throw new TypeError('an address must stay inside of the page');
   return escapeText(address);
 }

@@ -1,13 +1,14 @@
 import { type Html, html } from './html.ts';
 import { factList, notice, tileRow } from './page.ts';
+import type { PageIndex } from './page-data.ts';
 import { drawHistogram } from './plots.ts';
+import { renderFindings, sidePanel } from './store-overview.ts';
 import type { PairOverview } from '../inspection/pair-totals.ts';
 import { formatCount, formatSimilarity, showAll } from '../show-text.ts';
 
-export function renderPairOverview(pair: PairOverview): Html {
+/** Totals over both stores. */
+export function renderPairSummary(pair: PairOverview): Html {
   const { totals } = pair;
-  const share = (value: number | null): string =>
-    value === null ? 'no classes' : `${(value * 100).toFixed(1)} %`;
   const tiles = tileRow([
     { value: formatCount(pair.common), label: 'images in both' },
     {
@@ -15,9 +16,18 @@ export function renderPairOverview(pair: PairOverview): Html {
       label: `mean cosine, worst ${formatSimilarity(totals.cosine_worst)}`,
     },
     { value: formatSimilarity(totals.iou_mean), label: 'mean overlap (IoU)' },
-    { value: share(totals.objects), label: 'same object class' },
-    { value: share(totals.same_index), label: 'boxes at the same index' },
+    { value: formatShare(totals.objects), label: 'same object class' },
+    { value: formatShare(totals.attributes), label: 'same attribute class' },
   ]);
+  const left = `The numbers cover ${formatCount(totals.images)} of the ${formatCount(pair.common)} images; the others were not compared.`;
+  return html`<section class="overview" aria-label="Both stores">
+${tiles}${totals.images < pair.common && notice(left)}
+</section>
+`;
+}
+
+/** What differs, how much, and which files were compared. */
+export function renderPairSide(pair: PairOverview, index: PageIndex): Html {
   const facts = factList([
     ['A', html`<code>${showAll(pair.paths[0])}</code>, ${showAll(pair.detectors[0])}`],
     ['B', html`<code>${showAll(pair.paths[1])}</code>, ${showAll(pair.detectors[1])}`],
@@ -25,26 +35,32 @@ export function renderPairOverview(pair: PairOverview): Html {
       'Only in one',
       `${formatCount(pair.onlyFirst)} images only in A, ${formatCount(pair.onlySecond)} only in B`,
     ],
-    ['Same attribute class', share(totals.attributes)],
+    ['Boxes at the same index', formatShare(pair.totals.same_index)],
     ['How boxes are matched', 'one to one, largest overlap first'],
   ]);
-  const left = `The numbers cover ${formatCount(totals.images)} of the ${formatCount(pair.common)} images; the others were not compared.`;
   const plots = (
     [
-      ['Cosine of features', pair.cosine],
-      ['Overlap of boxes (IoU)', pair.iou],
+      ['Cosine of features', 'cosine', pair.cosine],
+      ['Overlap of boxes (IoU)', 'iou', pair.iou],
     ] as const
-  ).map(([title, { edges, counts, low, median, high }]) => {
+  ).map(([title, filter, { edges, counts, low, median, high }]) => {
     const summary = `median ${formatSimilarity(median)}, most from ${formatSimilarity(low)} to ${formatSimilarity(high)}`;
-    return drawHistogram({ title, summary, edges, counts, unit: 'pairs of boxes', format: formatTick });
+    return drawHistogram({
+      title,
+      summary,
+      edges,
+      counts,
+      unit: 'pairs of boxes',
+      format: formatTick,
+      filter,
+    });
   });
-  return html`<section class="overview" aria-labelledby="pair-heading">
-<h2 id="pair-heading">Both stores</h2>
-${tiles}${totals.images < pair.common && notice(left)}
-<div class="panel">${facts}</div>
-<div class="plots">${plots}</div>
-</section>
-`;
+  return sidePanel(html`${renderFindings(pair.findings, index)}${plots}
+<div class="chart"><h2>The stores</h2>${facts}</div>`);
+}
+
+function formatShare(value: number | null): string {
+  return value === null ? 'no classes' : `${(value * 100).toFixed(1)} %`;
 }
 
 function formatTick(value: number): string {

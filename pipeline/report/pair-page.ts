@@ -2,11 +2,12 @@ import { basename } from 'node:path';
 import type { ImageCard } from '../inspection/findings.ts';
 import type { PairOverview } from '../inspection/pair-totals.ts';
 import { loadAssets } from './assets.ts';
-import { endCards, renderCard, startCards } from './cards.ts';
 import { type Html, html } from './html.ts';
+import { renderGrid } from './image-grid.ts';
 import type { PageData } from './page-data.ts';
 import { endPage, startPage } from './page.ts';
-import { renderPairOverview } from './pair-overview.ts';
+import { collectImages } from './page-limits.ts';
+import { renderPairSide, renderPairSummary } from './pair-overview.ts';
 
 const ORDERS = [
   ['rank', 'least similar first'],
@@ -15,34 +16,37 @@ const ORDERS = [
 
 export interface PairPage {
   readonly overview: PairOverview;
-  /** How many cards there are, and whether the user named them. */
-  readonly shown: number;
+  /** Whether the user named the images. */
   readonly named: boolean;
   readonly legend: Omit<PageData, 'kind'>;
 }
 
 /** The page of two stores side by side, piece by piece. */
 export async function* renderPairPage(
-  { overview, shown, named, legend }: PairPage,
+  { overview, named, legend }: PairPage,
   cards: AsyncIterable<ImageCard>,
 ): AsyncGenerator<Html> {
   const assets = await loadAssets();
+  const { index, islands, notices } = await collectImages(cards, overview.findings);
   const [a, b] = overview.paths.map(path => basename(path));
   yield startPage(assets, {
     title: `${a ?? ''} and ${b ?? ''}`,
     about: html`Two stores side by side, box by box`,
   });
-  yield renderPairOverview(overview);
-  yield startCards({
+  yield renderPairSummary(overview);
+  yield html`<div class="browse">
+`;
+  yield renderPairSide(overview, index);
+  yield renderGrid({
     kind: 'pairs',
-    shown,
+    shown: index.ids.length,
     all: overview.common,
     why: named ? 'as requested' : 'the least similar',
     slider: { label: 'Cosine at most', start: 1 },
     orders: ORDERS,
+    notices,
   });
-  let index = 0;
-  for await (const card of cards) yield renderCard(card, index++);
-  yield endCards();
-  yield endPage(assets, { kind: 'pairs', ...legend });
+  yield html`</div>
+`;
+  yield* endPage(assets, { kind: 'pairs', ...legend }, { index, islands });
 }

@@ -1,150 +1,80 @@
-import * as Plot from '@observablehq/plot';
-import { makeDocument } from '../html-document.ts';
-import { type Html, html, drawnSvg } from './html.ts';
-import { formatCount } from '../show-text.ts';
+import { type Html, html } from './html.ts';
+import { formatCount, formatPercent } from '../show-text.ts';
 
-const WIDTH = 360;
-const HISTOGRAM_HEIGHT = 170;
-const BAR_HEIGHT = 17;
-
+/** A bar of a chart links to the images that it counts. The page's script reads the fragment, see browser/state.js. */
 export interface Histogram {
   readonly title: string;
-  /** What the plot shows, as text for screen readers. */
+  /** What the plot shows, as text. */
   readonly summary: string;
+  /** Limits of the bars, one more than there are counts. */
   readonly edges: readonly number[];
   readonly counts: readonly number[];
   readonly unit: string;
   readonly format: (value: number) => string;
-  readonly logarithmic?: boolean;
+  /** Name of the range in the page's address; the first and the last bar have no limit outward, since they count what lies beyond. */
+  readonly filter: string;
+  /** Edges to write under the chart; the first, the middle and the last where not given. */
+  readonly ticks?: readonly number[];
 }
 
+/** Height of the drawing; its width is one for each bar, and both are stretched to the page. */
+const HEIGHT = 100;
+const LEAST_HEIGHT = 2;
+
 export function drawHistogram(plot: Histogram): Html {
-  const { edges, counts, format, unit } = plot;
+  const { title, summary, edges, counts, unit, format, filter } = plot;
+  const most = counts.reduce((a, b) => Math.max(a, b), 1);
+  const tallest = counts.indexOf(most);
   const bars = counts.map((count, index) => {
-    const [x1, x2] = [edges[index]!, edges[index + 1]!];
-    return { x1, x2, count, title: `${format(x1)} to ${format(x2)}: ${formatCount(count)} ${unit}` };
+    const [from, to] = [edges[index]!, edges[index + 1]!];
+    const height = count === 0 ? 0 : Math.max(LEAST_HEIGHT, (count / most) * HEIGHT);
+    const limits = [index === 0 ? '' : from, index === counts.length - 1 ? '' : to] as const;
+    const label = `${format(from)} to ${format(to)}: ${formatCount(count)} ${unit}`;
+    return html`<a href="${`#${filter}=${limits[0]}..${limits[1]}`}" data-filter="${filter}" data-value="${limits[0]}..${limits[1]}" aria-label="${label}" tabindex="${index === Math.max(0, tallest) ? 0 : -1}"><rect class="reach" x="${index}" y="0" width="1" height="${HEIGHT}"/><rect class="bar" x="${index + 0.06}" y="${round(HEIGHT - height)}" width="0.88" height="${round(height)}"/><title>${label}</title></a>`;
   });
-  return drawFigure(plot, {
-    width: WIDTH,
-    height: HISTOGRAM_HEIGHT,
-    marginLeft: 44,
-    marginRight: 12,
-    marginTop: 10,
-    marginBottom: 26,
-    x: {
-      label: null,
-      tickFormat: format,
-      tickSize: 4,
-      ...(plot.logarithmic === true
-        ? { type: 'log', ticks: [0.0001, 0.001, 0.01, 0.1, 1].filter(tick => tick >= edges[0]!) }
-        : { ticks: 5 }),
-    },
-    y: { label: null, ticks: 4, tickSize: 0, tickFormat: '~s', grid: true },
-    marks: [
-      Plot.rectY(bars, {
-        x1: 'x1',
-        x2: 'x2',
-        y: 'count',
-        inset: 0.5,
-        className: 'bar',
-        title: 'title',
-      }),
-      Plot.ruleY([0]),
-    ],
-  });
+  const ticks = (plot.ticks ?? threeOf(edges)).map(tick => html`<span>${format(tick)}</span>`);
+  return html`<figure class="chart">
+<figcaption><h2>${title}</h2><p>${summary}</p></figcaption>
+<svg class="histogram" viewBox="0 0 ${counts.length} ${HEIGHT}" preserveAspectRatio="none" role="group" aria-label="${title}, ${unit} by value; each bar filters the images">${bars}</svg>
+<p class="ticks" aria-hidden="true">${ticks}</p>
+</figure>
+`;
+}
+
+function threeOf(edges: readonly number[]): number[] {
+  return [edges[0]!, edges[edges.length >> 1]!, edges.at(-1)!];
+}
+
+function round(value: number): number {
+  return Number(value.toFixed(2));
 }
 
 export interface BarList {
   readonly title: string;
   readonly summary: string;
-  readonly bars: readonly { readonly name: string; readonly count: number }[];
+  readonly bars: readonly Bar[];
   readonly unit: string;
+  /** Name of the filter in the page's address. */
+  readonly filter: string;
 }
 
-export function drawBars(plot: BarList): Html {
-  // Names are not unique among classes, and Plot would add up what has one name.
-  const bars = plot.bars.map(({ name, count }, place) => {
-    const text = formatCount(count);
-    return { count, place, text, title: `${name}: ${text} ${plot.unit}` };
+export interface Bar {
+  /** Value of the filter. */
+  readonly key: string;
+  readonly name: string;
+  readonly count: number;
+  readonly tone?: 'bad' | 'warn';
+}
+
+export function drawBars({ title, summary, bars, unit, filter }: BarList): Html {
+  const most = bars.reduce((a, { count }) => Math.max(a, count), 1);
+  const items = bars.map(({ key, name, count, tone }) => {
+    const share = formatPercent(count / most);
+    return html`<li><a href="${`#${filter}=${encodeURIComponent(key)}`}" data-filter="${filter}" data-value="${key}" class="${tone ?? 'plain'}" title="${name}: ${formatCount(count)} ${unit}"><span class="name">${name}</span> <span class="number">${formatCount(count)}</span><svg class="length" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true"><rect width="${share.replace(' %', '')}" height="1"/></svg></a></li>`;
   });
-  return drawFigure(plot, {
-    width: WIDTH,
-    height: bars.length * BAR_HEIGHT + 34,
-    marginLeft: 112,
-    marginRight: 44,
-    marginTop: 6,
-    marginBottom: 26,
-    x: { label: null, ticks: 4, tickSize: 0, tickFormat: '~s', grid: true },
-    y: {
-      label: null,
-      tickSize: 0,
-      tickFormat: (place: number) => clip(plot.bars[place]?.name ?? ''),
-      domain: bars.map(bar => bar.place),
-    },
-    marks: [
-      Plot.barX(bars, {
-        x: 'count',
-        y: 'place',
-        insetTop: 2,
-        insetBottom: 2,
-        className: 'bar',
-        title: 'title',
-      }),
-      Plot.text(bars, {
-        x: 'count',
-        y: 'place',
-        text: 'text',
-        dx: 4,
-        textAnchor: 'start',
-      }),
-      Plot.ruleX([0]),
-    ],
-  });
-}
-
-function clip(name: string): string {
-  return name.length > 18 ? `${name.slice(0, 17)}…` : name;
-}
-
-/** What is needed here of a DOM. */
-interface Drawing {
-  readonly outerHTML: string;
-  readonly localName: string;
-  getAttributeNames(): string[];
-  setAttribute(name: string, value: string): void;
-  removeAttribute(name: string): void;
-  remove(): void;
-  querySelectorAll(selector: string): Iterable<Drawing>;
-}
-
-const ELEMENTS = new Set(['svg', 'g', 'rect', 'line', 'path', 'text', 'title', 'tspan']);
-
-interface Described {
-  readonly title: string;
-  readonly summary: string;
-}
-
-function drawFigure(plot: Described, options: Plot.PlotOptions): Html {
-  // Plot's types want a browser's document.
-  const document = makeDocument() as never;
-  const drawing = Plot.plot({ ...options, document }) as unknown as Drawing;
-  // The page has its own style, and its policy lets no other in.
-  for (const style of drawing.querySelectorAll('style')) style.remove();
-  for (const part of drawing.querySelectorAll('*')) {
-    part.removeAttribute('aria-label');
-    const unsafe = part.getAttributeNames().find(name => /^on|href|style/.test(name));
-    if (!ELEMENTS.has(part.localName) || unsafe !== undefined)
-      throw new TypeError(`a plot with ${unsafe ?? part.localName}`);
-  }
-  drawing.setAttribute('role', 'img');
-  drawing.setAttribute('aria-label', `${plot.title}: ${plot.summary}`);
-  drawing.setAttribute('class', 'plot');
-  drawing.removeAttribute('font-family');
-  const svg = drawing.outerHTML.replace(/(?<=[",\s(])-?\d+\.\d{3,}/g, digits =>
-    String(Number(Number(digits).toFixed(2))),
-  );
-  return html`<figure class="plot-card">
-<figcaption><h3>${plot.title}</h3><p>${plot.summary}</p></figcaption>
-${drawnSvg(svg)}
-</figure>`;
+  return html`<figure class="chart">
+<figcaption><h2>${title}</h2><p>${summary}</p></figcaption>
+<ul class="bar-list">${items}</ul>
+</figure>
+`;
 }

@@ -1,21 +1,45 @@
 import { formatBytes } from '../files/format-bytes.ts';
 import { type Html, html } from './html.ts';
 import { factList, notice, type Tile, tileRow } from './page.ts';
+import type { PageIndex } from './page-data.ts';
 import { drawBars, drawHistogram, type Histogram } from './plots.ts';
 import type { StoreOverview } from '../inspection/describe-store.ts';
-import type { ClassCount, Distribution } from '../inspection/findings.ts';
+import type { ClassCount, Distribution, FindingCount } from '../inspection/findings.ts';
 import { formatCount, formatNumber, formatPercent, showAll } from '../show-text.ts';
 import { ATTRIBUTE_CLASSES, OBJECT_CLASSES } from '../rows/row-shape.ts';
 import { describeDetector, UNTRAINED_WARNING } from '../store/metadata.ts';
 
-export function renderOverview(store: StoreOverview): Html {
-  return html`<section class="overview" aria-labelledby="store-heading">
-<h2 id="store-heading">The store</h2>
+/** Totals of the store, and what a reader must know about them. */
+export function renderSummary(store: StoreOverview): Html {
+  return html`<section class="overview" aria-label="The store">
 ${tileRow(tilesOf(store))}${noticesOf(store)}
-<details class="panel"><summary>Provenance</summary>${factList(provenanceOf(store))}</details>
-<div class="plots">${plotsOf(store)}</div>
 </section>
 `;
+}
+
+/** Filters and charts beside the images; each bar and count links to what it counts. */
+export function renderSide(store: StoreOverview, index: PageIndex): Html {
+  return sidePanel(html`${renderFindings(store.findings, index)}${plotsOf(store)}
+<details class="chart provenance"><summary>Provenance</summary>${factList(provenanceOf(store))}</details>`);
+}
+
+export function sidePanel(content: Html): Html {
+  return html`<aside class="side-panel" aria-label="Filters and charts"><details id="filters"><summary>Filters and charts</summary>
+<div class="charts">${content}</div>
+</details></aside>
+`;
+}
+
+/** What was found, by kind, with counts of the images on the page; where the store has more, that is said. */
+export function renderFindings(findings: readonly FindingCount[], { flags }: PageIndex): Html | undefined {
+  if (findings.length === 0) return undefined;
+  const bars = findings.map(({ kind, label, tone, images }, bit) => {
+    const here = flags.filter(bits => (bits & (1 << bit)) !== 0).length;
+    const name = here === images ? label : `${label} (${formatCount(images)} in all)`;
+    return { key: kind, name, count: here, tone };
+  });
+  const summary = 'images on this page, by what was found';
+  return drawBars({ title: 'Findings', summary, bars, unit: 'images', filter: 'finding' });
 }
 
 function tilesOf(store: StoreOverview): Tile[] {
@@ -30,8 +54,14 @@ function tilesOf(store: StoreOverview): Tile[] {
           value: formatCount(invalid),
           label: invalid === 1 ? 'invalid image' : 'invalid images',
           tone: 'bad',
+          filter: 'finding=bad',
         },
-    { value: formatCount(outliers), label: 'outliers', tone: outliers === 0 ? 'plain' : 'warn' },
+    {
+      value: formatCount(outliers),
+      label: outliers === 1 ? 'outlier' : 'outliers',
+      tone: outliers === 0 ? 'plain' : 'warn',
+      filter: outliers === 0 ? undefined : 'finding=warn',
+    },
   ];
 }
 
@@ -84,31 +114,31 @@ function provenanceOf(store: StoreOverview): (readonly [string, Html | string])[
 function plotsOf(store: StoreOverview): Html[] {
   const share = (value: number): string => formatPercent(value);
   const plots: Html[] = [];
+  const bars = (title: string, filter: string, list: readonly ClassCount[], summary: string): void => {
+    const unit = filter === 'size' ? 'images' : 'boxes';
+    if (list.length > 0) plots.push(drawBars({ title, summary, bars: list, unit, filter }));
+  };
+  const occur = (distinct: number, classes: number): string =>
+    `${formatCount(distinct)} of ${classes} classes occur; boxes of the whole store`;
   const add = (
     title: string,
     what: Distribution | undefined,
-    unit: string,
-    more: Pick<Histogram, 'format' | 'logarithmic'>,
+    more: Pick<Histogram, 'filter' | 'format' | 'ticks'>,
   ): void => {
     if (what === undefined) return;
     const { low, median, high, edges, counts } = what;
     const summary = Number.isNaN(median)
       ? 'nothing to show'
       : `median ${more.format(median)}, most from ${more.format(low)} to ${more.format(high)}`;
-    plots.push(drawHistogram({ title, summary, edges, counts, unit, ...more }));
+    plots.push(drawHistogram({ title, summary, edges, counts, unit: 'boxes', ...more }));
   };
-  add('Object confidence', store.objectsConf, 'boxes', { format: formatNumber });
-  add('Attribute confidence', store.attrsConf, 'boxes', { format: formatNumber });
-  add('Box area, of the image', store.share, 'boxes', { format: share, logarithmic: true });
-  add('Feature norm', store.norm, 'boxes', { format: formatNumber });
-  add('Zeros among features', store.zeros, 'boxes', { format: share });
-  const bars = (title: string, list: readonly ClassCount[], summary: string, unit: string): void => {
-    if (list.length > 0) plots.push(drawBars({ title, summary, bars: list, unit }));
-  };
-  const occur = (distinct: number, classes: number): string =>
-    `${formatCount(distinct)} of ${classes} classes occur`;
-  bars('Objects', store.objects, occur(store.distinctObjects, OBJECT_CLASSES), 'boxes');
-  bars('Attributes', store.attributes, occur(store.distinctAttributes, ATTRIBUTE_CLASSES), 'boxes');
-  bars('Image sizes', store.sizes, 'width × height, the most frequent', 'images');
+  bars('Objects', 'object', store.objects, occur(store.distinctObjects, OBJECT_CLASSES));
+  add('Object confidence', store.objectsConf, { filter: 'conf', format: formatNumber });
+  bars('Attributes', 'attr', store.attributes, occur(store.distinctAttributes, ATTRIBUTE_CLASSES));
+  add('Attribute confidence', store.attrsConf, { filter: 'aconf', format: formatNumber });
+  add('Box area, of the image', store.share, { filter: 'area', format: share });
+  add('Feature norm', store.norm, { filter: 'norm', format: formatNumber });
+  add('Zeros among features', store.zeros, { filter: 'zeros', format: share });
+  bars('Image sizes', 'size', store.sizes, 'width × height, the most frequent');
   return plots;
 }

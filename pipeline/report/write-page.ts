@@ -1,8 +1,15 @@
-import { writeAtomically } from '../files/atomic.ts';
+import { type PublishOptions, writeAtomically } from '../files/atomic.ts';
 import { type Html, markupOf } from './html.ts';
 
-/** Writes a page piece by piece, whole or not at all; returns its size in bytes. */
-export async function writePage(path: string, pieces: AsyncIterable<Html> | Iterable<Html>): Promise<number> {
+/**
+ * Writes a page piece by piece, whole or not at all; returns its size in bytes. Throws ERR_OUTPUT_EXISTS where the file
+ * exists and `force` is not set.
+ */
+export async function writePage(
+  path: string,
+  pieces: AsyncIterable<Html> | Iterable<Html>,
+  options: PublishOptions,
+): Promise<number> {
   return await writeAtomically(
     path,
     'page',
@@ -15,11 +22,11 @@ export async function writePage(path: string, pieces: AsyncIterable<Html> | Iter
       }
       return size;
     },
-    { force: true },
+    options,
   );
 }
 
-/** Writes a file whose content is known, whole or not at all. */
-export async function writeWhole(path: string, content: Uint8Array): Promise<void> {
-  await writeAtomically(path, 'page', file => file.writeFile(content), { force: true });
+/** Writes a file whose content is known, whole or not at all. Throws ERR_OUTPUT_EXISTS as `writePage` does. */
+export async function writeWhole(path: string, content: Uint8Array, options: PublishOptions): Promise<void> {
+  await writeAtomically(path, 'page', file => file.writeFile(content), options);
 }

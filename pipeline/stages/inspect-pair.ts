@@ -3,9 +3,9 @@ import { checkNotInput, checkOutput } from '../files/checks.ts';
 import type { AgreementTotals, ImageAgreement } from '../inspection/agreement.ts';
 import { namesOf } from '../inspection/describe-store.ts';
 import { createPictureFinder } from '../inspection/find-pictures.ts';
-import type { ImageCard } from '../inspection/findings.ts';
+import type { ImageCard, PairData, PairFindingKind } from '../inspection/findings.ts';
 import type { Selection } from '../inspection/inspect-images.ts';
-import { readPairCard } from '../inspection/pair-card.ts';
+import { countDifferences, differencesOf, readPairCard } from '../inspection/pair-card.ts';
 import { type PairOverview, PairTotals } from '../inspection/pair-totals.ts';
 import { pictureSide } from '../inspection/read-cards.ts';
 import { type RowPair, StorePair } from '../inspection/store-pair.ts';
@@ -35,6 +35,7 @@ export interface InspectPairResult {
 interface ComparedPair {
   readonly rows: RowPair;
   readonly agreement: ImageAgreement;
+  readonly kinds: readonly PairFindingKind[];
 }
 
 /** Makes a page that shows two stores side by side: the same images, their boxes matched, a cosine for each box. */
@@ -57,6 +58,7 @@ export async function inspectPair(
       common: pair.common.length,
       onlyFirst: pair.onlyFirst,
       onlySecond: pair.onlySecond,
+      findings: countDifferences(compared.map(({ kinds }) => kinds)),
       ...totals.describe(),
     };
     const legend = {
@@ -64,7 +66,7 @@ export async function inspectPair(
       attributeNames: namesOf(totals.attributes, vocabulary?.attributes),
       normScale: [totals.norms.quantile(0.02), totals.norms.quantile(0.98)] as const,
     };
-    const page = { overview, shown: chosen.length, named, legend };
+    const page = { overview, named, legend };
     const cards = readCards(pair, chosen, options.images, context);
     return {
       ok: true,
@@ -72,7 +74,7 @@ export async function inspectPair(
       only_in_first: pair.onlyFirst,
       only_in_second: pair.onlySecond,
       totals: overview.totals,
-      page_bytes: await writePage(out, renderPairPage(page, cards)),
+      page_bytes: await writePage(out, renderPairPage(page, cards), { force }),
     };
   } finally {
     await pair.close();
@@ -93,7 +95,9 @@ async function comparePairs(
   const compared: ComparedPair[] = [];
   for (const rows of wanted) {
     context.signal.throwIfAborted();
-    compared.push({ rows, agreement: totals.add(await pair.read(rows)) });
+    const read = await pair.read(rows);
+    const agreement = totals.add(read);
+    compared.push({ rows, agreement, kinds: differencesOf(read.matched, agreement) });
     context.emit(progress('compare', pair, compared.length, wanted.length));
   }
   return compared;
@@ -111,7 +115,7 @@ async function* readCards(
   chosen: readonly ComparedPair[],
   images: string | undefined,
   context: StageContext,
-): AsyncGenerator<ImageCard> {
+): AsyncGenerator<ImageCard<PairData>> {
   const pictures = await createPictureFinder(images);
   const side = pictureSide(chosen.length * 2);
   let done = 0;

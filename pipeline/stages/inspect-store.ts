@@ -59,8 +59,8 @@ export async function inspectStore(options: InspectOptions, context: StageContex
     const kept = png === undefined ? undefined : await Array.fromAsync(cards);
     const sheet = kept === undefined ? undefined : await drawContactSheet(kept, inspection);
     const page = renderStorePage(inspection, kept ?? cards);
-    const pageBytes = out === undefined ? undefined : await writePage(out, page);
-    if (png !== undefined && sheet !== undefined) await writeWhole(png, sheet.png);
+    const pageBytes = out === undefined ? undefined : await writePage(out, page, { force });
+    if (png !== undefined && sheet !== undefined) await writeWhole(png, sheet.png, { force });
     return {
       ok: overview.invalid === 0,
       images: store.rows,

@@ -25,6 +25,9 @@ export interface VerifyDatasetOptions {
   readonly quick?: boolean | undefined;
 }
 
+/** What is wrong with a file that is not there. */
+export const MISSING = 'missing';
+
 export interface DatasetProblem {
   readonly asset: string;
   readonly what: string;
@@ -124,7 +127,7 @@ class Verification {
     ];
     const sizeBytes = await sizeOf(path);
     if (sizeBytes === undefined)
-      return problem('missing', `fetch it: lxmert-data fetch ${this.#datasetOf(name)}`);
+      return problem(MISSING, `fetch it: lxmert-data fetch ${this.#datasetOf(name)}`);
     try {
       if (asset.kind === 'features') return await this.#checkStore(path, asset, problem, name);
       const entry = this.#lock[name];

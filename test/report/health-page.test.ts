@@ -1,9 +1,16 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import { parsePage } from '../../pipeline/html-document.ts';
-import { html, type Html, inlineAsset, jsonIsland, markupOf } from '../../pipeline/report/html.ts';
+import {
+  html,
+  type Html,
+  inlineAsset,
+  jsonIsland,
+  markupOf,
+  outwardLink,
+} from '../../pipeline/report/html.ts';
 import { drawBars } from '../../pipeline/report/plots.ts';
 import { formatCount, formatNumber, formatPercent, showAll } from '../../pipeline/show-text.ts';
 import { runCli } from '../helpers/cli.ts';
@@ -51,6 +58,7 @@ test('no value in a style attribute', refused, () => html`<p style="${text}">`);
 test('no address of elsewhere', refused, () => html`<a href="${'https://example.org'}">`);
 test('no script as an address', refused, () => html`<a href="${'javascript:1'}">`);
 test('no HTML in an attribute', refused, () => html`<p title="${html`x`}">`);
+test('links out of a page are encrypted', refused, () => outwardLink('http://example.org/', text));
 test('no end of a script in a script', refused, () => inlineAsset('script', '"</script>"'));
 
 test('places are told apart within a template', t => {
@@ -87,16 +95,18 @@ test('a plot of hostile names is text', t => {
       title: name,
       summary: 'x',
       unit: 'boxes',
+      filter: 'object',
       bars: [
-        { name, count: 2 },
-        { name, count: 1 },
+        { key: name, name, count: 2 },
+        { key: '1', name, count: 1 },
       ],
     }),
   );
   const root = parsePage(plot);
   t.is([...root.querySelectorAll('img, style, script')].length, 0);
-  t.is([...root.querySelectorAll('.bar rect')].length, 2);
-  t.regex(root.querySelector('.bar rect title')!.textContent ?? '', /^<img src=x onerror/);
+  t.is([...root.querySelectorAll('.bar-list rect')].length, 2);
+  t.is(root.querySelector('.bar-list .name')!.textContent, name);
+  t.is(root.querySelector('.bar-list a')!.getAttribute('href'), `#object=${encodeURIComponent(name)}`);
 });
 
 async function makeData(t: Parameters<typeof makeTempFolder>[0]): Promise<string> {
@@ -130,20 +140,45 @@ testInChromium('status as a page: what is there, from which mirror, what to do',
   for (const scheme of ['light', 'dark'] as const) {
     const page = await openPage(t, join(folder, 'status.html'), { scheme });
     t.deepEqual(await findAxeViolations(page), []);
-    const row = page.locator('tr', { hasText: 'vqa/train.json' }).first();
+    const row = page.locator('tr', { hasText: 'vqa/train.json' });
+    t.is(await row.count(), 1);
     t.regex(
       await row.innerText(),
-      /not as locked[\s\S]*2 bytes[\s\S]*Google Drive folder of the authors, data\/vqa\/<b>train\.json, 2026-01-02[\s\S]*move vqa\/train\.json away, then lxmert-data fetch vqa/,
+      /not as locked[\s\S]*2 bytes[\s\S]*Google Drive folder of the authors, data\/vqa\/<b>train\.json, 2026-01-02/,
     );
-    t.is(await row.locator('code').last().innerText(), 'lxmert-data fetch vqa');
-    const missing = page.locator('tr', { hasText: 'vqa/test.json' }).first();
-    t.regex(
-      await missing.innerText(),
-      /missing[\s\S]*available from unc, drive, baidu, unc-nlp1 \(dead\)[\s\S]*lxmert-data fetch vqa --split test/,
-    );
+    t.is(await row.locator('a').getAttribute('href'), 'https://drive.google.com/');
+    const missing = page.locator('tr', { hasText: 'vqa/test.json' });
+    t.is(await missing.count(), 1);
+    t.regex(await missing.innerText(), /missing[\s\S]*available from unc, drive, baidu, unc-nlp1 \(dead\)/);
+    const section = page.locator('section', {
+      has: page.getByRole('heading', { name: 'VQA 2.0', exact: true }),
+    });
+    t.regex(await section.innerText(), /Move vqa\/train\.json away first\./);
+    t.deepEqual(await section.locator('.command code').allInnerTexts(), [
+      'lxmert-data fetch vqa --split all',
+    ]);
+    t.regex(await page.locator('.masthead p').innerText(), /^\d{4}-\d\d-\d\d \d\d:\d\d UTC/);
   }
+  const all = await openPage(t, join(folder, 'status.html'));
+  await all.evaluate(`document.querySelectorAll('details').forEach(files => { files.open = true; })`);
+  const files = await all.locator('tbody th').allInnerTexts();
+  t.is(new Set(files).size, files.length, 'each file stands once');
+  t.true(files.length > 60);
+  t.deepEqual(await findAxeViolations(all), []);
   const narrow = await openPage(t, join(folder, 'status.html'), { width: 400 });
   t.true(await narrow.evaluate('document.documentElement.scrollWidth <= innerWidth'));
+});
+
+testInChromium('the command of a page is as this user must type it, and a button copies it', async t => {
+  const folder = await makeData(t);
+  const env = { npm_lifecycle_event: 'status', INIT_CWD: folder };
+  const { code } = await runCli(['status', '--html', 'status.html', '--data', 'data'], { cwd: folder, env });
+  t.is(code, 0);
+  const page = await openPage(t, join(folder, 'status.html'));
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByRole('button', { name: 'Copy' }).first().click();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
+  t.is(await page.evaluate('navigator.clipboard.readText()'), 'npm run fetch -- --data data vqa --split all');
 });
 
 testInChromium('verification of a dataset as a page: every problem and how to mend it', async t => {
@@ -153,18 +188,17 @@ testInChromium('verification of a dataset as a page: every problem and how to me
   const page = await openPage(t, join(folder, 'x.html'));
   t.deepEqual(await findAxeViolations(page), []);
   const problems = await page.locator('.problems li').allInnerTexts();
-  t.true(
-    problems.some(problem =>
-      /vqa\/train\.json: 2 bytes, the lock has 3\s+What to do: move .* away and fetch it again/.test(problem),
-    ),
-    problems.join('\n'),
+  t.is(problems.length, 1, problems.join('\n'));
+  t.regex(
+    problems[0]!,
+    /vqa\/train\.json: 2 bytes, the lock has 3\s+What to do: move .* away and fetch it again/,
   );
-  t.true(
-    problems.some(problem =>
-      /vqa\/minival\.json: missing\s+What to do: fetch it: lxmert-data fetch vqa/.test(problem),
-    ),
-  );
-  t.is(await page.locator('h2 + p .state').first().innerText(), `${problems.length} problems`);
+  t.deepEqual(await page.locator('.command code').allInnerTexts(), ['lxmert-data fetch vqa']);
+  const missing = page.locator('tr', { hasText: 'vqa/minival.json' });
+  t.is(await missing.count(), 1);
+  t.regex(await missing.innerText(), /missing/);
+  t.is(await page.getByText('vqa/minival.json').count(), 1, 'a missing file is named once');
+  t.regex(await page.locator('h2 + p .state').first().innerText(), /^\d+ problems$/);
 });
 
 testInChromium('verification of stores as a page: every damaged image', async t => {
@@ -196,7 +230,17 @@ test('a page that cannot be written fails before the work starts', async t => {
     t.regex(stderr, /the output folder does not exist|wrong ending/);
     t.is(stdout, '');
   }
-  await appendFile(join(folder, 'mine.json'), '');
-  t.is((await runCli(['verify', store, '--report', 'mine.json'], { cwd: folder })).code, 0);
+  for (const [args, file] of [
+    [['verify', store, '--report', 'mine.json'], 'mine.json'],
+    [['compare', store, store, '--report', 'mine.json'], 'mine.json'],
+    [['status', '--html', 'mine.html'], 'mine.html'],
+  ] as const) {
+    await writeFile(join(folder, file), 'work of hours');
+    const refused = await runCli(args, { cwd: folder });
+    t.is(refused.code, 1, args.join(' '));
+    t.regex(refused.stderr, new RegExp(`${file}: the output exists already[\\s\\S]*--force`));
+    t.is(await readFile(join(folder, file), 'utf8'), 'work of hours');
+  }
+  t.is((await runCli(['verify', store, '--report', 'mine.json', '--force'], { cwd: folder })).code, 0);
   t.true(Array.isArray(JSON.parse(await readFile(join(folder, 'mine.json'), 'utf8'))));
 });

@@ -9,7 +9,7 @@ import { inspectPair } from '../../pipeline/stages/inspect-pair.ts';
 import { readVocabulary } from '../../pipeline/inspection/read-vocabulary.ts';
 import { StoreFile } from '../../pipeline/store/reader.ts';
 import { sharp } from '../../pipeline/detector/image/sharp.ts';
-import { seededRandom } from '../../pipeline/rows/synthetic-row.ts';
+import { makeSyntheticRow, seededRandom } from '../../pipeline/rows/synthetic-row.ts';
 import { openStore, type StoreRow } from '../../pipeline/store/feature-store.ts';
 import { findAxeViolations, openPage, settle, testInChromium } from '../helpers/chromium.ts';
 import {
@@ -56,22 +56,27 @@ interface Rectangle {
   readonly height: number;
 }
 
-/** Brings every card to the screen once, so that all are drawn. */
-async function drawAllCards(page: Page): Promise<readonly string[]> {
-  const ids = await page.locator('article h3').allTextContents();
-  for (const index of ids.keys()) {
-    await page.locator('article').nth(index).scrollIntoViewIfNeeded();
-    await page.locator('article').nth(index).locator('.boxes').waitFor({ state: 'attached' });
-  }
-  return ids;
+/** Opens the view of one image as a link to it does. */
+async function openImage(page: Page, id: string): Promise<void> {
+  await page.evaluate(`location.hash = '#' + new URLSearchParams({ image: ${JSON.stringify(id)} })`);
+  await page.waitForFunction(
+    `document.querySelector('#viewer h2').textContent === ${JSON.stringify(id)} && document.querySelector('#viewer .boxes')`,
+  );
+  await settle(page);
+}
+
+/** img_ids of the grid, in order; those of cells that exist, which are all where images are few. */
+async function idsOfGrid(page: Page): Promise<string[]> {
+  return await page.evaluate(
+    `[...document.querySelectorAll('#grid li')].sort((a, b) => a.dataset.position - b.dataset.position).map(cell => cell.querySelector('.cell-id').textContent)`,
+  );
 }
 
 async function rectanglesOf(
   page: Page,
-  card: number,
 ): Promise<{ stage: Rectangle; picture: Rectangle; boxes: readonly Rectangle[] }> {
   return await page.evaluate(`(() => {
-    const card = document.querySelectorAll('article')[${card}];
+    const card = document.querySelector('#viewer');
     const place = element => { const { x, y, width, height } = element.getBoundingClientRect(); return { x, y, width, height }; };
     const drawing = card.querySelector('.boxes');
     // The rectangle of a shape leaves its stroke out when it is taken from its geometry.
@@ -91,9 +96,15 @@ for (const width of [1400, 400]) {
     async t => {
       const { path, rows } = await makeCocoPage(t);
       const page = await openPage(t, path, { width });
-      for (const [card, id] of (await drawAllCards(page)).entries()) {
+      const ids = await idsOfGrid(page);
+      t.is(ids.length, 6);
+      for (const [index, id] of ids.entries()) {
+        await openImage(page, id);
+        // Enlarged, boxes stay where they are on the picture.
+        if (index % 2 === 1) await page.keyboard.press('+');
+        await settle(page);
         const row = rows.get(id)!;
-        const { stage, picture, boxes } = await rectanglesOf(page, card);
+        const { stage, picture, boxes } = await rectanglesOf(page);
         t.deepEqual(picture, stage, id);
         t.true(Math.abs(stage.width / stage.height - row.img_w / row.img_h) < 0.005, id);
         for (const [box, drawn] of boxes.entries()) {
@@ -127,8 +138,9 @@ testInChromium(
   async t => {
     const { path } = await makeCocoPage(t);
     const page = await openPage(t, path);
-    for (const [card, id] of (await drawAllCards(page)).entries()) {
-      const stage = page.locator('article').nth(card).locator('.stage');
+    for (const id of await idsOfGrid(page)) {
+      await openImage(page, id);
+      const stage = page.locator('#viewer .stage');
       await page.evaluate(
         `document.querySelectorAll('.boxes, .names').forEach(element => { element.style.display = 'none'; })`,
       );
@@ -182,7 +194,7 @@ testInChromium('a box is painted where its coordinates say, pixel by pixel', asy
   const { boxes } = await store.row('demo_2');
   await store.close();
   const page = await openPage(t, path, { height: 1600 });
-  await page.locator('.boxes g').nth(35).waitFor({ state: 'attached' });
+  await openImage(page, 'demo_2');
   await page.selectOption('#labels', 'none');
   await settle(page);
   // On a whole pixel, and at a scale that is none.
@@ -241,19 +253,22 @@ testInChromium(
   async t => {
     const { path, rows } = await makeCocoPage(t);
     const page = await openPage(t, path);
-    const ids = await drawAllCards(page);
+    const ids = await idsOfGrid(page);
     await page.locator('#threshold').fill('0.5');
     await page.locator('#threshold-value', { hasText: '0.50' }).waitFor();
-    for (const [card, id] of ids.entries()) {
-      const article = page.locator('article').nth(card);
-      await article.scrollIntoViewIfNeeded();
+    for (const id of ids) {
+      await page.locator('#grid a', { hasText: id.slice(-12) }).click();
+      await page.locator('#viewer h2', { hasText: id }).waitFor();
       const confident = rows
         .get(id)!
         .objects_conf!.filter(value => Number(value.toPrecision(4)) >= 0.5).length;
-      await article.getByText(`${confident} of 36 boxes`).waitFor();
-      t.is(await article.locator('tbody tr:not([hidden])').count(), confident, id);
-      t.is(await article.locator('.boxes g:not(.hidden)').count(), confident, id);
+      await page.getByText(`${confident} of 36 boxes`).waitFor();
+      t.is(await page.locator('#viewer tbody tr:not([hidden])').count(), confident, id);
+      t.is(await page.locator('#viewer .boxes g:not(.hidden)').count(), confident, id);
+      await page.keyboard.press('Escape');
+      await page.locator('#grid').waitFor();
     }
+    t.is(await page.evaluate('location.hash'), '#threshold=0.5');
   },
   ['samples', ...COCO],
 );
@@ -263,8 +278,9 @@ testInChromium(
   async t => {
     const { path, rows } = await makeCocoPage(t);
     const page = await openPage(t, path);
-    const [id] = await drawAllCards(page);
-    const article = page.locator('article').first();
+    const [id] = await idsOfGrid(page);
+    await openImage(page, id!);
+    const article = page.locator('#viewer');
     const cells = async (column: number): Promise<string[]> =>
       await article.locator(`tbody tr > :nth-child(${column})`).allInnerTexts();
     const heading = (name: string) => article.locator('thead th', { hasText: name });
@@ -307,25 +323,95 @@ testInChromium('pointing at a row shows its box, and at a box its row; a click k
   const place = await makeDemoStore(t);
   const { path } = await makePage(place, { images: place.images });
   const page = await openPage(t, path);
-  const article = page.locator('article').first();
+  await openImage(page, 'demo_1');
+  const viewer = page.locator('#viewer');
   const active = async (what: string): Promise<number[]> =>
     await page.evaluate(
-      `[...document.querySelector('article').querySelectorAll('${what}')].flatMap((element, index) => element.classList.contains('active') ? [index] : [])`,
+      `[...document.querySelector('#viewer').querySelectorAll('${what}')].flatMap((element, index) => element.classList.contains('active') ? [index] : [])`,
     );
-  await article.locator('tbody tr').nth(5).hover();
+  await viewer.locator('tbody tr').nth(5).hover();
   t.deepEqual(await active('.boxes g'), [5]);
   t.deepEqual(await active('.strip i'), [5]);
-  t.is(await article.locator('.names span').count(), 1);
-  await article.locator('.strip i').nth(30).hover();
+  t.is(await viewer.locator('.names span').count(), 1);
+  await viewer.locator('.strip i').nth(30).hover();
   t.deepEqual(await active('tbody tr'), [30]);
-  const smallest = article.locator('.boxes .line').nth(35);
+  const smallest = viewer.locator('.boxes .line').nth(35);
   const { x, y, width, height } = (await smallest.boundingBox())!;
   await page.mouse.move(x + width / 2, y + height / 2);
   t.deepEqual(await active('tbody tr'), [35]);
   await page.mouse.click(x + width / 2, y + height / 2);
   await page.mouse.move(2, 2);
   t.deepEqual(await active('.boxes g'), [35]);
-  t.is(await article.locator('button[aria-pressed=true]').count(), 1);
+  t.is(await viewer.locator('button[aria-pressed=true]').count(), 1);
+  t.is(await page.evaluate('location.hash'), '#image=demo_1&box=35');
+});
+
+testInChromium('a link to an image, and to a box, shows them again after a reload', async t => {
+  const place = await makeDemoStore(t);
+  const { path } = await makePage(place, { images: place.images });
+  const page = await openPage(t, path);
+  await openImage(page, 'demo_2');
+  await page.locator('#viewer tbody tr').nth(7).click();
+  await page.reload();
+  t.is(await page.locator('#viewer h2').textContent(), 'demo_2');
+  t.is(await page.locator('#viewer button[aria-pressed=true]').innerText(), '7');
+  t.is(await page.locator('#viewer .boxes g.active[data-box="7"]').count(), 1);
+  // Back to where one came from, without losing what was filtered.
+  await page.goBack();
+  await page.locator('#grid li').first().waitFor();
+  t.false(await page.locator('#viewer').isVisible());
+  await page.evaluate(`location.hash = '#image=nothing'`);
+  t.true(await page.getByText('this page has no such image').isVisible());
+});
+
+testInChromium('a picture is enlarged by keys and buttons, and dragged', async t => {
+  const place = await makeDemoStore(t);
+  const { path } = await makePage(place, { images: place.images });
+  const page = await openPage(t, path);
+  await openImage(page, 'demo_1');
+  const width = async (): Promise<number> =>
+    await page.evaluate(`document.querySelector('#viewer .stage').getBoundingClientRect().width`);
+  const fitted = await width();
+  await page.getByRole('button', { name: 'Zoom in' }).click();
+  await page.keyboard.press('+');
+  t.true(Math.abs((await width()) / fitted - 2) < 0.01);
+  const scroll = async (): Promise<readonly [number, number]> =>
+    await page.evaluate(
+      `(({ scrollLeft, scrollTop }) => [scrollLeft, scrollTop])(document.querySelector('#viewer .stage-frame'))`,
+    );
+  const [left, top] = await scroll();
+  const { x, y } = (await page.locator('#viewer .stage-frame').boundingBox())!;
+  await page.mouse.move(x + 200, y + 200);
+  await page.mouse.down();
+  await page.mouse.move(x + 170, y + 180, { steps: 3 });
+  await page.mouse.up();
+  t.deepEqual(await scroll(), [left + 30, top + 20]);
+  t.is(await page.locator('#viewer button[aria-pressed=true]').count(), 0, 'a drag keeps no box');
+  await page.keyboard.press('0');
+  t.true(Math.abs((await width()) - fitted) < 0.01);
+});
+
+testInChromium('names never cover one another, and a few are shown at first', async t => {
+  const place = await makeDemoStore(t);
+  const { path } = await makePage(place, { images: place.images });
+  for (const width of [1280, 400]) {
+    const page = await openPage(t, path, { width });
+    await openImage(page, 'demo_1');
+    const names = async (): Promise<readonly Rectangle[]> =>
+      await page.evaluate(
+        `[...document.querySelectorAll('#viewer .names span')].map(name => { const { x, y, width, height } = name.getBoundingClientRect(); return { x, y, width, height }; })`,
+      );
+    const few = await names();
+    t.true(few.length >= 3 && few.length <= 10, `${few.length} names`);
+    await page.selectOption('#labels', 'all');
+    await settle(page);
+    const all = await names();
+    t.true(all.length >= few.length);
+    for (const list of [few, all])
+      for (const [index, a] of list.entries())
+        for (const b of list.slice(index + 1))
+          t.false(a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height);
+  }
 });
 
 testInChromium('the keyboard reaches every box and every image', async t => {
@@ -334,7 +420,15 @@ testInChromium('the keyboard reaches every box and every image', async t => {
   const page = await openPage(t, path);
   const focused = async (): Promise<string> =>
     await page.evaluate(`document.activeElement.textContent.trim()`);
-  await page.locator('article').first().locator('.box-button').first().focus();
+  const [first = '', second = ''] = await idsOfGrid(page);
+  await page.locator('#grid a[tabindex="0"]').focus();
+  await page.keyboard.press('ArrowRight');
+  t.true((await focused()).startsWith(second));
+  await page.keyboard.press('Home');
+  t.true((await focused()).startsWith(first));
+  await page.keyboard.press('Enter');
+  await page.locator('#viewer h2', { hasText: first }).waitFor();
+  await page.locator('#viewer .box-button').first().focus();
   for (const [key, expected] of [
     ['ArrowDown', '1'],
     ['ArrowDown', '2'],
@@ -344,19 +438,24 @@ testInChromium('the keyboard reaches every box and every image', async t => {
   ] as const) {
     await page.keyboard.press(key);
     t.is(await focused(), expected, key);
-    t.is(await page.locator('article').first().locator(`.boxes g.active[data-box="${expected}"]`).count(), 1);
+    t.is(await page.locator(`#viewer .boxes g.active[data-box="${expected}"]`).count(), 1);
   }
   await page.keyboard.press('Enter');
   t.is(await page.locator('.box-button[aria-pressed=true]').innerText(), '0');
   await page.keyboard.press('Escape');
   t.is(await page.locator('.box-button[aria-pressed=true]').count(), 0);
-  await page.keyboard.press('j');
-  t.is(await page.evaluate('document.activeElement.id'), 'card-1');
+  await page.keyboard.press('ArrowRight');
+  t.is(await page.locator('#viewer h2').textContent(), second);
   await page.keyboard.press('k');
-  t.is(await page.evaluate('document.activeElement.id'), 'card-0');
+  t.is(await page.locator('#viewer h2').textContent(), first);
+  await page.keyboard.press('Escape');
+  t.true((await focused()).startsWith(first), 'the grid has the focus where it was');
+  await page.keyboard.press('?');
+  t.true(await page.getByRole('dialog', { name: 'Keyboard' }).isVisible());
+  t.deepEqual(await findAxeViolations(page), []);
 });
 
-testInChromium('images can be found by id and by class, and put in another order', async t => {
+testInChromium('images are found by id and by class, counted, and put in another order', async t => {
   const rows = Array.from({ length: 5 }, (_, index) => ({
     objects_id: new BigInt64Array(36).fill(BigInt(index)),
     objects_conf: new Float32Array(36).fill(0.9 - index / 10),
@@ -366,11 +465,15 @@ testInChromium('images can be found by id and by class, and put in another order
     vocabulary: await makeVocabulary(place.folder, ['aardvark', 'bee', 'cat', 'dog', 'eel']),
   });
   const page = await openPage(t, path);
-  const shown = async (): Promise<string[]> =>
-    await page.locator('article:not([hidden]) h3').allTextContents();
+  const shown = async (): Promise<string[]> => await idsOfGrid(page);
   await page.fill('#search', 'Cat');
   t.deepEqual(await shown(), ['SYNTHETIC_000000000002']);
-  await page.getByText('1 of 5 images').waitFor();
+  await page.getByText('1 of 5 images, 36 matching boxes').waitFor();
+  t.is(await page.locator('#grid .hit').count(), 36);
+  await page.locator('#grid a').click();
+  t.is(await page.locator('#viewer tbody tr.hit').count(), 36);
+  t.is(await page.locator('#viewer .boxes g.hit').count(), 36);
+  await page.keyboard.press('Escape');
   await page.fill('#search', '0004');
   t.deepEqual(await shown(), ['SYNTHETIC_000000000004']);
   await page.fill('#search', 'nothing like it');
@@ -381,6 +484,55 @@ testInChromium('images can be found by id and by class, and put in another order
     await shown(),
     [4, 3, 2, 1, 0].map(id => `SYNTHETIC_00000000000${id}`),
   );
+});
+
+testInChromium('counts and bars filter, filters are links, and each can be taken away', async t => {
+  const rows = Array.from({ length: 6 }, (_, index) => ({
+    objects_id: new BigInt64Array(36).fill(BigInt(index % 3)),
+    attrs_id: new BigInt64Array(36).fill(BigInt(index % 2)),
+    objects_conf: new Float32Array(36).fill(0.1 + index / 8),
+  }));
+  const place = await makeStore(t, rows);
+  const bytes = await readFile(place.store);
+  bytes.writeUInt32LE(0x7fc00000, 8 + Number(bytes.readBigUInt64LE()) + 3 * 36 * 2048 * 4);
+  await writeFile(place.store, bytes);
+  const { path } = await makePage(place, { vocabulary: await makeVocabulary(place.folder, ['ant', 'bee']) });
+  const page = await openPage(t, path);
+  const rowsShown = async (): Promise<number[]> =>
+    (await idsOfGrid(page)).map(id => Number(id.slice(-1))).sort((a, b) => a - b);
+  const hash = async (): Promise<string> => await page.evaluate('location.hash');
+  await page.getByRole('link', { name: '1 invalid image' }).click();
+  t.deepEqual(await rowsShown(), [3]);
+  t.is(await hash(), '#finding=bad');
+  await page.getByRole('link', { name: 'Remove invalid' }).click();
+  t.is((await rowsShown()).length, 6);
+  await page.locator('.bar-list a[data-filter="object"]', { hasText: 'ant' }).click();
+  t.deepEqual(await rowsShown(), [0, 3]);
+  await page.locator('.bar-list a[data-filter="attr"]', { hasText: 'kind1' }).click();
+  t.deepEqual(await rowsShown(), [3]);
+  t.is(await hash(), '#object=0&attr=1');
+  // What is asked of boxes must be true of one box.
+  await page.getByRole('link', { name: 'Remove object: ant' }).click();
+  t.deepEqual(await rowsShown(), [1, 3, 5]);
+  await page.getByRole('link', { name: 'Remove attribute: kind1' }).click();
+  const bars = page.locator('.histogram a[data-filter="conf"]');
+  const counted: string[] = [];
+  for (const bar of await bars.all()) {
+    if (/: (?!0 )/.test((await bar.getAttribute('aria-label')) ?? ''))
+      counted.push((await bar.getAttribute('data-value')) ?? '');
+  }
+  t.is(counted.length, 6);
+  const found: number[] = [];
+  for (const value of counted) {
+    await page.evaluate(`location.hash = '#conf=' + ${JSON.stringify(value)}`);
+    await settle(page);
+    found.push(...(await rowsShown()));
+  }
+  t.deepEqual(found, [0, 1, 2, 3, 4, 5], 'each bar leads to the one image that it counts');
+  await page.goBack();
+  await settle(page);
+  t.deepEqual(await rowsShown(), [4]);
+  t.deepEqual(await findAxeViolations(page), []);
 });
 
 const HOSTILE = [
@@ -402,12 +554,28 @@ testInChromium('img_ids, class names and file names cannot inject anything', asy
   const { path } = await makePage({ folder, store }, { vocabulary });
   for (const width of [1400, 400]) {
     const page = await openPage(t, path, { width });
-    t.is((await drawAllCards(page)).length, HOSTILE.length);
-    await page.selectOption('#labels', 'all');
+    const shown = await idsOfGrid(page);
+    t.is(shown.length, HOSTILE.length);
+    for (const id of shown) {
+      await openImage(page, id);
+      await page.selectOption('#labels', 'all');
+      await page.fill('#search', id);
+      await settle(page);
+      t.is(await page.locator('#viewer h2').textContent(), id);
+      await page.fill('#search', '');
+    }
+    t.true(
+      await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+      `nothing is wider than a window of ${width}`,
+    );
+    await page.evaluate(
+      `location.hash = '#' + new URLSearchParams([...${JSON.stringify(HOSTILE)}.flatMap(text => [['object', text], ['finding', text], ['size', text], ['find', text]])])`,
+    );
+    await settle(page);
+    await page.evaluate(`location.hash = ''`);
     await settle(page);
     t.is(await page.evaluate('typeof hacked'), 'undefined');
-    t.is(await page.locator('main img, main script:not([type="application/json"])').count(), 0);
-    const shown = await page.locator('article h3').allTextContents();
+    t.is(await page.locator('img, main script').count(), 0);
     t.true(shown.includes(HOSTILE[0]!));
     t.true(shown.includes('\\u{202e}gpj.tac\\u{2066}'));
     t.true(shown.includes('zero\\u{200b}width\\u{2028}line'));
@@ -420,8 +588,8 @@ testInChromium('img_ids, class names and file names cannot inject anything', asy
   const text = await readFile(path, 'utf8');
   t.is(
     text.split('<script').length - 1,
-    HOSTILE.length + 2,
-    'one island an image, one for the page, one script',
+    HOSTILE.length + 3,
+    'one island an image, two for the page, one script',
   );
 });
 
@@ -430,8 +598,9 @@ testInChromium('without images, names and classes a page says so and shows what 
   const { path } = await makePage(place);
   const page = await openPage(t, path);
   t.true(await page.getByText('No class names were found').isVisible());
+  await openImage(page, 'SYNTHETIC_000000000000');
   t.regex(await page.locator('tbody tr').first().innerText(), /object \d+/);
-  const { stage, boxes } = await rectanglesOf(page, 0);
+  const { stage, boxes } = await rectanglesOf(page);
   t.is(boxes.length, 36);
   t.true(Math.abs(stage.width / stage.height - 480 / 640) < 0.01);
 });
@@ -446,12 +615,13 @@ testInChromium(
     const { path, result } = await makePage(place);
     t.like(result, { ok: false, invalid: 1 });
     const page = await openPage(t, path);
-    const article = page.locator('article').first();
-    t.is(await article.locator('h3').textContent(), 'SYNTHETIC_000000000002');
+    const article = page.locator('#viewer');
+    t.is((await idsOfGrid(page))[0], 'SYNTHETIC_000000000002');
+    t.is(await page.locator('#grid .cell-caption.bad').innerText(), 'damaged: its checksum does not match');
+    await openImage(page, 'SYNTHETIC_000000000002');
     const chips = await article.locator('.chips .bad').allTextContents();
     t.deepEqual(chips.slice(0, 2), ['damaged: its checksum does not match', 'values that are not finite']);
     t.regex(chips[2]!, /features: expected finite values, got NaN at box 4, dimension 0/);
-    await drawAllCards(page);
     t.is(await article.locator('tbody td', { hasText: 'not a number' }).count(), 1);
     t.deepEqual(await findAxeViolations(page), []);
   },
@@ -476,8 +646,12 @@ testInChromium('a store of nonsense still gives a page and a sheet', async t => 
   t.is(result.invalid, 3);
   t.is((await sharp(png).metadata()).format, 'png');
   const page = await openPage(t, path);
-  await drawAllCards(page);
-  t.is(await page.locator('tbody tr').count(), 3 * 36);
+  const ids = await idsOfGrid(page);
+  t.is(ids.length, 3);
+  for (const id of ids) {
+    await openImage(page, id);
+    t.is(await page.locator('tbody tr').count(), 36);
+  }
 });
 
 testInChromium('a store of six-column rows has no classes to choose by, and its page says so', async t => {
@@ -489,18 +663,24 @@ testInChromium('a store of six-column rows has no classes to choose by, and its 
   const page = await openPage(t, path);
   t.true(await page.getByText('This store was made from six-column rows').isVisible());
   t.true(await page.locator('#threshold').isDisabled());
-  await drawAllCards(page);
+  await openImage(page, (await idsOfGrid(page))[0]!);
   t.deepEqual(
-    await page.locator('article').first().locator('thead th').allInnerTexts(),
+    await page.locator('#viewer thead th').allInnerTexts(),
     ['# ↑', ...['Area', 'Norm', 'Zeros', 'x1, y1, x2, y2']].map(title => title.replace(' ↑', '')),
   );
-  t.is(await page.locator('article').first().locator('.boxes g:not(.hidden)').count(), 36);
+  t.is(await page.locator('#viewer .boxes g:not(.hidden)').count(), 36);
   t.deepEqual(await findAxeViolations(page), []);
 });
 
 testInChromium('two stores side by side: matched boxes light up together, with their cosine', async t => {
   const first = await makeStore(t, [{}, {}, {}], 'a');
-  const second = await makeStore(t, [{}, { features: new Float32Array(36 * 2048).fill(1) }, {}], 'b');
+  const attrs = makeSyntheticRow(2).attrs_id.slice();
+  attrs[3] = 399n;
+  const second = await makeStore(
+    t,
+    [{}, { features: new Float32Array(36 * 2048).fill(1) }, { attrs_id: attrs }],
+    'b',
+  );
   const path = join(first.folder, 'pair.html');
   const result = await inspectPair(
     { stores: [first.store, second.store], ids: [], limit: 50, out: path, force: false },
@@ -511,18 +691,31 @@ testInChromium('two stores side by side: matched boxes light up together, with t
   t.true(Math.abs(result.totals.cosine_mean - expected.reduce((a, b) => a + b) / 3) < 1e-12);
   const page = await openPage(t, path);
   // The least alike comes first.
-  t.is(await page.locator('article h3').first().innerText(), 'SYNTHETIC_000000000001');
+  t.is((await idsOfGrid(page))[0], 'SYNTHETIC_000000000001');
+  await page.getByLabel('Only differing').check();
+  t.deepEqual(await idsOfGrid(page), ['SYNTHETIC_000000000001', 'SYNTHETIC_000000000002']);
+  await openImage(page, 'SYNTHETIC_000000000001');
   t.regex(
-    await page.locator('article .chips').first().innerText(),
+    await page.locator('#viewer .chips').innerText(),
     new RegExp(`mean cosine ${expected[1]!.toFixed(4)}`),
   );
-  const article = page.locator('article').first();
-  await article.locator('tbody tr').nth(7).hover();
-  t.is(await article.locator('.boxes g.active[data-box="7"]').count(), 2);
+  await page.locator('#viewer tbody tr').nth(7).hover();
+  t.is(await page.locator('#viewer .boxes g.active[data-box="7"]').count(), 2);
   await page.locator('#threshold').fill('0.9');
-  await article.getByText('36 of 36 pairs').waitFor();
-  await page.locator('article').nth(1).getByText('0 of 36 pairs').waitFor();
+  await page.getByText('36 of 36 pairs').waitFor();
+  await page.locator('#threshold').fill('1');
+  await page.evaluate(`location.hash = '#image=SYNTHETIC_000000000002&differing='`);
+  await page.getByText('1 of 36 pairs').waitFor();
+  t.is(await page.locator('#viewer tbody tr:not([hidden]) .differs').innerText(), 'attribute 399');
   t.deepEqual(await findAxeViolations(page), []);
+  const narrow = await openPage(t, path, { width: 400 });
+  await openImage(narrow, 'SYNTHETIC_000000000002');
+  t.true(await narrow.evaluate('document.documentElement.scrollWidth <= innerWidth'));
+  t.true(await narrow.locator('#viewer .more-right > .scroll-hint').isVisible(), 'a cut table says so');
+  const [a, b] = await narrow.evaluate<[number, number]>(
+    `[...document.querySelectorAll('#viewer .stage')].map(stage => stage.getBoundingClientRect().y)`,
+  );
+  t.true(b > a + 100, 'pictures stand below each other');
 });
 
 for (const scheme of ['light', 'dark'] as const) {
@@ -534,8 +727,10 @@ for (const scheme of ['light', 'dark'] as const) {
     });
     for (const width of [1400, 400]) {
       const page = await openPage(t, path, { scheme, width });
-      await page.locator('.panel summary').click();
-      await drawAllCards(page);
+      await page.evaluate(`document.getElementById('filters').open = true`);
+      await page.locator('.provenance summary').click();
+      t.deepEqual(await findAxeViolations(page), []);
+      await openImage(page, 'demo_1');
       t.deepEqual(await findAxeViolations(page), []);
     }
   });
@@ -564,6 +759,7 @@ testInChromium('a picture with its boxes looks as it did', async t => {
   const place = await makeDemoStore(t);
   const { path } = await makePage(place, { images: place.images, ids: ['demo_1'] });
   const page = await openPage(t, path, { width: 1000 });
+  await openImage(page, 'demo_1');
   // Letters look different on every machine.
   await page.selectOption('#labels', 'none');
   await settle(page);
@@ -595,22 +791,26 @@ testInChromium('a picture with its boxes looks as it did', async t => {
   t.true(different / seen!.data.length < 0.01, `${different} of ${seen!.data.length} values differ`);
 });
 
-testInChromium('of many images only those near the screen are drawn, the others when they come', async t => {
-  const rows = Array.from({ length: 30 }, (_, index) => ({
-    features: new Float32Array(36 * 2048).fill(index + 1),
+testInChromium('of many images only those near the screen exist, the others when they come', async t => {
+  const rows = Array.from({ length: 120 }, (_, index) => ({
+    features: new Float32Array(36 * 2048).fill(1 + (index % 7)),
   }));
   const place = await makeStore(t, rows);
-  const { path } = await makePage(place);
-  const page = await openPage(t, path);
-  await page.locator('article').first().locator('.boxes').waitFor();
-  const drawn = async (): Promise<number> => await page.locator('.boxes').count();
-  t.true((await drawn()) < 8);
-  await page.locator('article').last().scrollIntoViewIfNeeded();
-  await page.locator('article').last().locator('.boxes').waitFor();
-  t.true((await drawn()) < 25);
-  // What was set while a card was far away holds when it comes.
-  await page.locator('#threshold').fill('1');
-  await page.locator('article').first().scrollIntoViewIfNeeded();
-  await page.locator('article').first().getByText('0 of 36 boxes').waitFor();
-  t.pass();
+  const { path } = await makePage(place, { limit: 120 });
+  const page = await openPage(t, path, { width: 1000, height: 600 });
+  const cells = async (): Promise<number> => await page.locator('#grid li').count();
+  t.true((await cells()) < 40, `${await cells()} cells`);
+  await page.evaluate('scrollTo(0, document.documentElement.scrollHeight)');
+  await settle(page);
+  t.true((await cells()) < 40);
+  const last = page.locator('#grid li[data-position="119"]');
+  t.true(await last.isVisible());
+  t.is(await last.getAttribute('aria-setsize'), '120');
+  await last.locator('.thumbnail-inner').waitFor();
+  const id = (await last.locator('.cell-id').textContent())!;
+  await last.locator('a').click();
+  await page.locator('#viewer h2', { hasText: id }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(`document.activeElement.closest('li')?.dataset.position === '119'`);
+  t.true(await last.isVisible(), 'back where one was');
 });

@@ -3,7 +3,7 @@ import { LxmertDataError } from '../../errors.ts';
 import { type CommandSpec, textOption } from '../spec.ts';
 import { showAll } from '../../show-text.ts';
 import { resolveStores } from '../inputs.ts';
-import { openReport, reportOption } from '../report-file.ts';
+import { openReport, REPLACE_REPORT_OPTION, reportOption } from '../report-file.ts';
 
 const MAX_LISTED = 10;
 
@@ -20,6 +20,7 @@ export const compareCommand: CommandSpec = {
   },
   options: [
     reportOption('write the outcome of every image as JSON'),
+    REPLACE_REPORT_OPTION,
     {
       name: 'min-cosine',
       value: 'X',

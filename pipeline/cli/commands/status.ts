@@ -4,7 +4,7 @@ import { withSnakeKeys } from '../json-keys.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import { describeStatus } from '../health-pages.ts';
 import { readStatus } from '../../stages/status.ts';
-import { openReportFile } from '../report-file.ts';
+import { openReportFile, REPLACE_REPORT_OPTION } from '../report-file.ts';
 import { type CommandSpec, MANIFEST_OPTION, manifestFiles, textOption } from '../spec.ts';
 
 const WORDS = {
@@ -22,6 +22,7 @@ export const statusCommand: CommandSpec = {
   options: [
     MANIFEST_OPTION,
     { name: 'html', value: 'FILE', description: 'write it as a page', looksLike: /\.html$/ },
+    REPLACE_REPORT_OPTION,
   ],
   examples: [
     ['lxmert-data status', 'all datasets'],
@@ -33,11 +34,11 @@ export const statusCommand: CommandSpec = {
       const expected = 'a name that ends in .html';
       throw new LxmertDataError('ERR_USAGE', { what: 'the page has the wrong ending', expected, got: page });
     }
-    const report = await openReportFile(page, []);
+    const report = await openReportFile(page, [], { force: options['force'] === true, option: '--html' });
     const manifest = await loadManifest({ files: manifestFiles(options) });
     const status = await readStatus(manifest, context.data);
     context.emit({ event: 'result', stage: 'status', ok: true, ...withSnakeKeys(status) });
-    await report.write(status, async () => await describeStatus(status, manifest, context.data));
+    await report.write(status, async () => await describeStatus(status, manifest, context));
     for (const { dataset, assets } of status.datasets) {
       const there = assets.filter(({ state }) => state === 'present' || state === 'unlocked').length;
       context.show(`${dataset}: ${there} of ${assets.length} files`);

@@ -11,7 +11,7 @@ import {
   MEMBER_OPTION,
 } from '../spec.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
-import { openReport, reportOption } from '../report-file.ts';
+import { openReport, REPLACE_REPORT_OPTION, reportOption } from '../report-file.ts';
 
 export const validateCommand: CommandSpec = {
   name: 'validate',
@@ -25,6 +25,7 @@ export const validateCommand: CommandSpec = {
   },
   options: [
     reportOption('write all problems as JSON'),
+    REPLACE_REPORT_OPTION,
     MEMBER_OPTION,
     DECODING_THREADS_OPTION,
     MANIFEST_OPTION,

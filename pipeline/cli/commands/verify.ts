@@ -21,7 +21,7 @@ import {
 } from '../spec.ts';
 import { describeDatasets } from '../health-pages.ts';
 import { type KnownAnswerOptions, verifyDetector } from '../known-answer.ts';
-import { openReport, pageReportOption } from '../report-file.ts';
+import { openReport, pageReportOption, REPLACE_REPORT_OPTION } from '../report-file.ts';
 import { describeStores } from '../store-health.ts';
 import { describeDetector, UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { showAll } from '../../show-text.ts';
@@ -50,6 +50,7 @@ export const verifyCommand: CommandSpec = {
     },
     MEMBER_OPTION,
     pageReportOption('write the outcome as a page (.html) or JSON'),
+    REPLACE_REPORT_OPTION,
     { name: 'threads', value: 'N', description: 'reading threads (default: all cores)', integer: true },
     {
       name: 'split',
@@ -142,7 +143,7 @@ async function verifyStoreFiles(
     if (outcome.error !== null) context.error(outcome.error);
     else printStore(outcome, context);
   }
-  await report.write(outcomes, () => describeStores(outcomes));
+  await report.write(outcomes, () => describeStores(outcomes, context));
   return outcomes.every(({ ok }) => ok);
 }
 
@@ -166,7 +167,7 @@ async function verifyData(
   const ok = reports.every(report => report.ok);
   context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
   for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
-  await report.write(reports, async () => await describeDatasets(reports, manifest, context.data));
+  await report.write(reports, async () => await describeDatasets(reports, manifest, context));
   return ok;
 }
 

@@ -1,4 +1,5 @@
 import { make } from './dom.js';
+import { showScroll } from './scroll-sign.js';
 
 /**
  * One column: what a cell shows, and the value that it is sorted by.
@@ -14,7 +15,7 @@ import { make } from './dom.js';
 /**
  * @typedef {object} BoxTable
  * @property {HTMLElement} element
- * @property {(visible: readonly boolean[]) => void} show
+ * @property {(visible: readonly boolean[], hits: readonly boolean[] | null) => void} show
  * @property {(row: number | null, scroll: boolean) => void} highlight
  * @property {(row: number | null) => void} mark
  */
@@ -55,7 +56,8 @@ export function createBoxTable(label, count, columns, notify) {
     );
   });
   const table = make('table', { 'aria-label': label }, make('thead', {}, make('tr', {}, ...heads)), body);
-  const element = make('div', { class: 'table-scroll' }, table);
+  const scroller = make('div', { class: 'table-scroll' }, table);
+  const element = showScroll(scroller);
   let order = rows.map((_, row) => row);
 
   /** @param {number} index */
@@ -73,6 +75,7 @@ export function createBoxTable(label, count, columns, notify) {
     body.append(...order.map(row => /** @type {HTMLElement} */ (rows[row])));
   };
 
+  const isAnyPicked = () => buttons.some(button => button.getAttribute('aria-pressed') === 'true');
   /** @param {number} row */
   const focusRow = row => {
     for (const [index, button] of buttons.entries()) button.tabIndex = index === row ? 0 : -1;
@@ -86,7 +89,7 @@ export function createBoxTable(label, count, columns, notify) {
     const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: shown.length - 1 };
     const next = shown[moves[/** @type {keyof typeof moves} */ (event.key)]];
     if (next !== undefined) focusRow(next);
-    else if (event.key === 'Escape') notify.pick(null);
+    else if (event.key === 'Escape' && isAnyPicked()) notify.pick(null);
     else return;
     event.preventDefault();
   });
@@ -100,8 +103,11 @@ export function createBoxTable(label, count, columns, notify) {
 
   return {
     element,
-    show(visible) {
-      for (const [index, row] of rows.entries()) row.hidden = !visible[index];
+    show(visible, hits) {
+      for (const [index, row] of rows.entries()) {
+        row.hidden = !visible[index];
+        row.classList.toggle('hit', hits?.[index] === true);
+      }
       // One row at least can be reached with the tab key.
       const first = order.find(row => visible[row]);
       if (first !== undefined && !buttons.some((button, row) => button.tabIndex === 0 && visible[row])) {
@@ -114,9 +120,9 @@ export function createBoxTable(label, count, columns, notify) {
       if (!scroll || row === undefined) return;
       // Only the table may move, not the page under the pointer.
       const head = table.tHead?.offsetHeight ?? 0;
-      if (row.offsetTop - head < element.scrollTop) element.scrollTop = row.offsetTop - head;
-      const below = row.offsetTop + row.offsetHeight - element.clientHeight;
-      if (below > element.scrollTop) element.scrollTop = below;
+      if (row.offsetTop - head < scroller.scrollTop) scroller.scrollTop = row.offsetTop - head;
+      const below = row.offsetTop + row.offsetHeight - scroller.clientHeight;
+      if (below > scroller.scrollTop) scroller.scrollTop = below;
     },
     mark(picked) {
       for (const [index, button] of buttons.entries())

@@ -7,6 +7,7 @@ import { attributeName, boxColour, boxName, normShare, objectName, rampColour } 
 import { formatFixed, make } from './dom.js';
 import { createSelection, showCount } from './selection.js';
 import { createStage } from './stage.js';
+import { createZoom } from './zoom.js';
 
 /**
  * What the toolbar sets, for all cards alike.
@@ -15,23 +16,27 @@ import { createStage } from './stage.js';
  * @property {number} threshold
  * @property {StageSettings['colour']} colour
  * @property {StageSettings['labels']} labels
+ * @property {boolean} differing of pairs, show only those that differ
+ * @property {((box: number) => boolean) | null} hits boxes that a filter or the search asks for; null where none does
  */
 
 /**
  * @typedef {object} BuiltCard
  * @property {(settings: Settings) => void} update
+ * @property {(box: number | null) => void} choose
  */
 
 /**
- * Builds picture, strip and table of one image into its card.
+ * Builds picture, strip and table of one image.
  *
  * @param {HTMLElement} body
  * @param {ImageData} image
  * @param {PageData} page
+ * @param {(box: number | null) => void} onPick
  * @returns {BuiltCard}
  */
-export function buildImageCard(body, image, page) {
-  const selection = createSelection();
+export function buildImageCard(body, image, page, onPick) {
+  const selection = createSelection(onPick);
   const stage = createStage(image, image, page, selection.notify(true));
   const swatches = image.norms.map(() => make('i', { class: 'swatch' }));
   const table = createBoxTable(
@@ -44,19 +49,16 @@ export function buildImageCard(body, image, page) {
   selection.show(stage, table, strip);
   const count = make('p', { class: 'count' });
   body.replaceChildren(
-    make(
-      'div',
-      { class: 'stage-column' },
-      make('div', { class: 'stage-frame' }, stage.element),
-      strip.element,
-    ),
+    make('div', { class: 'stage-column' }, createZoom([stage]), strip.element),
     make('div', { class: 'table-column' }, table.element, count),
   );
   return {
-    update({ threshold, colour, labels }) {
+    choose: selection.choose,
+    update({ threshold, colour, labels, hits: isHit }) {
       const visible = image.norms.map((_, box) => (image.objectsConf?.[box] ?? 1) >= threshold);
-      stage.update({ colour, labels, visible });
-      table.show(visible);
+      const hits = isHit === null ? null : image.norms.map((_, box) => isHit(box));
+      stage.update({ colour, labels, visible, hits });
+      table.show(visible, hits);
       for (const [box, swatch] of swatches.entries())
         swatch.style.backgroundColor = boxColour(image, box, colour, page);
       showCount(count, visible, 'boxes');

@@ -1,33 +1,69 @@
-/** @typedef {{ readonly box: number, readonly x: number, readonly y: number, readonly text: string }} Label */
+/**
+ * @typedef {object} Label
+ * @property {number} box
+ * @property {string} text
+ * @property {number} x left side of the box, in pixels of the stage, as the others
+ * @property {number} y upper side
+ * @property {number} right
+ * @property {number} bottom
+ */
+
+/** @typedef {{ readonly box: number, readonly text: string, readonly x: number, readonly y: number, readonly width: number }} PlacedLabel */
 /** @typedef {'some' | 'all' | 'none'} LabelMode */
 
 const HEIGHT = 18;
 const PADDING = 10;
+const GAP = 2;
 /** As the style has it for names. */
 const FONT = '600 12px system-ui, sans-serif';
+/** Square pixels of picture for one of the best few names. */
+const AREA_PER_NAME = 40_000;
+const FEW = { least: 4, most: 10 };
 
 /**
- * Chooses which names to draw: in the order given, those that meet none drawn before. Pixels of the stage.
+ * Chooses which names to draw and where, so that none covers another: the most important first, each at the first corner of its
+ * box that is free. Names without a free corner are left out; they are shown when their box is pointed at.
  *
  * @param {readonly Label[]} labels the most important first
  * @param {LabelMode} mode
  * @param {{ readonly width: number, readonly height: number }} stage
- * @returns {Label[]}
+ * @returns {PlacedLabel[]}
  */
 export function placeLabels(labels, mode, stage) {
-  /** @type {(Label & { width: number })[]} */
+  /** @type {PlacedLabel[]} */
   const placed = [];
-  if (mode === 'none') return placed;
+  const few = Math.round((stage.width * stage.height) / AREA_PER_NAME);
+  const most = mode === 'none' ? 0 : mode === 'all' ? Infinity : Math.min(FEW.most, Math.max(FEW.least, few));
   for (const label of labels) {
-    const width = measureText(label.text) + PADDING;
-    const x = Math.max(0, Math.min(label.x, stage.width - width));
-    const y = Math.max(0, Math.min(label.y, stage.height - HEIGHT));
-    const meets = placed.some(
-      other => Math.abs(other.y - y) < HEIGHT + 1 && x < other.x + other.width + 2 && other.x < x + width + 2,
-    );
-    if (mode === 'all' || !meets) placed.push({ ...label, x, y, width });
+    if (placed.length >= most) break;
+    const { box, text } = label;
+    const width = measureText(text) + PADDING;
+    const corners = [
+      [label.x, label.y],
+      [label.x, label.y - HEIGHT],
+      [label.right - width, label.y],
+      [label.x, label.bottom - HEIGHT],
+      [label.right - width, label.bottom - HEIGHT],
+    ];
+    for (const [left = 0, top = 0] of corners) {
+      const x = Math.max(0, Math.min(left, stage.width - width));
+      const y = Math.max(0, Math.min(top, stage.height - HEIGHT));
+      if (placed.some(other => meets(other, x, y, width))) continue;
+      placed.push({ box, text, x, y, width });
+      break;
+    }
   }
   return placed;
+}
+
+/**
+ * @param {PlacedLabel} other
+ * @param {number} x
+ * @param {number} y
+ * @param {number} width
+ */
+function meets(other, x, y, width) {
+  return Math.abs(other.y - y) < HEIGHT + GAP && x < other.x + other.width + GAP && other.x < x + width + GAP;
 }
 
 /** @type {Map<string, number>} */

@@ -1,192 +1,196 @@
-/** @import { ImageData, PairData } from '../../inspection/findings.ts' */
 /** @import { PageData } from '../page-data.ts' */
-/** @import { BuiltCard, Settings } from './image-card.js' */
-import { attributeName, objectName } from './colours.js';
+/** @import { State } from './state.js' */
+import { setUpCopy } from './copy.js';
 import { byId, readIsland } from './dom.js';
-import { buildImageCard } from './image-card.js';
-import { buildPairCard } from './pair-card.js';
+import { createFilter } from './filter.js';
+import { createGrid } from './grid.js';
+import { setUpHelp } from './help.js';
+import { readCatalogue } from './index.js';
+import { watchScroll } from './scroll-sign.js';
+import { setUpFilters } from './side.js';
+import { createStore, formatState } from './state.js';
+import { setUpTheme } from './theme.js';
+import { createViewer } from './viewer.js';
 
-/**
- * @typedef {object} Card
- * @property {HTMLElement} element
- * @property {number} index
- * @property {BuiltCard | undefined} built
- * @property {boolean} near whether it is on the screen or close to it
- * @property {boolean} stale whether settings have changed since it was drawn
- */
+/** Width from which filters stand beside the grid, as in the style. */
+const WIDE = '(min-width: 62rem)';
+const LABELS = ['some', 'all', 'none'];
 
 const page = /** @type {PageData} */ (readIsland('page-data'));
 setUpTheme();
-if (page.kind !== 'health') setUpCards();
+if (page.kind === 'health') setUpHealth();
+else setUpImages();
 
-function setUpTheme() {
-  const root = document.documentElement;
-  const button = byId('theme', HTMLButtonElement);
-  const system = matchMedia('(prefers-color-scheme: dark)');
-  const isDark = () => (root.style.colorScheme === '' ? system.matches : root.style.colorScheme === 'dark');
-  const updateLabel = () => {
-    button.textContent = isDark() ? 'Light' : 'Dark';
-    button.setAttribute('aria-label', `Use the ${isDark() ? 'light' : 'dark'} colours`);
-  };
-  button.addEventListener('click', () => {
-    root.style.colorScheme = isDark() ? 'light' : 'dark';
-    updateLabel();
-  });
-  system.addEventListener('change', updateLabel);
-  updateLabel();
-  button.hidden = false;
+function setUpHealth() {
+  for (const button of document.querySelectorAll('button.copy')) {
+    const code = button.parentElement?.querySelector('code');
+    if (button instanceof HTMLButtonElement) setUpCopy(button, () => code?.textContent ?? '');
+  }
+  for (const scroller of document.querySelectorAll('.table-scroll')) {
+    const frame = scroller.parentElement;
+    if (scroller instanceof HTMLElement && frame !== null) watchScroll(frame, scroller);
+  }
 }
 
-function setUpCards() {
-  const toolbar = byId('toolbar', HTMLFormElement);
-  const threshold = byId('threshold', HTMLInputElement);
-  const list = byId('cards', HTMLElement);
-  /** @type {Card[]} */
-  const cards = [...list.querySelectorAll('article')].map((element, index) => ({
-    element,
-    index,
-    built: undefined,
-    near: false,
-    stale: true,
-  }));
-  const byElement = new Map(cards.map(card => [/** @type {Element} */ (card.element), card]));
+function setUpImages() {
+  const catalogue = readCatalogue();
+  const store = createStore();
+  const find = createFilter(catalogue, page);
+  const main = byId('content', HTMLElement);
+  const viewerElement = byId('viewer', HTMLElement);
+  const viewer = createViewer(viewerElement, catalogue, page, store);
+  const linkTo = (/** @type {number} */ image) =>
+    formatState({ ...store.get(), image: catalogue.index.ids[image] ?? '', box: null });
+  const grid = createGrid(byId('grid', HTMLUListElement), catalogue, linkTo);
+  const showFilters = setUpFilters(store, catalogue, page);
+  const showControls = setUpControls();
+  setUpPanel();
+  const dialog = setUpHelp();
 
-  /** @returns {Settings} */
-  const readSettings = () => ({
-    threshold: Number(threshold.value),
-    colour: /** @type {Settings['colour']} */ (byId('colour', HTMLSelectElement).value),
-    labels: /** @type {Settings['labels']} */ (byId('labels', HTMLSelectElement).value),
-  });
-  /** @param {Card} card */
-  const draw = card => {
-    card.built ??= build(card);
-    card.built.update(readSettings());
-    card.stale = false;
-  };
-  const observer = new IntersectionObserver(
-    entries => {
-      for (const { target, isIntersecting } of entries) {
-        const card = byElement.get(target);
-        if (card === undefined) continue;
-        card.near = isIntersecting;
-        if (card.near && card.stale) draw(card);
-      }
-    },
-    { rootMargin: '900px' },
-  );
-  for (const { element } of cards) observer.observe(element);
-
-  let waiting = false;
-  const redraw = () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      byId('threshold-value', HTMLOutputElement).textContent = Number(threshold.value).toFixed(2);
-      for (const card of cards) card.stale = true;
-      for (const card of cards) if (card.near) draw(card);
-    });
-  };
-  for (const id of ['threshold', 'colour', 'labels']) byId(id, HTMLElement).addEventListener('input', redraw);
-  setUpOrder(list, cards);
-  setUpSearch(cards);
-  setUpKeys(cards);
-  toolbar.addEventListener('submit', event => event.preventDefault());
-  toolbar.hidden = false;
-}
-
-/**
- * @param {Card} card
- * @returns {BuiltCard}
- */
-function build(card) {
-  const body = /** @type {HTMLElement} */ (card.element.querySelector('.card-body'));
-  const data = readIsland(`card-${card.index}-data`);
-  if (page.kind === 'pairs') return buildPairCard(body, /** @type {PairData} */ (data), page);
-  return buildImageCard(body, /** @type {ImageData} */ (data), page);
-}
-
-/**
- * @param {HTMLElement} list
- * @param {readonly Card[]} cards
- */
-function setUpOrder(list, cards) {
-  const select = byId('order', HTMLSelectElement);
-  const mean = (/** @type {readonly (number | null)[]} */ values) =>
-    values.reduce((/** @type {number} */ sum, value) => sum + (value ?? 0), 0) / values.length;
-  /** @type {Record<string, (card: Card) => number>} */
-  const keys = {
-    rank: card => card.index,
-    row: card => Number(card.element.dataset['row']),
-    confidence: card =>
-      mean(/** @type {ImageData} */ (readIsland(`card-${card.index}-data`)).objectsConf ?? [0]),
-    norm: card =>
-      -Math.max(
-        .../** @type {ImageData} */ (readIsland(`card-${card.index}-data`)).norms.map(
-          norm => norm ?? Infinity,
-        ),
-      ),
-  };
-  select.addEventListener('input', () => {
-    const key = keys[select.value] ?? (card => card.index);
-    const sorted = cards
-      .map(card => ({ card, at: key(card) }))
-      .sort((a, b) => a.at - b.at || a.card.index - b.card.index);
-    list.append(...sorted.map(({ card }) => card.element));
-  });
-}
-
-/** @param {readonly Card[]} cards */
-function setUpSearch(cards) {
-  const search = byId('search', HTMLInputElement);
-  const status = byId('status', HTMLElement);
-  /** @type {Map<Card, string>} */
-  const texts = new Map();
-  const textOf = (/** @type {Card} */ card) => {
-    const known = texts.get(card) ?? describe(card);
-    texts.set(card, known);
-    return known;
-  };
-  search.addEventListener('input', () => {
-    const wanted = search.value.trim().toLowerCase();
-    let shown = 0;
-    for (const card of cards) {
-      card.element.hidden = wanted !== '' && !textOf(card).includes(wanted);
-      if (!card.element.hidden) shown++;
+  /** Fragment of what the grid shows, to see whether it must be drawn again. */
+  let drawn = '';
+  let isViewing = false;
+  let scrolled = 0;
+  const gridOf = (/** @type {State} */ state) =>
+    formatState({ ...state, image: null, box: null, colour: 'object', labels: 'some' });
+  const show = (/** @type {State} */ state) => {
+    const found = find(state);
+    showFilters(state);
+    showControls(state);
+    showStatus(state, found.images.length, found.hits === null ? undefined : found.boxes);
+    const was = isViewing;
+    isViewing = state.image !== null;
+    if (isViewing && !was) scrolled = scrollY;
+    main.classList.toggle('viewing', isViewing);
+    viewerElement.hidden = !isViewing;
+    if (isViewing) {
+      if (!viewer.show(state, found)) whenRead(() => show(store.get()));
+      else if (!was) focusViewer();
+      return;
     }
-    status.textContent = wanted === '' ? '' : `${shown} of ${cards.length} images`;
-    byId('nothing', HTMLElement).hidden = shown > 0;
-  });
-}
+    if (drawn !== gridOf(state)) {
+      drawn = gridOf(state);
+      grid.show(found);
+    }
+    if (!was) return;
+    const last = catalogue.places.get(viewer.heading.textContent);
+    viewer.forget();
+    scrollTo({ top: scrolled, behavior: 'instant' });
+    if (last !== undefined) grid.reveal(last);
+  };
+  const focusViewer = () => {
+    viewer.heading.focus({ preventScroll: true });
+    scrollTo({ top: 0, behavior: 'instant' });
+  };
 
-/** @param {Card} card */
-function describe(card) {
-  const data = /** @type {ImageData | PairData} */ (readIsland(`card-${card.index}-data`));
-  const sides = 'first' in data ? [data.first, data.second] : [data];
-  const names = sides.flatMap(side =>
-    side.norms.flatMap((_, box) => [
-      objectName(side, box, page),
-      `${attributeName(side, box, page)} ${objectName(side, box, page)}`,
-    ]),
-  );
-  return [data.id, ...new Set(names)].join('\n').toLowerCase();
+  /** @param {State} state @param {number} images @param {number | undefined} boxes */
+  function showStatus(state, images, boxes) {
+    const all = catalogue.count;
+    const text = `${images} of ${all} images`;
+    const unit =
+      page.kind === 'pairs' ? 'matching boxes in A and B' : boxes === 1 ? 'matching box' : 'matching boxes';
+    byId('status', HTMLElement).textContent =
+      boxes !== undefined ? `${text}, ${boxes} ${unit}` : images === all ? '' : text;
+    byId('nothing', HTMLElement).hidden = images > 0 || state.image !== null;
+  }
+
+  function setUpControls() {
+    const toolbar = byId('toolbar', HTMLFormElement);
+    const search = byId('search', HTMLInputElement);
+    const threshold = byId('threshold', HTMLInputElement);
+    const usual = page.kind === 'pairs' ? 1 : 0;
+    const differing = document.getElementById('differing');
+    /** @param {Partial<State>} change @param {boolean} replace */
+    const set = (change, replace) => store.set({ ...store.get(), ...change }, { replace });
+    search.addEventListener('input', () => set({ find: search.value }, true));
+    threshold.addEventListener('input', () => {
+      const value = Number(threshold.value);
+      set({ threshold: value === usual ? null : value }, true);
+    });
+    for (const id of /** @type {const} */ (['order', 'colour', 'labels'])) {
+      const select = byId(id, HTMLSelectElement);
+      select.addEventListener('input', () => set({ [id]: select.value }, true));
+    }
+    if (differing instanceof HTMLInputElement)
+      differing.addEventListener('input', () => set({ differing: differing.checked }, false));
+    toolbar.addEventListener('submit', event => event.preventDefault());
+    toolbar.hidden = false;
+    return (/** @type {State} */ state) => {
+      // What is being typed is not touched: a browser would move the cursor.
+      if (search.value !== state.find) search.value = state.find;
+      threshold.value = String(state.threshold ?? usual);
+      byId('threshold-value', HTMLOutputElement).textContent = Number(threshold.value).toFixed(2);
+      for (const id of /** @type {const} */ (['order', 'colour', 'labels'])) {
+        const select = byId(id, HTMLSelectElement);
+        select.value = state[id];
+        if (select.selectedIndex < 0) select.selectedIndex = 0;
+      }
+      if (differing instanceof HTMLInputElement) differing.checked = state.differing;
+    };
+  }
+
+  function setUpPanel() {
+    const panel = byId('filters', HTMLDetailsElement);
+    const wide = matchMedia(WIDE);
+    const update = () => {
+      panel.open = wide.matches;
+    };
+    wide.addEventListener('change', update);
+    update();
+    addEventListener('beforeprint', () => {
+      panel.open = true;
+    });
+    addEventListener('afterprint', update);
+  }
+
+  document.addEventListener('keydown', event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || dialog.open) return;
+    const { target, key } = event;
+    const isTyping = target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
+    if (isTyping) {
+      if (key === 'Escape') target.blur();
+      return;
+    }
+    /** @type {Record<string, (() => void) | undefined>} */
+    const always = {
+      '?': () => dialog.showModal(),
+      '/': () => byId('search', HTMLInputElement).focus(),
+      l: () => {
+        const next = LABELS[(LABELS.indexOf(store.get().labels) + 1) % LABELS.length] ?? 'some';
+        store.set({ ...store.get(), labels: next }, { replace: true });
+      },
+    };
+    /** @type {Record<string, (() => void) | undefined>} */
+    const inImage = {
+      ArrowRight: () => viewer.go(1),
+      ArrowLeft: () => viewer.go(-1),
+      j: () => viewer.go(1),
+      k: () => viewer.go(-1),
+      '+': () => viewer.zoom(1),
+      '=': () => viewer.zoom(1),
+      '-': () => viewer.zoom(-1),
+      0: () => viewer.zoom(0),
+      Escape: () => {
+        const state = store.get();
+        if (state.box === null) viewer.close();
+        else store.set({ ...state, box: null }, { replace: true });
+      },
+    };
+    const act = isViewing ? (always[key] ?? inImage[key]) : always[key];
+    if (act === undefined) return;
+    event.preventDefault();
+    act();
+  });
+
+  store.subscribe(show);
+  show(store.get());
 }
 
 /**
- * `j` and `k` go to the next and the previous image.
+ * Calls back when more of the page has been read.
  *
- * @param {readonly Card[]} cards
+ * @param {() => void} act
  */
-function setUpKeys(cards) {
-  document.addEventListener('keydown', event => {
-    const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-    const step = { j: 1, k: -1 }[event.key];
-    if (step === undefined || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const shown = cards.map(card => card.element).filter(element => !element.hidden);
-    shown.sort((a, b) => (a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
-    const at = shown.findIndex(element => element.contains(document.activeElement));
-    const next = shown[at < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, at + step))];
-    next?.focus({ preventScroll: true });
-    next?.scrollIntoView({ block: 'start' });
-  });
+function whenRead(act) {
+  if (document.readyState === 'loading') setTimeout(act, 50);
 }

@@ -1,12 +1,13 @@
-/** @import { BoxData, PairData } from '../../inspection/findings.ts' */
+/** @import { PairData } from '../../inspection/findings.ts' */
 /** @import { PageData } from '../page-data.ts' */
 /** @import { BuiltCard } from './image-card.js' */
 /** @import { Column } from './box-table.js' */
 import { createBoxTable } from './box-table.js';
-import { boxColour, objectName } from './colours.js';
+import { attributeName, boxColour, objectName } from './colours.js';
 import { formatFixed, make } from './dom.js';
 import { createSelection, showCount } from './selection.js';
 import { createStage } from './stage.js';
+import { createZoom } from './zoom.js';
 
 /**
  * Builds both pictures of an image and the table of its matched boxes. A pair is known by its box in the first store.
@@ -14,13 +15,14 @@ import { createStage } from './stage.js';
  * @param {HTMLElement} body
  * @param {PairData} pair
  * @param {PageData} page
+ * @param {(box: number | null) => void} onPick
  * @returns {BuiltCard}
  */
-export function buildPairCard(body, pair, page) {
+export function buildPairCard(body, pair, page, onPick) {
   const { first, second, partner, cosines } = pair;
   const back = partner.map((_, other) => partner.indexOf(other));
   const [width, height] = pair.secondSize;
-  const selection = createSelection();
+  const selection = createSelection(onPick);
   const left = createStage(pair, first, page, selection.notify(true));
   const right = createStage(
     { ...pair, width, height },
@@ -40,21 +42,45 @@ export function buildPairCard(body, pair, page) {
   });
   const count = make('p', { class: 'count' });
   body.replaceChildren(
-    make('div', { class: 'stage-frame' }, make('p', { class: 'side' }, 'A'), left.element),
-    make('div', { class: 'stage-frame' }, make('p', { class: 'side' }, 'B'), right.element),
+    createZoom([left, right], ['A', 'B']),
     make('div', { class: 'table-column' }, table.element, count),
   );
   return {
-    update({ threshold, colour, labels }) {
-      const visible = cosines.map(cosine => (cosine ?? -1) <= threshold);
-      left.update({ colour, labels, visible });
-      right.update({ colour, labels, visible: back.map(box => visible[box] ?? false) });
-      table.show(visible);
+    choose: selection.choose,
+    update({ threshold, colour, labels, differing, hits: isHit }) {
+      const visible = cosines.map(
+        (cosine, box) => (cosine ?? -1) <= threshold && (!differing || pairDiffers(pair, box)),
+      );
+      const hits =
+        isHit === null ? null : partner.map((other, box) => isHit(box) || isHit(partner.length + other));
+      const ofSecond = (/** @type {readonly boolean[]} */ values) => back.map(box => values[box] ?? false);
+      left.update({ colour, labels, visible, hits });
+      right.update({ colour, labels, visible: ofSecond(visible), hits: hits && ofSecond(hits) });
+      table.show(visible, hits);
       for (const [box, swatch] of swatches.entries())
         swatch.style.backgroundColor = boxColour(first, box, colour, page);
       showCount(count, visible, 'pairs');
     },
   };
+}
+
+/** As the command that made the page has it. */
+const SAME = 0.999;
+
+/**
+ * Whether the two boxes of a pair differ in features, place or classes.
+ *
+ * @param {PairData} pair
+ * @param {number} box
+ */
+function pairDiffers({ first, second, partner, ious, cosines }, box) {
+  const other = partner[box] ?? 0;
+  return (
+    (cosines[box] ?? -1) < SAME ||
+    (ious[box] ?? -1) < SAME ||
+    first.objects?.[box] !== second.objects?.[other] ||
+    first.attrs?.[box] !== second.attrs?.[other]
+  );
 }
 
 /**
@@ -96,20 +122,20 @@ function columnsOf({ first, second, partner, ious, cosines }, page, swatches) {
       cell: box => formatFixed(ious[box], 3),
     },
   ];
-  const name = (/** @type {BoxData} */ data, /** @type {number} */ box) => objectName(data, box, page);
-  if (first.objects !== undefined)
-    columns.push({ title: 'Object in A', key: box => name(first, box), cell: box => name(first, box) });
-  if (second.objects !== undefined) {
-    columns.push({
-      title: 'Object in B',
-      key: box => name(second, other(box)),
-      cell: box =>
-        make(
-          'span',
-          { class: first.objects?.[box] === second.objects?.[other(box)] ? 'same' : 'differs' },
-          name(second, other(box)),
-        ),
-    });
+  const both = first.objects !== undefined && second.objects !== undefined;
+  if (first.objects !== undefined || second.objects !== undefined) {
+    columns.push(
+      ...classColumns('Object', both, {
+        first: box => objectName(first, box, page),
+        second: box => objectName(second, other(box), page),
+        isSame: box => first.objects?.[box] === second.objects?.[other(box)],
+      }),
+      ...classColumns('Attribute', both, {
+        first: box => attributeName(first, box, page),
+        second: box => attributeName(second, other(box), page),
+        isSame: box => first.attrs?.[box] === second.attrs?.[other(box)],
+      }),
+    );
   }
   columns.push(
     {
@@ -126,4 +152,23 @@ function columnsOf({ first, second, partner, ious, cosines }, page, swatches) {
     },
   );
   return columns;
+}
+
+/**
+ * The classes of both stores beside each other; where they differ, the second is marked.
+ *
+ * @param {string} title
+ * @param {boolean} both
+ * @param {{ first: (box: number) => string, second: (box: number) => string, isSame: (box: number) => boolean }} names
+ * @returns {Column[]}
+ */
+function classColumns(title, both, { first, second, isSame }) {
+  return [
+    { title: `${title} in A`, key: first, cell: first },
+    {
+      title: `${title} in B`,
+      key: second,
+      cell: box => make('span', { class: !both || isSame(box) ? 'same' : 'differs' }, second(box)),
+    },
+  ];
 }

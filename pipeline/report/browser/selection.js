@@ -11,8 +11,10 @@
 /**
  * The one row of a card that is pointed at or chosen, shown by all of its parts. Parts may number boxes in their own
  * way: `toRow` gives the row of one of theirs.
+ *
+ * @param {(row: number | null) => void} [onPick] hears which row was chosen
  */
-export function createSelection() {
+export function createSelection(onPick) {
   /** @type {Part[]} */
   const parts = [];
   /** @type {number | null} */
@@ -25,6 +27,12 @@ export function createSelection() {
     /** @param {Part[]} added */
     show(...added) {
       parts.push(...added);
+    },
+    /** @param {number | null} row chosen by the address of the page */
+    choose: row => {
+      picked = row;
+      for (const part of parts) part.mark?.(picked);
+      highlight(picked, true);
     },
     /**
      * What a part calls. Pointing at the table must not scroll it, pointing elsewhere does.
@@ -40,6 +48,7 @@ export function createSelection() {
         picked = row === picked ? null : row;
         for (const part of parts) part.mark?.(picked);
         highlight(picked ?? row, true);
+        onPick?.(picked);
       },
     }),
   };

@@ -7,14 +7,15 @@ import { make, makeSvg } from './dom.js';
 import { placeLabels } from './labels.js';
 
 const BOXES = 36;
-/** Height of a stage at most, in rem. */
-const MOST_REM = 30;
+/** Height of a stage at most, as a share of the window's. */
+const MOST_VH = 72;
 
 /**
  * @typedef {object} StageSettings
  * @property {ColourMode} colour
  * @property {LabelMode} labels
  * @property {readonly boolean[]} visible
+ * @property {readonly boolean[] | null} hits boxes that a filter or the search asks for; null where none does
  */
 
 /**
@@ -22,6 +23,7 @@ const MOST_REM = 30;
  * @property {HTMLElement} element
  * @property {(settings: StageSettings) => void} update
  * @property {(box: number | null) => void} highlight
+ * @property {(zoom: number) => void} setZoom 1 fits the picture to its column
  */
 
 /**
@@ -55,26 +57,35 @@ export function createStage(image, data, page, notify) {
       : make('img', { class: 'picture', src: image.picture, alt: '', draggable: 'false' });
   const element = make('div', { class: 'stage' }, picture, drawing, names);
   element.style.aspectRatio = `${width} / ${height}`;
-  element.style.width = `min(100%, ${((MOST_REM * width) / height).toFixed(3)}rem)`;
+  const setZoom = (/** @type {number} */ zoom) => {
+    const fit = `min(100%, ${((MOST_VH * width) / height).toFixed(3)}vh)`;
+    element.style.width = zoom === 1 ? fit : `calc(${fit} * ${zoom})`;
+  };
+  setZoom(1);
 
   /** @type {StageSettings} */
-  let settings = { colour: 'object', labels: 'some', visible: [] };
+  let settings = { colour: 'object', labels: 'some', visible: [], hits: null };
   /** @type {number | null} */
   let active = null;
 
-  const byConfidence = Array.from({ length: BOXES }, (_, box) => box).sort(
-    (a, b) => (data.objectsConf?.[b] ?? 0) - (data.objectsConf?.[a] ?? 0),
-  );
+  const byImportance = () =>
+    Array.from({ length: BOXES }, (_, box) => box).sort(
+      (a, b) =>
+        Number(settings.hits?.[b] ?? 0) - Number(settings.hits?.[a] ?? 0) ||
+        (data.objectsConf?.[b] ?? 0) - (data.objectsConf?.[a] ?? 0),
+    );
 
   const drawNames = () => {
     const size = { width: element.clientWidth, height: element.clientHeight };
-    const all = byConfidence
+    const all = byImportance()
       .filter(box => settings.visible[box])
       .map(box => ({
         box,
         text: boxName(data, box, page),
         x: ((data.boxes[box * 4] ?? 0) / width) * size.width,
         y: ((data.boxes[box * 4 + 1] ?? 0) / height) * size.height,
+        right: ((data.boxes[box * 4 + 2] ?? 0) / width) * size.width,
+        bottom: ((data.boxes[box * 4 + 3] ?? 0) / height) * size.height,
       }));
     const shown =
       active === null
@@ -109,10 +120,13 @@ export function createStage(image, data, page, notify) {
 
   return {
     element,
+    setZoom,
     update(next) {
       settings = next;
+      element.classList.toggle('has-hits', settings.hits?.some(Boolean) === true);
       for (const [box, shape] of shapes.entries()) {
         shape.classList.toggle('hidden', !settings.visible[box]);
+        shape.classList.toggle('hit', settings.hits?.[box] === true);
         shape.style.setProperty('--box', boxColour(data, box, settings.colour, page));
         shape.style.setProperty('--weight', weightOf(data, box));
       }
@@ -136,7 +150,7 @@ export function createStage(image, data, page, notify) {
  */
 function weightOf(data, box) {
   const confidence = data.objectsConf?.[box];
-  return confidence === undefined ? '1' : (0.4 + 0.6 * Math.min(1, (confidence ?? 0) / 0.6)).toFixed(2);
+  return confidence === undefined ? '1' : (0.25 + 0.75 * Math.min(1, (confidence ?? 0) / 0.5)).toFixed(2);
 }
 
 /**
