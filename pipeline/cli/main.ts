@@ -36,10 +36,14 @@ async function main(argv: readonly string[]): Promise<number> {
     if (byNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
     const { command, args, options } = await readCommandLine(argv);
     const calling = { byNpm, data: textOption(options, 'data') };
-    reporter = createReporter({ mode: modeOf(options), ...streams, calling });
+    reporter = createReporter({ mode: modeOf(options), ...streams, calling, command: command.name });
     const data = textOption(options, 'data') ?? dataOfEnvironment() ?? (byNpm ? DATA_OF_CLONE : 'data');
-    const { emit, print, show, error } = reporter;
-    const ok = await command.run(args, options, { emit, print, show, error, data, signal: abort.signal });
+    const { emit, print, finish, show, error } = reporter;
+    const ok = await command.run(args, options, {
+      ...{ emit, print, finish, show, error },
+      data,
+      signal: abort.signal,
+    });
     reporter.end();
     return ok ? EXIT.done : EXIT.problems;
   } catch (error) {

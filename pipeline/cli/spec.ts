@@ -28,7 +28,7 @@ export interface ArgumentSpec {
 export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
 
 /** What a command gets besides its arguments and options: the data root, and where to report. */
-export interface CommandContext extends StageContext, Pick<Reporter, 'print' | 'show' | 'error'> {
+export interface CommandContext extends StageContext, Pick<Reporter, 'print' | 'finish' | 'show' | 'error'> {
   /** Root of the data, laid out as LXMERT's README shows. */
   readonly data: string;
 }

@@ -17,6 +17,7 @@ import { ID_RULES, readIdRule } from '../../inputs/id-rule.ts';
 import { readPinnedIds } from '../../inputs/pinned-ids.ts';
 import { printProblemSummary, resolveInputs, storeName } from '../inputs.ts';
 import { openReport, reportOption } from '../report-file.ts';
+import { quoted } from '../typed-commands.ts';
 
 export const convertCommand: CommandSpec = {
   name: 'convert',
@@ -108,7 +109,11 @@ export const convertCommand: CommandSpec = {
     await report.write(outcome);
     context.emit({ event: 'result', stage: 'convert', ...outcome });
     if (!ok) printProblemSummary(result, context);
-    context.print(describeOutcome(result, ids));
+    context.finish(describeOutcome(result, ids), {
+      done: result.sources.reduce((sum, { size }) => sum + size, 0),
+      unit: 'bytes',
+      next: ok && store !== null ? `lxmert-data verify ${quoted(store)}` : undefined,
+    });
     return ok;
   },
 };

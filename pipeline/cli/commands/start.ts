@@ -93,6 +93,7 @@ export const startCommand: CommandSpec = {
     const ok = verified.ok && same;
     context.emit({ event: 'result', stage: 'start', ok, store: made.store, rows: verified.rows });
     printNextSteps(made, context);
+    context.finish(`${made.store}: ${verified.rows} images${ok ? '' : ', NOT AS EXPECTED'}`);
     return ok;
   },
 };

@@ -3,11 +3,29 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { errorText, LxmertDataError } from '../../errors.ts';
 import { formatRow } from '../../rows/format-row.ts';
-import { type ExtractorEvent, EXTRACTOR_EXIT, type ImageBatch, imageBatchSchema } from '../contract.ts';
+import {
+  type ExtractorEvent as ContractEvent,
+  EXTRACTOR_EXIT,
+  type ExtractorStep,
+  type ImageBatch,
+  imageBatchSchema,
+} from '../contract.ts';
 import { v } from '../../schema.ts';
-import { createEmbeddedExtractor, type EmbeddedExtractor, type ExtractorImage } from './extractor.ts';
+import {
+  createEmbeddedExtractor,
+  type EmbeddedExtractor,
+  type ExtractorEvent,
+  type ExtractorImage,
+} from './extractor.ts';
 
 /* The embedded detector as an extractor: docs/extractor.md. */
+
+/** Steps of an image as the contract names them; the last one is its row. */
+const STEPS: Readonly<Record<string, ExtractorStep['step'] | undefined>> = {
+  prepared: 'decoded',
+  proposed: 'proposed',
+  classified: 'classified',
+};
 
 interface QueuedImage extends ExtractorImage {
   readonly batch: ImageBatch;
@@ -15,7 +33,7 @@ interface QueuedImage extends ExtractorImage {
 
 process.exitCode = await main();
 
-function emit(event: ExtractorEvent): void {
+function emit(event: ContractEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 
@@ -29,6 +47,7 @@ async function main(): Promise<number> {
   const number = (value: string | undefined): number | undefined =>
     value === undefined ? undefined : Number(value);
   let extractor: EmbeddedExtractor;
+  emit({ event: 'progress', step: 'loading' });
   try {
     extractor = await createEmbeddedExtractor({
       weights: values.weights ?? 'untrained',
@@ -36,7 +55,9 @@ async function main(): Promise<number> {
       rois: number(values.rois),
       batch: number(values.batch),
       threads: number(values.threads),
+      onConverted: (done, total) => emit({ event: 'progress', step: 'converting', done, total }),
     });
+    emit({ event: 'progress', step: 'loading' });
   } catch (error) {
     if (!(error instanceof LxmertDataError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -84,7 +105,11 @@ async function extractBatches(extractor: EmbeddedExtractor): Promise<void> {
     }
   };
   let file: FileHandle | undefined;
-  for await (const result of extractor.extract(images())) {
+  const emitStep = ({ event, imgId }: ExtractorEvent): void => {
+    const step = STEPS[event];
+    if (step !== undefined) emit({ event: 'progress', step, img_id: imgId });
+  };
+  for await (const result of extractor.extract(images(), emitStep)) {
     const { batch, imgId } = waiting.shift()!;
     const { lot } = batch;
     file ??= await open(batch.rows, 'a');
