@@ -78,6 +78,12 @@ export const MEMBER_OPTION: OptionSpec = {
   looksLike: /\.tsv$/,
 };
 
+/** Of commands that hold files to the number of rows of the published file of that name. */
+export const SUBSET_OPTION: OptionSpec = {
+  name: 'subset',
+  description: 'allow a file with a published name to have only some of its rows',
+};
+
 /** Of commands that read the manifest. */
 export const MANIFEST_OPTION: OptionSpec = {
   name: 'manifest',

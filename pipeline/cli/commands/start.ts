@@ -23,6 +23,7 @@ import {
   type CommandSpec,
   integerOption,
   type OptionValues,
+  SUBSET_OPTION,
   textOption,
 } from '../spec.ts';
 
@@ -63,6 +64,7 @@ export const startCommand: CommandSpec = {
       looksLike: /\.caffemodel$|^untrained$/,
     },
     { name: 'rois', value: 'N', description: 'regions looked at, 36 to 300 (default 300)', integer: true },
+    SUBSET_OPTION,
     { name: 'force', short: 'f', description: 'replace an existing store' },
   ],
   examples: [
@@ -120,7 +122,10 @@ async function convertFile(
   const out = textOption(options, 'out') ?? defaultStorePath(file);
   const force = options['force'] === true;
   context.print(`validate and convert ${file}`);
-  const { store, rows, bytes, errors, warnings } = await convert({ files: [file], out, force }, context);
+  const { store, rows, bytes, errors, warnings } = await convert(
+    { files: [file], out, force, subset: options['subset'] === true },
+    context,
+  );
   context.print(`  ${rows} valid rows, ${errors} errors, ${warnings} warnings`);
   if (store === null) {
     context.error(`nothing was published: ${errors} errors; convert with --skip-bad leaves invalid rows out`);

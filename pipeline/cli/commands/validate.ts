@@ -9,6 +9,7 @@ import {
   MANIFEST_OPTION,
   manifestFiles,
   MEMBER_OPTION,
+  SUBSET_OPTION,
 } from '../spec.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 import { openReport, reportOption } from '../report-file.ts';
@@ -27,6 +28,7 @@ export const validateCommand: CommandSpec = {
   options: [
     reportOption('write all problems as JSON'),
     MEMBER_OPTION,
+    SUBSET_OPTION,
     DECODING_THREADS_OPTION,
     MANIFEST_OPTION,
   ],
@@ -42,6 +44,7 @@ export const validateCommand: CommandSpec = {
         files: resolved,
         member: textOption(options, 'member'),
         threads: integerOption(options, 'threads'),
+        subset: options['subset'] === true,
         expectedRows: await loadExpectedRows(manifestFiles(options)),
       },
       context,
