@@ -26,6 +26,7 @@ import {
   SUBSET_OPTION,
   textOption,
 } from '../spec.ts';
+import { quoted } from '../typed-commands.ts';
 
 /** Larger stores are not written as TSV again, only to compare. */
 const MAX_ROWS_WRITTEN_BACK = 1000;
@@ -107,11 +108,11 @@ interface Made {
 }
 
 function printNextSteps({ store, images }: Made, { print }: CommandContext): void {
-  const shown = images === undefined ? '' : ` --images ${images}`;
+  const shown = images === undefined ? '' : ` --images ${quoted(images)}`;
   print(
-    `\nTrain from it, in Python:  from lxmert_data import FeatureStore; store = FeatureStore("${store}")`,
+    `\nTrain from it, in Python:  from lxmert_data import FeatureStore; store = FeatureStore(${JSON.stringify(store)})`,
   );
-  print(`Look at it, in a browser:  npm run inspect -- ${store}${shown} --open`);
+  print(`Look at it, in a browser:  npm run inspect -- ${quoted(store)}${shown} --open`);
 }
 
 async function convertFile(

@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { errorText, LxmertDataError } from '../../errors.ts';
+import { nameSystemError } from '../../files/system-error.ts';
 import { formatRow } from '../../rows/format-row.ts';
 import {
   type ExtractorEvent as ContractEvent,
@@ -59,10 +60,7 @@ async function main(): Promise<number> {
     });
     emit({ event: 'progress', step: 'loading' });
   } catch (error) {
-    if (!(error instanceof LxmertDataError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    if (error.code === 'ERR_USAGE') return EXTRACTOR_EXIT.usage;
-    return error.code === 'ERR_DEVICE' ? EXTRACTOR_EXIT.device : EXTRACTOR_EXIT.weights;
+    return explainFailure(error);
   }
   const { name, weights, rois } = extractor.detector;
   emit({
@@ -72,10 +70,24 @@ async function main(): Promise<number> {
   });
   try {
     await extractBatches(extractor);
+    return EXTRACTOR_EXIT.done;
+  } catch (error) {
+    return explainFailure(error);
   } finally {
     await extractor.close();
   }
-  return EXTRACTOR_EXIT.done;
+}
+
+/** Writes a failure that is known as a sentence, and returns the exit code; a defect keeps its stack. */
+function explainFailure(failure: unknown): number {
+  const error = nameSystemError(failure);
+  if (!(error instanceof LxmertDataError) || error.code === 'ERR_INTERNAL') throw failure;
+  process.stderr.write(`${error.message}\n`);
+  if (error.code === 'ERR_USAGE') return EXTRACTOR_EXIT.usage;
+  // Neither a full disk nor a lack of memory goes away by itself.
+  return ['ERR_DEVICE', 'ERR_IO', 'ERR_NO_SPACE'].includes(error.code)
+    ? EXTRACTOR_EXIT.device
+    : EXTRACTOR_EXIT.weights;
 }
 
 function parseArguments():
