@@ -62,8 +62,7 @@ nobodyTest('without a home, without an entry in passwd, and with data that canno
   }
 });
 
-testWithTools('a limit of address space is named in one sentence', ['bash'], async t => {
-  if (process.platform !== 'linux') return t.pass('only Linux has it');
+testWithTools('a limit of address space is named in one sentence', ['prlimit'], async t => {
   const folder = await makeTempFolder(t);
   await writeTsv(folder, makeLines(1), 'x.tsv');
   const limited = async (kilobytes: number, ...args: string[]) =>
