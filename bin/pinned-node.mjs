@@ -14,6 +14,9 @@ export const NODE_PACKAGES = {
 /** Exit code of the dynamic loader where a library is missing, and of shells where a program cannot be run. */
 export const CANNOT_RUN = 127;
 
+/** With less, Node.js ends in the middle of nowhere; measured. */
+const LEAST_ADDRESS_SPACE = 8e9;
+
 const SUPPORTED = 'Linux with glibc on x64 or arm64, or macOS on Apple silicon';
 
 /** Path of the pinned Node.js as resolved from `parent`, the path of a file of the package; undefined where it is not installed. */
@@ -57,8 +60,26 @@ export function explainPlatform(platform = describePlatform()) {
       hint: 'use an image with glibc, such as debian:bookworm-slim, in Docker',
     });
   }
+  const limit = addressSpaceLimit();
+  if (limit !== undefined && limit < LEAST_ADDRESS_SPACE) {
+    return failure('the limit of address space is too low for Node.js', {
+      expected: '32 GB or more, 48 GB for the embedded detector; little of it is used',
+      got: `${(limit / 1e9).toFixed(1)} GB`,
+      hint: 'raise the limit: ulimit -v unlimited',
+    });
+  }
   if (platform.debian && !hasLibatomic(platform)) return missingLibrary('libatomic.so.1');
   return undefined;
+}
+
+/** Bytes of address space that `ulimit -v` allows; undefined without a limit. */
+function addressSpaceLimit() {
+  try {
+    const line = /^Max address space\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
+    return line === null ? undefined : Number(line[1]);
+  } catch {
+    return undefined;
+  }
 }
 
 function otherWay({ name }) {

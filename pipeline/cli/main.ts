@@ -37,11 +37,11 @@ async function main(argv: readonly string[]): Promise<number> {
     if (byNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
     const { command, args, options } = await readCommandLine(argv);
     const calling = { byNpm, data: textOption(options, 'data') };
-    reporter = createReporter({ mode: modeOf(options), ...streams, calling });
+    reporter = createReporter({ mode: modeOf(options), ...streams, calling, command: command.name });
     const data = textOption(options, 'data') ?? dataOfEnvironment() ?? (byNpm ? DATA_OF_CLONE : 'data');
-    const { emit, print, show, error } = reporter;
+    const { emit, print, finish, show, error } = reporter;
     const asTyped = (text: string): string => nameCommandsAsTyped(text, calling);
-    const context = { emit, print, show, error, data, asTyped, signal: abort.signal };
+    const context = { emit, print, finish, show, error, data, asTyped, signal: abort.signal };
     const ok = await command.run(args, options, context);
     reporter.end();
     return ok ? EXIT.done : EXIT.problems;

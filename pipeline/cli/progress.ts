@@ -1,88 +1,121 @@
 import { createLogUpdate } from 'log-update';
-import type { PipelineEvent } from '../events.ts';
-import { showOnTerminal } from '../show-text.ts';
-import { formatBytes } from '../files/format-bytes.ts';
+import { describeProgress, fitProgress, formatDuration, type ProgressEvent } from './progress-line.ts';
 
 /** Time between two lines of progress where the output is not a terminal. */
-const PLAIN_INTERVAL_MS = 10_000;
-const BAR_INTERVAL_MS = 100;
-/** A progress line is hidden after this long without an update. */
+const PLAIN_INTERVAL_MS = 15_000;
+/** Time between two drawings on a terminal; also while no event comes, so that it can be seen that work goes on. */
+const DRAW_INTERVAL_MS = 150;
+/** Short commands show no progress. */
+const PATIENCE_MS = 400;
+/** A line without an update for this long is taken away, unless it is the last one. */
 const SILENT_MS = 1500;
-const BAR_CELLS = 24;
-
-export type ProgressEvent = Extract<PipelineEvent, { event: 'progress' }>;
+const SPINNER = ['|', '/', '-', '\\'] as const;
 
 export interface Progress {
   readonly update: (event: ProgressEvent) => void;
+  /** Takes the lines away, for others to be written; they come back with the next drawing. */
   readonly clear: () => void;
+  readonly end: () => void;
 }
 
 interface Line {
   readonly began: number;
+  /** What was done when it began. */
+  readonly before: number;
   updated: number;
-  printed: number;
-  text: string;
+  event: ProgressEvent;
 }
 
-/** Progress on a stream: one line for each input in work, redrawn on a terminal and repeated now and then elsewhere. */
-export function createProgress(stream: NodeJS.WriteStream): Progress {
-  const redraw = stream.isTTY ? createLogUpdate(stream) : undefined;
+/** Whether lines on this stream can be drawn again: not in files and pipes, and not on terminals that cannot move the cursor. */
+function canRedraw(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY && stream.columns > 0 && process.env['TERM'] !== 'dumb';
+}
+
+/**
+ * Progress of a command on a stream: on a terminal a line for each input in work, drawn again and again from the first
+ * second on; elsewhere a plain line now and then.
+ */
+export function createProgress(
+  stream: NodeJS.WriteStream,
+  command: string,
+  plainIntervalMs = PLAIN_INTERVAL_MS,
+): Progress {
   const lines = new Map<string, Line>();
-  let drawn = 0;
-  const print = (event: ProgressEvent, line: Line, now: number): void => {
-    if (now - line.printed < PLAIN_INTERVAL_MS) return;
-    line.printed = now;
-    stream.write(`${describeProgress(event, (now - line.began) / 1000)}\n`);
-  };
+  const began = Date.now();
+  const draw = canRedraw(stream) ? createDrawing(stream) : undefined;
+  const tick = draw === undefined ? printLines : drawLines;
+  const timer = setInterval(tick, draw === undefined ? plainIntervalMs : DRAW_INTERVAL_MS);
+  // The command alone decides when the program ends.
+  timer.unref();
+  let frame = 0;
+
+  function stateOf(line: Line) {
+    return { event: line.event, seconds: (Date.now() - line.began) / 1000, before: line.before };
+  }
+
+  function dropSilent(): void {
+    const now = Date.now();
+    const last = [...lines.values()].reduce((newest, { updated }) => Math.max(newest, updated), 0);
+    for (const [key, { updated }] of lines)
+      if (updated < last && now - updated > SILENT_MS) lines.delete(key);
+  }
+
+  function drawLines(): void {
+    if (Date.now() - began < PATIENCE_MS) return;
+    dropSilent();
+    const spinner = SPINNER[frame++ % SPINNER.length] ?? '';
+    // The last column stays free: some terminals go on to the next line there.
+    const width = stream.columns - 3;
+    const shown = [...lines.values()].map(line => fitProgress(stateOf(line), width));
+    if (shown.length === 0) shown.push(`${command}, ${formatDuration((Date.now() - began) / 1000)}`);
+    draw?.(shown.map(line => `${spinner} ${line}`).join('\n'));
+  }
+
+  function printLines(): void {
+    dropSilent();
+    for (const line of lines.values()) stream.write(`${describeProgress(stateOf(line))}\n`);
+  }
+
   return {
     update(event) {
       const now = Date.now();
       const key = `${event.stage} ${event.input}`;
-      const line = lines.get(key) ?? { began: now, updated: now, printed: now, text: '' };
-      lines.set(key, line);
-      line.updated = now;
-      if (redraw === undefined) {
-        print(event, line, now);
-        return;
+      const known = lines.get(key);
+      if (known === undefined) lines.set(key, { began: now, before: event.done, updated: now, event });
+      else {
+        known.updated = now;
+        known.event = event;
       }
-      if (line.text !== '' && now - drawn < BAR_INTERVAL_MS) return;
-      const fraction = event.done / Math.max(event.total, 1);
-      line.text = `${drawBar(fraction)} ${describeProgress(event, (now - line.began) / 1000)}`;
-      for (const [other, { updated }] of lines) if (now - updated > SILENT_MS) lines.delete(other);
-      drawn = now;
-      redraw([...lines.values()].map(({ text }) => text).join('\n'));
     },
-    clear() {
-      redraw?.clear();
-      drawn = 0;
+    clear: () => draw?.clear(),
+    end() {
+      clearInterval(timer);
+      draw?.end();
     },
   };
 }
 
-function drawBar(fraction: number): string {
-  const full = Math.round(Math.min(1, fraction) * BAR_CELLS);
-  return '█'.repeat(full) + '░'.repeat(BAR_CELLS - full);
+interface Drawing {
+  (text: string): void;
+  readonly clear: () => void;
+  readonly end: () => void;
 }
 
-function describeProgress(event: ProgressEvent, seconds: number): string {
-  const percent = Math.floor((event.done / Math.max(event.total, 1)) * 100);
-  const rate = seconds > 0 ? event.done / seconds : 0;
-  const left = rate > 0 ? formatDuration((event.total - event.done) / rate) : '?';
-  const speed = describeSpeed(event.unit, rate);
-  const rows = event.rows === undefined ? '' : `, ${event.rows} rows`;
-  const detail = event.detail === undefined ? '' : ` (${showOnTerminal(event.detail)})`;
-  return `${event.stage} ${showOnTerminal(event.input)}: ${percent} %${rows}, ${speed}${detail}, ${left} left`;
-}
-
-function describeSpeed(unit: ProgressEvent['unit'], rate: number): string {
-  if (unit === 'bytes') return `${formatBytes(Math.round(rate))}/s`;
-  if (rate > 0 && rate < 1) return `${(1 / rate).toFixed(1)} s each`;
-  return `${rate.toFixed(rate < 10 ? 1 : 0)} ${unit}/s`;
-}
-
-function formatDuration(seconds: number): string {
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+function createDrawing(stream: NodeJS.WriteStream): Drawing {
+  const update = createLogUpdate(stream);
+  let isShown = false;
+  const clear = (): void => {
+    if (isShown) update.clear();
+    isShown = false;
+  };
+  const draw = (text: string): void => {
+    isShown = true;
+    update(text);
+  };
+  const end = (): void => {
+    clear();
+    // Shows the cursor again.
+    update.done();
+  };
+  return Object.assign(draw, { clear, end });
 }

@@ -5,7 +5,8 @@ import { nameSystemError } from '../files/system-error.ts';
 import { type Calling, nameCommandsAsTyped } from './typed-commands.ts';
 import { showOnTerminal } from '../show-text.ts';
 import { describeProblem } from '../problem.ts';
-import { createProgress, type ProgressEvent } from './progress.ts';
+import { createProgress } from './progress.ts';
+import { describeRate, formatDuration, type ProgressEvent } from './progress-line.ts';
 
 /** Goes up when a key of the JSON output is renamed, removed or changes its meaning: docs/json.md. */
 const JSON_SCHEMA_VERSION = 1;
@@ -22,6 +23,8 @@ export interface Reporter {
   readonly emit: Emit;
   /** A line of the summary for people: not shown with --quiet. */
   readonly print: (line: string) => void;
+  /** The last line of the summary: what was made and where, how long it took, and what to do next. */
+  readonly finish: (line: string, facts?: SummaryFacts) => void;
   /** A line of a result that was asked for (a list, a plan, a status): shown with --quiet too. */
   readonly show: (line: string) => void;
   /** An error that does not end the command: always on standard error. */
@@ -32,10 +35,21 @@ export interface Reporter {
   readonly fail: (error: unknown) => void;
 }
 
+/** What the last line of a command adds. */
+export interface SummaryFacts {
+  /** What was worked through since the command began, for its speed. */
+  readonly done?: number | undefined;
+  readonly unit?: ProgressEvent['unit'] | undefined;
+  /** What to do next, as a command or in words. */
+  readonly next?: string | undefined;
+}
+
 export interface ReporterOptions {
   readonly mode: ReportMode;
   readonly out: NodeJS.WriteStream;
   readonly err: NodeJS.WriteStream;
+  /** Name of the command, for its progress; undefined while it is not known, and of commands that have none. */
+  readonly command?: string | undefined;
   /** How the user called the program, so that messages name commands as they must be typed. */
   readonly calling: Calling;
 }
@@ -44,9 +58,10 @@ export function createReporter(options: ReporterOptions): Reporter {
   return options.mode === 'json' ? createJsonReporter(options) : createTextReporter(options);
 }
 
-function createTextReporter({ mode, out, err, calling }: ReporterOptions): Reporter {
+function createTextReporter({ mode, out, err, command, calling }: ReporterOptions): Reporter {
   const quiet = mode === 'quiet';
-  const progress = quiet ? undefined : createProgress(err);
+  const began = performance.now();
+  const progress = quiet || command === undefined ? undefined : createProgress(err, command);
   let problems = 0;
   const write = (stream: NodeJS.WriteStream, line: string): void => {
     progress?.clear();
@@ -57,6 +72,9 @@ function createTextReporter({ mode, out, err, calling }: ReporterOptions): Repor
     write(err, styleText(format, showOnTerminal(nameCommandsAsTyped(text, calling)), { stream: err }));
   const result = (line: string): void => write(out, showOnTerminal(nameCommandsAsTyped(line, calling)));
   const error = (message: string): void => style('red', `error: ${message}`);
+  const print = (line: string): void => {
+    if (!quiet) result(line);
+  };
   return {
     emit(event) {
       switch (event.event) {
@@ -78,18 +96,22 @@ function createTextReporter({ mode, out, err, calling }: ReporterOptions): Repor
           if (!quiet) style('dim', event.message);
       }
     },
-    print(line) {
-      if (!quiet) result(line);
-    },
+    print,
+    finish: (line, facts) => print(`${line}${describeFacts((performance.now() - began) / 1000, facts)}`),
     show: result,
     error,
     end() {
-      progress?.clear();
+      progress?.end();
       const hidden = problems - MAX_PRINTED_PROBLEMS;
       if (hidden > 0) err.write(`… and ${hidden} more problems; --report FILE.json writes all of them\n`);
     },
     fail: reason => error(describeFailure(reason)),
   };
+}
+
+function describeFacts(seconds: number, { done = 0, unit = 'images', next }: SummaryFacts = {}): string {
+  const rate = done > 0 && seconds > 0 ? `, ${describeRate(unit, done / seconds)}` : '';
+  return `; ${formatDuration(seconds)}${rate}${next === undefined ? '' : `; next: ${next}`}`;
 }
 
 function createJsonReporter({ out, calling }: ReporterOptions): Reporter {
@@ -109,6 +131,7 @@ function createJsonReporter({ out, calling }: ReporterOptions): Reporter {
       else if (event.event !== 'progress' || isDue(event)) write(event);
     },
     print: () => undefined,
+    finish: () => undefined,
     show: () => undefined,
     // The result event of the command has it.
     error: () => undefined,

@@ -28,7 +28,7 @@ export interface ArgumentSpec {
 export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
 
 /** What a command gets besides its arguments and options: the data root, and where to report. */
-export interface CommandContext extends StageContext, Pick<Reporter, 'print' | 'show' | 'error'> {
+export interface CommandContext extends StageContext, Pick<Reporter, 'print' | 'finish' | 'show' | 'error'> {
   /** Root of the data, laid out as LXMERT's README shows. */
   readonly data: string;
   /** A text with its commands as this user must type them, for what is not printed; see typed-commands.ts. */
@@ -78,6 +78,12 @@ export const MEMBER_OPTION: OptionSpec = {
   value: 'NAME',
   description: 'TSV inside a zip that holds several',
   looksLike: /\.tsv$/,
+};
+
+/** Of commands that hold files to the number of rows of the published file of that name. */
+export const SUBSET_OPTION: OptionSpec = {
+  name: 'subset',
+  description: 'allow a file with a published name to have only some of its rows',
 };
 
 /** Of commands that read the manifest. */

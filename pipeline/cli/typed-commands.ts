@@ -23,6 +23,7 @@ export function nameCommandsAsTyped(text: string, { byNpm, data }: Calling): str
   });
 }
 
-function quoted(path: string): string {
+/** A path as a shell takes it. */
+export function quoted(path: string): string {
   return /^[\w./~-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }

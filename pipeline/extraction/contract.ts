@@ -52,10 +52,21 @@ const eventSchema = v.variant('event', [
   }),
   v.object({ event: v.literal('lot'), lot: v.number() }),
   v.object({ event: v.literal('log'), message: text(MAX_MESSAGE_CHARS) }),
+  v.object({
+    event: v.literal('progress'),
+    step: v.picklist(['loading', 'converting', 'decoded', 'proposed', 'classified']),
+    /** Of the steps of an image. */
+    img_id: v.optional(v.string()),
+    /** How far the step is, where that is known. */
+    done: v.optional(v.pipe(v.number(), v.minValue(0))),
+    total: v.optional(v.pipe(v.number(), v.minValue(1))),
+  }),
 ]);
 
 export type DetectorName = v.InferOutput<typeof detectorSchema>;
 export type ExtractorEvent = v.InferOutput<typeof eventSchema>;
+/** What an extractor is doing; optional. */
+export type ExtractorStep = Extract<ExtractorEvent, { event: 'progress' }>;
 
 /** Exit codes of an extractor. */
 export const EXTRACTOR_EXIT = { done: 0, failed: 1, usage: 2, weights: 3, device: 4 } as const;

@@ -135,7 +135,7 @@ async function readList(file: string): Promise<string[]> {
     .map(line => line.trim());
   const paths = lines
     .filter(line => line !== '')
-    .map(line => join(line.startsWith('/') ? '' : dirname(file), line));
+    .map(line => join(isAbsolute(line) ? '' : dirname(file), line));
   await checkListed(file, paths);
   return paths;
 }

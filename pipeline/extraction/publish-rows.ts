@@ -3,6 +3,7 @@ import type { StageContext } from '../events.ts';
 import { writeAtomically } from '../files/atomic.ts';
 import type { ByteSource } from '../inputs/byte-source.ts';
 import { buildStore } from '../store/build-store.ts';
+import { DetectorNote } from '../store/detector-note.ts';
 import type { DetectorName } from './contract.ts';
 import { openOrderedRows } from './ordered-rows.ts';
 import type { ExtractPlan } from './plan-extraction.ts';
@@ -20,7 +21,7 @@ export async function publishRows(
   const source = openOrderedRows(folder, ids, name);
   try {
     if (out.endsWith('.tsv')) {
-      await copyRows(source, out, force);
+      await copyRows(source, out, { force, note: DetectorNote.plan(out, detector) });
       return true;
     }
     const known = detector === undefined ? undefined : verdicts[detector.weights]?.verdict;
@@ -32,7 +33,12 @@ export async function publishRows(
   }
 }
 
-async function copyRows(source: ByteSource, out: string, force: boolean): Promise<void> {
+interface CopyOptions {
+  readonly force: boolean;
+  readonly note: DetectorNote | undefined;
+}
+
+async function copyRows(source: ByteSource, out: string, { force, note }: CopyOptions): Promise<void> {
   await writeAtomically(
     out,
     'tsv',
@@ -40,7 +46,9 @@ async function copyRows(source: ByteSource, out: string, force: boolean): Promis
       const chunk = Buffer.allocUnsafe(1 << 20);
       for (let read = await source.read(chunk); read > 0; read = await source.read(chunk)) {
         await file.writeFile(chunk.subarray(0, read));
+        note?.add([chunk.subarray(0, read)]);
       }
+      await note?.publish();
     },
     { force },
   );

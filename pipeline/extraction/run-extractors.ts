@@ -1,6 +1,6 @@
 import { errorText, LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
-import type { DetectorName, ExtractorEvent } from './contract.ts';
+import type { DetectorName, ExtractorEvent, ExtractorStep } from './contract.ts';
 import { Deaths } from './deaths.ts';
 import { ExtractorLog } from './extractor-log.ts';
 import type { ImageArchives } from './image-archives.ts';
@@ -37,7 +37,9 @@ export interface RunExtractorsOptions {
   /** Seconds without a sign of life after which an extractor is ended. */
   readonly stallSeconds: number;
   /** Called for each image that has its row or its reason, with the index of the extractor that did it. */
-  readonly onDone: (worker: number) => void;
+  readonly onDone: (worker: number, imgId: string) => void;
+  /** Called with what an extractor is doing: `false` when it was started, `true` when it is ready. */
+  readonly onStep?: ((worker: number, step: ExtractorStep | boolean) => void) | undefined;
 }
 
 export interface RunExtractorsResult {
@@ -142,6 +144,7 @@ class Run {
       isStalled: false,
       failure: undefined,
     };
+    this.#options.onStep?.(worker, false);
     const stop = (): void => life.extractor.kill();
     const { signal } = this.#context;
     signal.addEventListener('abort', stop, { once: true });
@@ -186,15 +189,12 @@ class Run {
       if (life.log.take(event.message)) life.lastEvent = Date.now();
       return;
     }
+    if (event.event === 'progress') {
+      this.#noteStep(event, life);
+      return;
+    }
     if (event.event === 'ready') {
-      if (life.isReady) return;
-      life.isReady = true;
-      this.#deaths.noteReady();
-      this.#checkDetector(event.detector);
-      this.#device = event.device;
-      await this.#options.folder.holdTo(event.detector);
-      for (let ahead = 0; ahead < BATCHES_AHEAD; ahead++) await this.#sendBatch(life);
-      life.lastEvent = Date.now();
+      if (!life.isReady) await this.#begin(event, life);
       return;
     }
     const batch = life.batches.find(({ number }) => number === event.lot);
@@ -208,9 +208,27 @@ class Run {
       if (event.event === 'failed') this.#fail(event.img_id, event.reason);
       else await this.#takeRow(batch, event.img_id);
       batch.waiting.delete(event.img_id);
-      this.#options.onDone(life.worker);
+      this.#options.onDone(life.worker, event.img_id);
     }
     life.lastEvent = Date.now();
+  }
+
+  async #begin({ detector, device }: Extract<ExtractorEvent, { event: 'ready' }>, life: Life): Promise<void> {
+    life.isReady = true;
+    this.#options.onStep?.(life.worker, true);
+    this.#deaths.noteReady();
+    this.#checkDetector(detector);
+    this.#device = device;
+    await this.#options.folder.holdTo(detector);
+    for (let ahead = 0; ahead < BATCHES_AHEAD; ahead++) await this.#sendBatch(life);
+    life.lastEvent = Date.now();
+  }
+
+  /** No sign of life: an extractor that only reports steps does not get on. */
+  #noteStep(event: ExtractorStep, { worker, batches }: Life): void {
+    const { img_id: id } = event;
+    if (id === undefined || batches.some(({ waiting }) => waiting.has(id)))
+      this.#options.onStep?.(worker, event);
   }
 
   async #sendBatch({ batches, extractor, worker }: Life): Promise<void> {
@@ -243,7 +261,7 @@ class Run {
       for (const [index, { img_id: id }] of images.entries()) {
         if (reasons[index] === undefined) continue;
         this.#fail(id, reasons[index]);
-        this.#options.onDone(worker);
+        this.#options.onDone(worker, id);
       }
       if (good.length > 0) return good;
     }
@@ -309,7 +327,7 @@ class Run {
     const deaths = suspect === undefined ? undefined : this.#deaths.blame(suspect.img_id, end);
     if (suspect !== undefined && deaths !== undefined && this.#queue.remove(suspect)) {
       this.#fail(suspect.img_id, `the extractor died ${deaths} times on this image (${why})`);
-      this.#options.onDone(life.worker);
+      this.#options.onDone(life.worker, suspect.img_id);
     } else this.#context.emit({ event: 'warning', message: `the extractor ended early (${why})${again}` });
   }
 

@@ -49,6 +49,31 @@ export async function removeStalePartials(path: string): Promise<readonly string
   return removed;
 }
 
+/** A temporary file or folder that another machine, or a container with a name of its own, is writing or has left. */
+export interface DistantPartial {
+  readonly path: string;
+  readonly host: string;
+  readonly bytes: number;
+  /** Seconds since it was written to. */
+  readonly age: number;
+}
+
+const PARTIAL = /\.([A-Za-z0-9-]{1,40})-[0-9]+-[0-9a-f]{12}\.[a-z]+\.partial$/;
+
+/** Those in a folder; whether their writers still run cannot be seen from here, so nothing removes them by itself. */
+export async function findDistantPartials(folder: string): Promise<readonly DistantPartial[]> {
+  const found: DistantPartial[] = [];
+  for (const name of await readdir(folder).catch(() => [])) {
+    const host = PARTIAL.exec(name)?.[1];
+    if (host === undefined || host === HOST) continue;
+    const path = join(folder, name);
+    const entry = await lstat(path).catch(() => undefined);
+    if (entry !== undefined)
+      found.push({ path, host, bytes: entry.size, age: Math.max(0, (Date.now() - entry.mtimeMs) / 1000) });
+  }
+  return found;
+}
+
 async function isOurs(path: string): Promise<boolean> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined || !(found.isFile() || found.isDirectory())) return false;

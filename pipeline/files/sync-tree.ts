@@ -15,6 +15,8 @@ export async function syncTree(folder: string): Promise<void> {
 }
 
 async function syncFile(path: string): Promise<void> {
-  const file = await open(path, constants.O_RDONLY | NO_FOLLOW);
+  // Windows syncs only what is open for writing.
+  const access = process.platform === 'win32' ? constants.O_RDWR : constants.O_RDONLY;
+  const file = await open(path, access | NO_FOLLOW);
   await file.sync().finally(() => file.close());
 }

@@ -50,6 +50,8 @@ export interface ScanOptions {
   readonly stage: string;
   /** Undefined where the caller decides how many rows there are. */
   readonly expectedRows?: ExpectedRows | undefined;
+  /** Fewer rows than that are as wanted, and only noted. */
+  readonly subset?: boolean | undefined;
   /** Which rows are taken, and under which img_id. Default: all, under their own. */
   readonly ids?: IdRule | undefined;
 }
@@ -241,7 +243,15 @@ export class RowScanner {
     const expected = this.#options.expectedRows?.(name);
     const found = rows + rejected + tally.left_out;
     if (expected === undefined || found === expected) return;
-    const hint = found < expected ? 'the file is incomplete; download it again' : undefined;
+    const isPart = found < expected;
+    if (isPart && this.#options.subset === true) {
+      const message = `${label}: a part, ${found} of the ${expected} rows that are published as ${name}`;
+      this.#context.emit({ event: 'note', message });
+      return;
+    }
+    const hint = isPart
+      ? 'the file is incomplete; download it again, or allow a part with --subset'
+      : undefined;
     report(`${expected} rows in ${name}`, `${found} rows`, hint);
   }
 }

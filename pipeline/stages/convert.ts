@@ -8,6 +8,7 @@ import type { PinnedIds } from '../inputs/pinned-ids.ts';
 import { type ExpectedRows, loadExpectedRows } from '../manifest/expected-rows.ts';
 import type { FeatureDtype } from '../rows/feature-dtype.ts';
 import { buildStore, type BuildResult } from '../store/build-store.ts';
+import { readDetectorNotes } from '../store/detector-note.ts';
 import type { Detector } from '../store/metadata.ts';
 
 export interface ConvertOptions {
@@ -28,9 +29,12 @@ export interface ConvertOptions {
   /** The TSV to read inside zips that hold several. */
   readonly member?: string | undefined;
   readonly threads?: number | undefined;
+  /** Default: what the notes beside the TSVs say, or else unknown. */
   readonly detector?: Detector | undefined;
   /** Rows that files must have, by name. Default: those of the manifest that comes with this package. */
   readonly expectedRows?: ExpectedRows | undefined;
+  /** Files may have fewer rows: they are parts, as the user says. */
+  readonly subset?: boolean | undefined;
 }
 
 export type ConvertResult = BuildResult;
@@ -53,9 +57,10 @@ export async function convert(options: ConvertOptions, context: StageContext): P
   try {
     // All inputs are opened before work starts, so that a wrong name shows at once and not after an hour.
     for (const file of files) sources.push(await openRowSource(file, member));
-    const { dtype = 'f32', pinned, ids, threads, detector } = options;
+    const { dtype = 'f32', pinned, ids, threads, subset } = options;
+    const detector = options.detector ?? (await readDetectorNotes(files, context.emit));
     const expectedRows = options.expectedRows ?? (await loadExpectedRows());
-    const plan = { out, dtype, pinned, ids, skipBad, force, threads, detector, expectedRows };
+    const plan = { out, dtype, pinned, ids, skipBad, force, threads, detector, expectedRows, subset };
     return await buildStore(sources, plan, context);
   } finally {
     await Promise.all(sources.map(async source => await source.close()));

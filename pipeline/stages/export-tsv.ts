@@ -3,6 +3,7 @@ import { removeStalePartials } from '../files/partial-names.ts';
 import { checkFreeSpace, checkNotInput, checkOutput } from '../files/checks.ts';
 import type { ExportResult } from '../export/export-result.ts';
 import { LineIndex } from '../export/line-index.ts';
+import { DetectorNote, detectorNotePath } from '../store/detector-note.ts';
 import { StoreFile } from '../store/reader.ts';
 import { typicalTsvBytes, writeTsv } from '../store/write-tsv.ts';
 
@@ -23,16 +24,18 @@ export async function exportTsv(options: ExportTsvOptions, context: StageContext
     await removeStalePartials(options.out);
     const index = options.lineIndex === true ? LineIndex.plan(options.out) : undefined;
     await checkFreeSpace(options.out, typicalTsvBytes(store.rows));
-    warnOfUntrained(store, context);
-    const bytes = await writeTsv(store, options.out, { index, force: options.force }, context);
+    warnOfUntrained(store, options.out, context);
+    const note = DetectorNote.plan(options.out, store.provenance.detector);
+    const companions = [index, note].filter(companion => companion !== undefined);
+    const bytes = await writeTsv(store, options.out, { companions, force: options.force }, context);
     return { ok: true, out: options.out, rows: store.rows, bytes, lossless: store.dtype === 'f32' };
   } finally {
     await store.close();
   }
 }
 
-function warnOfUntrained(store: StoreFile, context: StageContext): void {
+function warnOfUntrained(store: StoreFile, out: string, context: StageContext): void {
   if (store.provenance.detector.weights !== 'untrained') return;
-  const message = `${store.path}: these features come from an untrained detector, which a TSV cannot say; they are for trying things out, not for training`;
+  const message = `${store.path}: these features come from an untrained detector, which only ${detectorNotePath(out)} says of the TSV: keep them together; they are for trying things out, not for training`;
   context.emit({ event: 'warning', message });
 }

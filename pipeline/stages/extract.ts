@@ -1,11 +1,12 @@
 import { basename } from 'node:path';
 import type { StageContext } from '../events.ts';
 import type { DetectorName } from '../extraction/contract.ts';
+import { ExtractionSteps } from '../extraction/extraction-steps.ts';
 import type { ListedImage } from '../extraction/list-images.ts';
 import { type ExtractPlan, extractionBytes } from '../extraction/plan-extraction.ts';
 import { publishRows } from '../extraction/publish-rows.ts';
 import { RowFolder } from '../extraction/row-folder.ts';
-import { type Extractors, runExtractors } from '../extraction/run-extractors.ts';
+import { type Extractors, runExtractors, type RunExtractorsOptions } from '../extraction/run-extractors.ts';
 import { checkFreeSpace } from '../files/checks.ts';
 
 export interface ExtractOptions {
@@ -52,8 +53,8 @@ export async function extract(options: ExtractOptions, context: StageContext): P
     const resumed = total - left.length;
     if (resumed > 0) note(`${resumed} of ${total} images are already done`);
     await checkFreeSpace(plan.out, extractionBytes(left.length, resumed));
-    const onDone = trackProgress({ plan, resumed, workers: extractors.start.length }, context);
-    const run = await runExtractors({ images: left, folder, extractors, stallSeconds, onDone }, context);
+    const track = trackProgress({ plan, resumed, workers: extractors.start.length }, context);
+    const run = await runExtractors({ images: left, folder, extractors, stallSeconds, ...track }, context);
     const missing = findMissing(plan.images, folder, run.failures);
     const detector = run.detector ?? (await folder.readDetector());
     const rows = total - missing.length;
@@ -81,16 +82,19 @@ function findMissing(
     .map(image => ({ ...image, reason: failures.get(image.img_id) ?? 'no row' }));
 }
 
-/** Reports progress; the returned function counts one image of a worker. */
+/** Reports progress: images, and what the extractors are doing between them. */
 function trackProgress(
   { plan, resumed, workers }: { plan: ExtractPlan; resumed: number; workers: number },
   { emit }: StageContext,
-): (worker: number) => void {
+): Required<Pick<RunExtractorsOptions, 'onDone' | 'onStep'>> {
   const doneBy = new Array<number>(workers).fill(0);
+  const steps = new ExtractionSteps();
   const began = Date.now();
   const report = (): void => {
     const seconds = (Date.now() - began) / 1000;
     const rates = doneBy.map(count => (count / seconds).toPrecision(2));
+    const speeds = workers > 1 && seconds > 1 ? `workers ${rates.join(' + ')} images/s` : undefined;
+    const detail = [steps.describe(), speeds].filter(part => part !== undefined).join('; ');
     emit({
       event: 'progress',
       stage: 'extract',
@@ -98,12 +102,20 @@ function trackProgress(
       done: doneBy.reduce((sum, count) => sum + count, resumed),
       total: plan.images.length,
       unit: 'images',
-      ...(workers > 1 && seconds > 1 ? { detail: `workers ${rates.join(' + ')} images/s` } : {}),
+      ...(detail === '' ? {} : { detail }),
     });
   };
   report();
-  return worker => {
-    doneBy[worker] = (doneBy[worker] ?? 0) + 1;
-    report();
+  return {
+    onDone(worker, imgId) {
+      doneBy[worker] = (doneBy[worker] ?? 0) + 1;
+      steps.forget(imgId);
+      report();
+    },
+    onStep(worker, step) {
+      if (typeof step === 'boolean') steps.setReady(worker, step);
+      else steps.take(worker, step);
+      report();
+    },
   };
 }

@@ -1,8 +1,10 @@
+import { dirname, join } from 'node:path';
 import { assetOf } from '../manifest/load.ts';
 import { targetPath } from '../fetch/asset-files.ts';
 import { readLock } from '../fetch/data-lock.ts';
 import { findFreeBytes } from '../fetch/disk-space.ts';
 import { type AssetState, describeState, readTargetStates } from '../fetch/target-states.ts';
+import { type DistantPartial, findDistantPartials } from '../files/partial-names.ts';
 import type { Manifest } from '../manifest/load.ts';
 import { selectAssets } from '../manifest/select.ts';
 
@@ -25,6 +27,8 @@ export interface DataStatus {
   readonly datasets: readonly DatasetStatus[];
   /** Each file once, though datasets share some. */
   readonly usedBytes: number;
+  /** Temporary files that other machines are writing or have left. */
+  readonly partials: readonly DistantPartial[];
   /** null where the file system does not say. */
   readonly freeBytes: number | null;
 }
@@ -45,5 +49,8 @@ export async function readStatus(manifest: Manifest, dataRoot: string): Promise<
     assets: selectAssets(manifest, { datasets: [dataset], splits: ['all'] }).map(describe),
   }));
   const usedBytes = names.reduce((sum, name) => sum + describe(name).bytes, 0);
-  return { datasets, usedBytes, freeBytes: await findFreeBytes(dataRoot) };
+  const folders = new Set(names.map(name => dirname(join(dataRoot, targetPath(assetOf(manifest, name))))));
+  const partials: DistantPartial[] = [];
+  for (const folder of folders) partials.push(...(await findDistantPartials(folder)));
+  return { datasets, usedBytes, partials, freeBytes: await findFreeBytes(dataRoot) };
 }

@@ -14,6 +14,8 @@ export interface ValidateOptions {
   readonly threads?: number | undefined;
   /** Rows that files must have, by name. Default: those of the manifest that comes with this package. */
   readonly expectedRows?: ExpectedRows | undefined;
+  /** Files may have fewer rows. */
+  readonly subset?: boolean | undefined;
 }
 
 export interface ValidateResult extends ProblemSummary {
@@ -27,7 +29,7 @@ export interface ValidateResult extends ProblemSummary {
  * Fails with ERR_INPUT or ERR_ZIP only where a file cannot be read at all.
  */
 export async function validate(options: ValidateOptions, context: StageContext): Promise<ValidateResult> {
-  const { files, member, threads } = options;
+  const { files, member, threads, subset } = options;
   const expectedRows = options.expectedRows ?? (await loadExpectedRows());
   const log = new ProblemLog(context.emit);
   const decoder = new RowDecoder({ dtype: 'f32', threads });
@@ -35,7 +37,7 @@ export async function validate(options: ValidateOptions, context: StageContext):
   try {
     for (const file of files) {
       // Ids must be unique within a file only: the same image may be in a train file and in a subset of it.
-      const scanner = new RowScanner(decoder, log, context, { stage: 'validate', expectedRows });
+      const scanner = new RowScanner(decoder, log, context, { stage: 'validate', expectedRows, subset });
       const source = await openRowSource(file, member);
       try {
         sources.push(withoutShape(await scanner.scan(source, block => block.release())));

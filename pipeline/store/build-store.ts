@@ -39,6 +39,8 @@ export interface BuildPlan {
   readonly detector?: Detector | undefined;
   /** Rows that each source must have; undefined where the caller decides how many there are. */
   readonly expectedRows?: ExpectedRows | undefined;
+  /** Sources may have fewer rows. */
+  readonly subset?: boolean | undefined;
 }
 
 export interface BuildResult extends ProblemSummary {
@@ -101,6 +103,7 @@ class StoreBuilder {
     this.#scanner = new RowScanner(this.#decoder, this.#log, context, {
       stage: 'convert',
       expectedRows: plan.expectedRows,
+      subset: plan.subset,
       ids: plan.ids,
     });
   }

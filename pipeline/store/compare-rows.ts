@@ -21,7 +21,7 @@ export interface SourceFiles {
   readonly files: readonly string[];
   /** The TSV to read inside zips that hold several. */
   readonly member?: string | undefined;
-  /** Rows that files must have, by name. */
+  /** Rows that files have when whole, by name: a part of them is noted, and compared like any other. */
   readonly expectedRows?: ExpectedRows | undefined;
 }
 
@@ -45,7 +45,7 @@ export async function compareWithSource(
   const log = new ProblemLog(context.emit);
   try {
     const comparison = new Comparison(store, await store.readImageIds());
-    const scanner = new RowScanner(decoder, log, context, { stage: 'compare', expectedRows });
+    const scanner = new RowScanner(decoder, log, context, { stage: 'compare', expectedRows, subset: true });
     for (const file of files) {
       const source = await openRowSource(file, member);
       try {

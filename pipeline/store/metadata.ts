@@ -8,7 +8,7 @@ export type RawMetadata = Readonly<Record<string, string>>;
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 /** Which detector made the rows. Further keys may name its settings. */
-const detectorSchema = v.looseObject({
+export const detectorSchema = v.looseObject({
   name: v.string(),
   /** sha256 of the weights file; `untrained` for weights made by a formula. */
   weights: v.pipe(v.string(), v.regex(/^(unknown|untrained|[0-9a-f]{64})$/)),

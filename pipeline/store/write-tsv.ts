@@ -8,14 +8,14 @@ import { requireIntactRow, type StoredRows, type StoreFile } from './reader.ts';
 import type { SourceForm } from './source-form.ts';
 import { plainParts } from './store-filler.ts';
 
-/** Sees the rows as they are written, and is published before the TSV. */
-export interface RowIndex {
+/** Sees the rows as they are written, and is published before the TSV: an index, or the note of its detector. */
+export interface Companion {
   add(rows: readonly Buffer[]): void;
   publish(): Promise<void>;
 }
 
 export interface WriteTsvOptions extends PublishOptions {
-  readonly index?: RowIndex | undefined;
+  readonly companions?: readonly Companion[] | undefined;
 }
 
 /** Bytes that a store's rows take as a TSV, about. */
@@ -30,7 +30,7 @@ export function typicalTsvBytes(rows: number): number {
 export async function writeTsv(
   store: StoreFile,
   out: string,
-  { index, force }: WriteTsvOptions,
+  { companions = [], force }: WriteTsvOptions,
   context: StageContext,
 ): Promise<number> {
   const form = new RowForm(await store.readSourceForm(), store.rows);
@@ -43,7 +43,7 @@ export async function writeTsv(
       context.signal.throwIfAborted();
       const lines = formatRows(store, rows, form).map(line => Buffer.from(line, 'utf8'));
       const text = Buffer.concat(lines);
-      index?.add(lines);
+      for (const companion of companions) companion.add(lines);
       await partial.handle.writeFile(text).catch(async (error: unknown) => {
         throw await describeWriteFailure(out, typicalTsvBytes(store.rows - rows.begin), error);
       });
@@ -52,8 +52,8 @@ export async function writeTsv(
       const progress = { input: store.path, done, total: store.rows, unit: 'images' } as const;
       context.emit({ event: 'progress', stage: 'export', ...progress });
     }
-    // The index first: without its TSV it is a leftover, the TSV without its index would be taken for whole.
-    await index?.publish();
+    // These first: without the TSV they are leftovers, the TSV without them would be taken for whole.
+    for (const companion of companions) await companion.publish();
     await partial.publish();
   } finally {
     await partial.discard();

@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { LxmertDataError } from '../errors.ts';
+import { isErrno, LxmertDataError } from '../errors.ts';
+import { explainNoMemory } from './address-space.ts';
 
 /** Requests that wait at a worker, so that it goes on while the main thread is busy. */
 const BACKLOG = 2;
@@ -71,7 +72,9 @@ export class WorkerPool<Request, Reply> {
   }
 
   #fail(cause: unknown): void {
-    this.#failure ??= new LxmertDataError('ERR_INTERNAL', { what: 'a worker thread failed', cause });
+    this.#failure ??= isErrno(cause, 'ERR_WORKER_OUT_OF_MEMORY', 'ERR_WORKER_INIT_FAILED')
+      ? new LxmertDataError('ERR_IO', { what: 'a thread got no memory', ...explainNoMemory(), cause })
+      : new LxmertDataError('ERR_INTERNAL', { what: 'a worker thread failed', cause });
     for (const job of [...this.#lanes.flatMap(lane => lane.jobs), ...this.#queue]) job.reject(this.#failure);
     this.#queue.length = 0;
   }

@@ -13,14 +13,20 @@ test('the main job: validate, convert, verify, export', async t => {
   const steps: readonly (readonly [string[], RegExp])[] = [
     [
       ['validate', 'x.tsv'],
-      /^x\.tsv: 4 valid rows, 1\.58 MB, sha256 [0-9a-f]{64}\n {2}boxes end where Caffe clips them in 4 of 4 rows\nno problems\n$/,
+      /^x\.tsv: 4 valid rows, 1\.58 MB, sha256 [0-9a-f]{64}\n {2}boxes end where Caffe clips them in 4 of 4 rows\nno problems\n4 valid rows in one file; [\d.]+ s, [\d.]+ [kM]B\/s; next: lxmert-data convert x\.tsv\n$/,
     ],
-    [['convert', 'x.tsv'], /^x\.safetensors: 4 images, 1\.22 MB\n$/],
+    [
+      ['convert', 'x.tsv'],
+      /^x\.safetensors: 4 images, 1\.22 MB; [\d.]+ s, [\d.]+ [kM]B\/s; next: lxmert-data verify x\.safetensors\n$/,
+    ],
     [
       ['verify', 'x.safetensors', '--against', 'x.tsv'],
-      /^x\.safetensors: 4 images, f32, intact\n {2}detector unknown, weights unknown\n {2}4 rows compared with the source: all equal\n$/,
+      /^x\.safetensors: 4 images, f32, intact\n {2}detector unknown, weights unknown\n {2}4 rows compared with the source: all equal\n4 images in one store verified; [^;]*; next: lxmert-data inspect x\.safetensors\n$/,
     ],
-    [['export', 'x.safetensors', '--out', 'y.tsv'], /^y\.tsv: 4 rows, 1\.58 MB\n$/],
+    [
+      ['export', 'x.safetensors', '--out', 'y.tsv'],
+      /^y\.tsv: 4 rows, 1\.58 MB; [^;]*; next: lxmert-data validate y\.tsv\n$/,
+    ],
   ];
   for (const [words, expected] of steps) {
     const { code, stdout, stderr } = await runCli(words, { cwd: folder });

@@ -4,6 +4,7 @@ import { type CommandSpec, textOption } from '../spec.ts';
 import { showAll } from '../../show-text.ts';
 import { resolveStores } from '../inputs.ts';
 import { openReport, REPLACE_REPORT_OPTION, reportOption } from '../report-file.ts';
+import { quoted } from '../typed-commands.ts';
 
 const MAX_LISTED = 10;
 
@@ -50,6 +51,10 @@ export const compareCommand: CommandSpec = {
     await report.write(result);
     context.emit({ event: 'result', stage: 'compare', ...result });
     printComparison(stores, result, context.print);
+    context.finish(`${result.totals.images} images compared${result.ok ? '' : ': NOT ALIKE'}`, {
+      done: result.totals.images,
+      next: `lxmert-data inspect ${stores.map(quoted).join(' ')} --open`,
+    });
     return result.ok;
   },
 };

@@ -12,11 +12,13 @@ import {
   MANIFEST_OPTION,
   manifestFiles,
   MEMBER_OPTION,
+  SUBSET_OPTION,
 } from '../spec.ts';
 import { ID_RULES, readIdRule } from '../../inputs/id-rule.ts';
 import { readPinnedIds } from '../../inputs/pinned-ids.ts';
 import { printProblemSummary, resolveInputs, storeName } from '../inputs.ts';
 import { openReport, reportOption } from '../report-file.ts';
+import { quoted } from '../typed-commands.ts';
 
 export const convertCommand: CommandSpec = {
   name: 'convert',
@@ -56,6 +58,7 @@ export const convertCommand: CommandSpec = {
       looksLike: /^coco-|\.(json|txt|lst|list|ids)$/,
     },
     { name: 'skip-bad', description: 'leave bad rows out, list them, and exit with 1' },
+    SUBSET_OPTION,
     { name: 'force', short: 'f', description: 'replace an existing store' },
     reportOption('write the outcome and all problems as JSON'),
     MEMBER_OPTION,
@@ -99,6 +102,7 @@ export const convertCommand: CommandSpec = {
         force: options['force'] === true,
         member: textOption(options, 'member'),
         threads: integerOption(options, 'threads'),
+        subset: options['subset'] === true,
         expectedRows: await loadExpectedRows(manifestFiles(options)),
       },
       context,
@@ -108,7 +112,11 @@ export const convertCommand: CommandSpec = {
     await report.write(outcome);
     context.emit({ event: 'result', stage: 'convert', ...outcome });
     if (!ok) printProblemSummary(result, context);
-    context.print(describeOutcome(result, ids));
+    context.finish(describeOutcome(result, ids), {
+      done: result.sources.reduce((sum, { size }) => sum + size, 0),
+      unit: 'bytes',
+      next: ok && store !== null ? `lxmert-data verify ${quoted(store)}` : undefined,
+    });
     return ok;
   },
 };
@@ -134,5 +142,5 @@ function describeOutcome(result: ConvertResult, ids: string | undefined): string
   }
   if (rejected > 0 || incomplete === '')
     return `nothing was published: ${rejected} invalid rows; --skip-bad leaves them out`;
-  return `nothing was published: no row is invalid, but ${incomplete}; get the whole file, or rename it if it is meant to be a part; --skip-bad publishes what is there`;
+  return `nothing was published: no row is invalid, but ${incomplete}; get the whole file, or allow a part with --subset; --skip-bad publishes what is there`;
 }

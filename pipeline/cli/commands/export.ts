@@ -20,6 +20,7 @@ import {
   textOption,
 } from '../spec.ts';
 import { resolveStores } from '../inputs.ts';
+import { quoted } from '../typed-commands.ts';
 
 const FORMAT_LIST = EXPORT_FORMATS.map(({ name, openedBy }) => `  ${name.padEnd(15)} for ${openedBy}`).join(
   '\n',
@@ -110,7 +111,13 @@ ${FORMAT_LIST}`,
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'export', ok, to: format.name, ...details });
     const loss = result.lossless ? '' : ' (features were rounded)';
-    context.print(`${out}: ${result.rows} rows, ${formatBytes(result.bytes)}${loss}`);
+    const next = out.endsWith('.tsv')
+      ? `lxmert-data validate ${quoted(out)}`
+      : 'docs/export.md has what reads it';
+    context.finish(`${out}: ${result.rows} rows, ${formatBytes(result.bytes)}${loss}`, {
+      done: result.rows,
+      next,
+    });
     return ok;
   },
 };

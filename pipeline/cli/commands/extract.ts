@@ -24,6 +24,7 @@ import {
 } from '../spec.ts';
 import { type Backend, BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
 import { openReport, reportOption } from '../report-file.ts';
+import { quoted } from '../typed-commands.ts';
 
 const MAX_LISTED = 20;
 
@@ -170,14 +171,19 @@ async function showPlan(plan: ExtractPlan, backend: Backend, context: CommandCon
   for (const line of await backend.describe(plan)) context.show(line);
 }
 
-function printResult(result: ExtractResult, { print, error }: CommandContext): void {
+function printResult(result: ExtractResult, { print, finish, error }: CommandContext): void {
   const { out, rows, resumed, missing, detector } = result;
-  if (out !== null) print(`${out}: ${rows} images, ${resumed} of them done before`);
   if (detector?.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
   for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) print(`  no row for ${id}: ${reason}`);
   if (missing.length > MAX_LISTED)
     print(`  … and ${missing.length - MAX_LISTED} more; --report FILE.json lists all`);
-  if (out === null) {
+  if (out !== null) {
+    const next = out.endsWith('.tsv') ? 'convert' : 'verify';
+    finish(`${out}: ${rows} images, ${resumed} of them done before`, {
+      done: rows - resumed,
+      next: `lxmert-data ${next} ${quoted(out)}`,
+    });
+  } else {
     error(
       `nothing was published: ${missing.length} images have no row; fix or remove them and run the same command again, or leave them out with --skip-bad`,
     );

@@ -14,6 +14,7 @@ import {
 } from '../spec.ts';
 import { resolveStores } from '../inputs.ts';
 import { openWithDesktop } from '../open-in-browser.ts';
+import { quoted } from '../typed-commands.ts';
 
 const DEFAULT_LIMIT = 50;
 const MAX_LISTED = 10;
@@ -109,6 +110,14 @@ export const inspectCommand: CommandSpec = {
           )
         : await runPair({ stores: [first, second], ...settings, out: onePage(outputs) }, context);
     await announce(outputs, done.pageBytes, options, context);
+    const store = [first, ...(second === undefined ? [] : [second])].map(quoted).join(' ');
+    context.finish(`${done.images} images inspected`, {
+      done: done.images,
+      next:
+        options['open'] === true
+          ? undefined
+          : `open it with a browser, or lxmert-data inspect ${store} --open --force`,
+    });
     return done.ok;
   },
 };
@@ -116,6 +125,7 @@ export const inspectCommand: CommandSpec = {
 interface Done {
   readonly ok: boolean;
   readonly pageBytes: number | undefined;
+  readonly images: number;
 }
 
 async function runStore(settings: InspectOptions, context: CommandContext): Promise<Done> {
@@ -129,7 +139,7 @@ async function runStore(settings: InspectOptions, context: CommandContext): Prom
       message: 'no font was found, so the picture has no text; install one, for instance fonts-dejavu-core',
     });
   }
-  return { ok, pageBytes: result.page_bytes };
+  return { ok, pageBytes: result.page_bytes, images: result.surveyed };
 }
 
 async function runPair(settings: InspectPairOptions, context: CommandContext): Promise<Done> {
@@ -144,7 +154,7 @@ async function runPair(settings: InspectPairOptions, context: CommandContext): P
   print(
     `cosine of features: mean ${formatSimilarity(totals.cosine_mean)}, worst ${formatSimilarity(totals.cosine_worst)}; overlap of boxes (IoU): mean ${formatSimilarity(totals.iou_mean)}`,
   );
-  return { ok, pageBytes: result.page_bytes };
+  return { ok, pageBytes: result.page_bytes, images };
 }
 
 /** A contact sheet shows one store only. Fails with ERR_USAGE where one was asked for. */

@@ -56,6 +56,8 @@ export const makeJsonCommand: CommandSpec = {
         ),
     });
     context.emit({ event: 'result', stage: 'make-json', ok: true, files });
+    const records = files.reduce((sum, file) => sum + file.records, 0);
+    context.finish(`${files.length} files, ${records} records`, { next: `lxmert-data verify ${dataset}` });
     return true;
   },
 };

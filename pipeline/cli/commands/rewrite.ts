@@ -4,6 +4,7 @@ import { formatBytes } from '../../files/format-bytes.ts';
 import { FEATURE_DTYPES } from '../../rows/feature-dtype.ts';
 import { rewriteStores } from '../../stages/rewrite-stores.ts';
 import { resolveStores, storeName } from '../inputs.ts';
+import { quoted } from '../typed-commands.ts';
 import {
   type ArgumentSpec,
   type CommandContext,
@@ -134,6 +135,7 @@ async function runRewrite(
   );
   context.emit({ event: 'result', stage: name, ok: true, ...result });
   const left = result.left_out === 0 ? '' : `, ${result.left_out} left out`;
-  context.print(`${out}: ${result.rows} images, ${formatBytes(result.bytes)}${left}`);
+  const line = `${out}: ${result.rows} images, ${formatBytes(result.bytes)}${left}`;
+  context.finish(line, { done: result.rows, next: `lxmert-data verify ${quoted(out)}` });
   return true;
 }

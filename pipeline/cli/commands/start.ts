@@ -23,8 +23,10 @@ import {
   type CommandSpec,
   integerOption,
   type OptionValues,
+  SUBSET_OPTION,
   textOption,
 } from '../spec.ts';
+import { quoted } from '../typed-commands.ts';
 
 /** Larger stores are not written as TSV again, only to compare. */
 const MAX_ROWS_WRITTEN_BACK = 1000;
@@ -63,6 +65,7 @@ export const startCommand: CommandSpec = {
       looksLike: /\.caffemodel$|^untrained$/,
     },
     { name: 'rois', value: 'N', description: 'regions looked at, 36 to 300 (default 300)', integer: true },
+    SUBSET_OPTION,
     { name: 'force', short: 'f', description: 'replace an existing store' },
   ],
   examples: [
@@ -93,6 +96,7 @@ export const startCommand: CommandSpec = {
     const ok = verified.ok && same;
     context.emit({ event: 'result', stage: 'start', ok, store: made.store, rows: verified.rows });
     printNextSteps(made, context);
+    context.finish(`${made.store}: ${verified.rows} images${ok ? '' : ', NOT AS EXPECTED'}`);
     return ok;
   },
 };
@@ -104,11 +108,11 @@ interface Made {
 }
 
 function printNextSteps({ store, images }: Made, { print }: CommandContext): void {
-  const shown = images === undefined ? '' : ` --images ${images}`;
+  const shown = images === undefined ? '' : ` --images ${quoted(images)}`;
   print(
-    `\nTrain from it, in Python:  from lxmert_data import FeatureStore; store = FeatureStore("${store}")`,
+    `\nTrain from it, in Python:  from lxmert_data import FeatureStore; store = FeatureStore(${JSON.stringify(store)})`,
   );
-  print(`Look at it, in a browser:  npm run inspect -- ${store}${shown} --open`);
+  print(`Look at it, in a browser:  npm run inspect -- ${quoted(store)}${shown} --open`);
 }
 
 async function convertFile(
@@ -119,7 +123,10 @@ async function convertFile(
   const out = textOption(options, 'out') ?? defaultStorePath(file);
   const force = options['force'] === true;
   context.print(`validate and convert ${file}`);
-  const { store, rows, bytes, errors, warnings } = await convert({ files: [file], out, force }, context);
+  const { store, rows, bytes, errors, warnings } = await convert(
+    { files: [file], out, force, subset: options['subset'] === true },
+    context,
+  );
   context.print(`  ${rows} valid rows, ${errors} errors, ${warnings} warnings`);
   if (store === null) {
     context.error(`nothing was published: ${errors} errors; convert with --skip-bad leaves invalid rows out`);

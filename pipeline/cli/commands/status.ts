@@ -5,6 +5,8 @@ import { loadManifest } from '../../manifest/load.ts';
 import { describeStatus } from '../health-pages.ts';
 import { readStatus } from '../../stages/status.ts';
 import { openReportFile, REPLACE_REPORT_OPTION } from '../report-file.ts';
+import { formatDuration } from '../progress-line.ts';
+import { quoted } from '../typed-commands.ts';
 import { type CommandSpec, MANIFEST_OPTION, manifestFiles, textOption } from '../spec.ts';
 
 const WORDS = {
@@ -49,6 +51,12 @@ export const statusCommand: CommandSpec = {
         const origin = extracted === null ? '' : `, extracted by ${extracted}`;
         context.show(`  ${WORDS[state].padEnd(19)}  ${file}${size}${origin}`);
       }
+    }
+    for (const { path, host, bytes, age } of status.partials) {
+      context.show(
+        `leftover of the machine ${host}: ${path}, ${formatBytes(bytes)}, written to ${formatDuration(age)} ago; ` +
+          `if nothing runs there any more, remove it: rm -r ${quoted(path)}`,
+      );
     }
     context.show(`disk: ${formatBytes(status.usedBytes)} used, ${formatFreeBytes(status.freeBytes)} free`);
     return true;

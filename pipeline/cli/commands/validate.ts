@@ -9,9 +9,11 @@ import {
   MANIFEST_OPTION,
   manifestFiles,
   MEMBER_OPTION,
+  SUBSET_OPTION,
 } from '../spec.ts';
 import { printProblemSummary, resolveInputs } from '../inputs.ts';
 import { openReport, REPLACE_REPORT_OPTION, reportOption } from '../report-file.ts';
+import { quoted } from '../typed-commands.ts';
 
 export const validateCommand: CommandSpec = {
   name: 'validate',
@@ -27,6 +29,7 @@ export const validateCommand: CommandSpec = {
     reportOption('write all problems as JSON'),
     REPLACE_REPORT_OPTION,
     MEMBER_OPTION,
+    SUBSET_OPTION,
     DECODING_THREADS_OPTION,
     MANIFEST_OPTION,
   ],
@@ -35,13 +38,14 @@ export const validateCommand: CommandSpec = {
     ['lxmert-data validate *.zip --report problems.json', 'check archives without unpacking them'],
   ],
   async run(args, options, context) {
-    const files = resolveInputs(args, context.data);
-    const report = await openReport(options, files);
+    const resolved = resolveInputs(args, context.data);
+    const report = await openReport(options, resolved);
     const result = await validate(
       {
-        files,
+        files: resolved,
         member: textOption(options, 'member'),
         threads: integerOption(options, 'threads'),
+        subset: options['subset'] === true,
         expectedRows: await loadExpectedRows(manifestFiles(options)),
       },
       context,
@@ -57,6 +61,16 @@ export const validateCommand: CommandSpec = {
       context.print(`  boxes end where Caffe clips them in ${source.edge_exact} of ${source.rows} rows`);
     }
     printProblemSummary(result, context);
+    const { sources } = result;
+    const rows = sources.reduce((sum, source) => sum + source.rows, 0);
+    const files = sources.length === 1 ? 'one file' : `${sources.length} files`;
+    context.finish(`${rows} valid rows in ${files}`, {
+      done: sources.reduce((sum, { size }) => sum + size, 0),
+      unit: 'bytes',
+      next: ok
+        ? `lxmert-data convert ${files === 'one file' ? quoted(resolved[0] ?? '') : 'FILE'}`
+        : undefined,
+    });
     return ok;
   },
 };

@@ -25,6 +25,7 @@ import { openReport, pageReportOption, REPLACE_REPORT_OPTION } from '../report-f
 import { describeStores } from '../store-health.ts';
 import { describeDetector, UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { showAll } from '../../show-text.ts';
+import { quoted } from '../typed-commands.ts';
 import { printProblemSummary, resolveInputs, resolveStores } from '../inputs.ts';
 
 const MAX_LISTED = 20;
@@ -144,7 +145,14 @@ async function verifyStoreFiles(
     else printStore(outcome, context);
   }
   await report.write(outcomes, () => describeStores(outcomes, context));
-  return outcomes.every(({ ok }) => ok);
+  const ok = outcomes.every(outcome => outcome.ok);
+  const images = outcomes.reduce((sum, outcome) => sum + (outcome.error === null ? outcome.rows : 0), 0);
+  const count = outcomes.length === 1 ? 'one store' : `${outcomes.length} stores`;
+  context.finish(`${images} images in ${count} verified${ok ? '' : ', WITH PROBLEMS'}`, {
+    done: images,
+    next: ok ? `lxmert-data inspect ${quoted(stores[0] ?? '')}` : undefined,
+  });
+  return ok;
 }
 
 async function verifyData(
@@ -168,6 +176,9 @@ async function verifyData(
   context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
   for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
   await report.write(reports, async () => await describeDatasets(reports, manifest, context));
+  const files = reports.reduce((sum, { assets }) => sum + assets.length, 0);
+  const names = reports.map(({ dataset }) => dataset).join(', ');
+  context.finish(`${names}: ${files} files verified${ok ? ', ready for training' : ', WITH PROBLEMS'}`);
   return ok;
 }
 

@@ -18,6 +18,9 @@ const WEIGHTS_FILE = 'weights.bin';
 const ALIGNMENT = 4096;
 const ATTEMPTS = 3;
 
+/** Told how many tensors are written, of how many. */
+export type OnConverted = (done: number, total: number) => void;
+
 /** Files of a converted detector. */
 export interface ConvertedModel {
   readonly backbone: string;
@@ -39,7 +42,11 @@ interface ModelRecord {
  * under a temporary name and renamed when complete, so that a folder of the final name is whole. A folder whose
  * bytes have changed since is made anew.
  */
-export async function convertModel(weights: Weights, cacheDirectory: string): Promise<ConvertedModel> {
+export async function convertModel(
+  weights: Weights,
+  cacheDirectory: string,
+  onConverted: OnConverted = () => undefined,
+): Promise<ConvertedModel> {
   const folder = join(cacheDirectory, `detector-${weights.id.slice(0, 16)}-v${CONVERTER_VERSION}`);
   const cached = await openConverted(folder, weights.id);
   if (cached !== undefined) return cached;
@@ -49,7 +56,7 @@ export async function convertModel(weights: Weights, cacheDirectory: string): Pr
     await removeStalePartials(folder);
     const partial = await createPartialFolder(folder, 'model');
     try {
-      await writeModel(weights, partial.path);
+      await writeModel(weights, partial.path, onConverted);
       await putInPlace(partial, folder, weights.id);
     } finally {
       await partial.discard();
@@ -78,16 +85,20 @@ async function publishUnlessTaken(partial: PartialFolder): Promise<boolean> {
   }
 }
 
-async function writeModel(weights: Weights, folder: string): Promise<void> {
+async function writeModel(weights: Weights, folder: string, onConverted: OnConverted): Promise<void> {
   const file = await open(join(folder, WEIGHTS_FILE), 'wx');
-  const record = await writeWeights(weights, file).finally(() => file.close());
+  const record = await writeWeights(weights, file, onConverted).finally(() => file.close());
   const table: WeightTable = new Map(record.tensors);
   await writeNew(join(folder, 'backbone.onnx'), buildBackboneGraph(table));
   await writeNew(join(folder, 'head.onnx'), buildHeadGraph(table));
   await writeNew(join(folder, 'model.json'), `${JSON.stringify(record)}\n`);
 }
 
-async function writeWeights(weights: Weights, file: FileHandle): Promise<ModelRecord> {
+async function writeWeights(
+  weights: Weights,
+  file: FileHandle,
+  onConverted: OnConverted,
+): Promise<ModelRecord> {
   const tensors: ModelRecord['tensors'] = [];
   let offset = 0;
   let checksum = 0;
@@ -102,6 +113,7 @@ async function writeWeights(weights: Weights, file: FileHandle): Promise<ModelRe
     const type = values instanceof Float32Array ? 'float32' : 'float64';
     tensors.push([name, { type, shape, location: WEIGHTS_FILE, offset, length: bytes.length }]);
     await append(bytes);
+    onConverted(tensors.length, countTensors());
   }
   return { version: CONVERTER_VERSION, weights: weights.id, bytes: offset, crc32: checksum, tensors };
 }
@@ -110,6 +122,10 @@ interface NamedTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly values: Float32Array | Float64Array;
+}
+
+function countTensors(): number {
+  return 2 * (listConvolutions().length + Object.keys(BIASED_LAYERS).length) + 1;
 }
 
 async function* listTensors(weights: Weights): AsyncGenerator<NamedTensor> {

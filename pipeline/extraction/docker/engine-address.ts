@@ -25,13 +25,22 @@ export type EngineAddress = { readonly label: string } & (
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Finds the engine as Docker's own command does: DOCKER_HOST, DOCKER_CONTEXT, the current context, then the usual sockets. */
-export function findEngineAddress(env: Environment = process.env, home = homedir()): EngineAddress {
+export function findEngineAddress(env: Environment = process.env, home = findHome(env)): EngineAddress {
   const folder = env['DOCKER_CONFIG'] ?? join(home, '.docker');
   const host = env['DOCKER_HOST'] ?? '';
   if (host !== '') return readHost(host, env, folder);
   const context = env['DOCKER_CONTEXT'] ?? readCurrentContext(folder) ?? '';
   if (context !== '' && context !== 'default') return readContext(folder, context);
   return findSocket(env, home);
+}
+
+/** A user without an entry in passwd has no home; its settings are those of nobody then. */
+function findHome(env: Environment): string {
+  try {
+    return homedir();
+  } catch {
+    return env['HOME'] ?? '/nonexistent';
+  }
 }
 
 /** Whether others on a network can read and change what is said to the engine: TCP without TLS, beyond this machine. */

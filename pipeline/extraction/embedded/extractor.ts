@@ -32,6 +32,8 @@ export interface EmbeddedExtractorOptions {
   readonly batch?: number | undefined;
   /** Regions looked at, 36 to 300. Fewer than 300, the default, are faster and give other boxes than Caffe. */
   readonly rois?: number | undefined;
+  /** Told how many tensors of the model are converted, of how many, where that must be done first. */
+  readonly onConverted?: ((done: number, total: number) => void) | undefined;
 }
 
 /** Names how rows were made. Rows of different detectors do not mix. */
@@ -89,7 +91,9 @@ export async function createEmbeddedExtractor(options: EmbeddedExtractorOptions)
   if (options.batch !== undefined) checkCount('batch', options.batch, 1, REGIONS);
   if (options.threads !== undefined) checkCount('threads', options.threads, 1, 1024);
   const weights = options.weights === 'untrained' ? FORMULA_WEIGHTS : await openWeights(options.weights);
-  const model = await convertModel(weights, options.cacheDirectory).finally(() => weights.close());
+  const model = await convertModel(weights, options.cacheDirectory, options.onConverted).finally(() =>
+    weights.close(),
+  );
   const guard = new DeviceGuard();
   const devicePool = new WorkerPool<DeviceRequest, Answer>(import.meta.url, './device-worker', 1);
   try {

@@ -2,12 +2,31 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { errorText, LxmertDataError } from '../../errors.ts';
+import { nameSystemError } from '../../files/system-error.ts';
 import { formatRow } from '../../rows/format-row.ts';
-import { type ExtractorEvent, EXTRACTOR_EXIT, type ImageBatch, imageBatchSchema } from '../contract.ts';
+import {
+  type ExtractorEvent as ContractEvent,
+  EXTRACTOR_EXIT,
+  type ExtractorStep,
+  type ImageBatch,
+  imageBatchSchema,
+} from '../contract.ts';
 import { v } from '../../schema.ts';
-import { createEmbeddedExtractor, type EmbeddedExtractor, type ExtractorImage } from './extractor.ts';
+import {
+  createEmbeddedExtractor,
+  type EmbeddedExtractor,
+  type ExtractorEvent,
+  type ExtractorImage,
+} from './extractor.ts';
 
 /* The embedded detector as an extractor: docs/extractor.md. */
+
+/** Steps of an image as the contract names them; the last one is its row. */
+const STEPS: Readonly<Record<string, ExtractorStep['step'] | undefined>> = {
+  prepared: 'decoded',
+  proposed: 'proposed',
+  classified: 'classified',
+};
 
 interface QueuedImage extends ExtractorImage {
   readonly batch: ImageBatch;
@@ -15,7 +34,7 @@ interface QueuedImage extends ExtractorImage {
 
 process.exitCode = await main();
 
-function emit(event: ExtractorEvent): void {
+function emit(event: ContractEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 
@@ -29,6 +48,7 @@ async function main(): Promise<number> {
   const number = (value: string | undefined): number | undefined =>
     value === undefined ? undefined : Number(value);
   let extractor: EmbeddedExtractor;
+  emit({ event: 'progress', step: 'loading' });
   try {
     extractor = await createEmbeddedExtractor({
       weights: values.weights ?? 'untrained',
@@ -36,12 +56,11 @@ async function main(): Promise<number> {
       rois: number(values.rois),
       batch: number(values.batch),
       threads: number(values.threads),
+      onConverted: (done, total) => emit({ event: 'progress', step: 'converting', done, total }),
     });
+    emit({ event: 'progress', step: 'loading' });
   } catch (error) {
-    if (!(error instanceof LxmertDataError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    if (error.code === 'ERR_USAGE') return EXTRACTOR_EXIT.usage;
-    return error.code === 'ERR_DEVICE' ? EXTRACTOR_EXIT.device : EXTRACTOR_EXIT.weights;
+    return explainFailure(error);
   }
   const { name, weights, rois } = extractor.detector;
   emit({
@@ -51,10 +70,24 @@ async function main(): Promise<number> {
   });
   try {
     await extractBatches(extractor);
+    return EXTRACTOR_EXIT.done;
+  } catch (error) {
+    return explainFailure(error);
   } finally {
     await extractor.close();
   }
-  return EXTRACTOR_EXIT.done;
+}
+
+/** Writes a failure that is known as a sentence, and returns the exit code; a defect keeps its stack. */
+function explainFailure(failure: unknown): number {
+  const error = nameSystemError(failure);
+  if (!(error instanceof LxmertDataError) || error.code === 'ERR_INTERNAL') throw failure;
+  process.stderr.write(`${error.message}\n`);
+  if (error.code === 'ERR_USAGE') return EXTRACTOR_EXIT.usage;
+  // Neither a full disk nor a lack of memory goes away by itself.
+  return ['ERR_DEVICE', 'ERR_IO', 'ERR_NO_SPACE'].includes(error.code)
+    ? EXTRACTOR_EXIT.device
+    : EXTRACTOR_EXIT.weights;
 }
 
 function parseArguments():
@@ -84,7 +117,11 @@ async function extractBatches(extractor: EmbeddedExtractor): Promise<void> {
     }
   };
   let file: FileHandle | undefined;
-  for await (const result of extractor.extract(images())) {
+  const emitStep = ({ event, imgId }: ExtractorEvent): void => {
+    const step = STEPS[event];
+    if (step !== undefined) emit({ event: 'progress', step, img_id: imgId });
+  };
+  for await (const result of extractor.extract(images(), emitStep)) {
     const { batch, imgId } = waiting.shift()!;
     const { lot } = batch;
     file ??= await open(batch.rows, 'a');

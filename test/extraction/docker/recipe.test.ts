@@ -93,7 +93,10 @@ async function runBatch(
   batch: ImageBatch,
 ): Promise<{ events: readonly ExtractorEvent[]; end: ExtractorEnd }> {
   const events: ExtractorEvent[] = [];
-  const running = start(event => void events.push(event));
+  const running = start(event => {
+    // For people only, and optional.
+    if (event.event !== 'progress') events.push(event);
+  });
   running.send(batch);
   running.finish();
   return { end: await running.ended, events };

@@ -52,9 +52,10 @@ class Output:
 
     def check_room(self, needed_bytes: int) -> None:
         """Raises DiskFullError where the disk has less than `needed_bytes` left."""
-        free = shutil.disk_usage(self._folder).free
-        if free < needed_bytes:
-            raise no_space(self._folder, needed_bytes, free)
+        usage = shutil.disk_usage(self._folder)
+        # Some network file systems report no blocks at all: what is free is not known then.
+        if 0 < usage.total and usage.free < needed_bytes:
+            raise no_space(self._folder, needed_bytes, usage.free)
 
     def begin(self) -> None:
         os.mkdir(self._private, 0o700)
@@ -201,9 +202,14 @@ def _sync_all(folder: str) -> list[str]:
     return [*files, *folders]
 
 
+# What file systems answer that cannot sync a folder.
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EISDIR, errno.ENOSYS)
+
+
 def _sync(path: str) -> None:
     try:
-        handle = os.open(path, os.O_RDONLY)
+        # Windows syncs only what is open for writing.
+        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     except OSError:
         if os.path.isdir(path):  # Windows opens no folders
             return
@@ -212,7 +218,7 @@ def _sync(path: str) -> None:
         os.fsync(handle)
     except OSError as error:
         # Some file systems cannot sync a folder; the rename is then as durable as they make it.
-        if not (os.path.isdir(path) and error.errno in (errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.EBADF)):
+        if not (os.path.isdir(path) and error.errno in _NO_FOLDER_SYNC):
             raise
     finally:
         os.close(handle)

@@ -1,0 +1,102 @@
+import { spawnSync } from 'node:child_process';
+import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { makeDemoImages } from '../../pipeline/extraction/demo-images.ts';
+import { ROOT, runCli, startProgram } from '../helpers/cli.ts';
+import { makeLines, writeTsv } from '../helpers/rows.ts';
+import { makeTempFolder } from '../helpers/temp.ts';
+import { testWithTools } from '../helpers/tools.ts';
+
+const MAIN = join(ROOT, 'pipeline', 'cli', 'main.ts');
+
+test('a checkout whose path has blanks and characters of URLs works', async t => {
+  const folder = await makeTempFolder(t);
+  const checkout = join(folder, 'my data #1?a%20b');
+  for (const part of ['pipeline', 'manifests', 'package.json', 'bin', 'scripts', 'reader/src/lxmert_data'])
+    await cp(join(ROOT, part), join(checkout, part), { recursive: true });
+  await symlink(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
+  await cp(join(ROOT, 'package-lock.json'), join(checkout, 'package-lock.json'));
+  await writeTsv(checkout, makeLines(2), 'x.tsv');
+  const bootstrap = join(checkout, 'scripts', 'bootstrap.mjs');
+  for (const args of [
+    ['convert', 'x.tsv'],
+    ['verify', 'x.safetensors', '--against', 'x.tsv'],
+    ['inspect', 'x.safetensors'],
+  ]) {
+    const { code, stderr } = await startProgram(process.execPath, [bootstrap, ...args], { cwd: checkout })
+      .result;
+    t.is(code, 0, stderr);
+  }
+});
+
+/** A user without an entry in passwd and without any environment, who can enter this checkout. */
+const NOBODY = ['--reuid', '12345', '--regid', '12345', '--clear-groups', 'env', '-i', process.execPath];
+const canBeNobody = spawnSync('setpriv', [...NOBODY, MAIN, '--version']).status === 0;
+const nobodyTest = canBeNobody ? test : test.skip;
+
+nobodyTest('without a home, without an entry in passwd, and with data that cannot be written', async t => {
+  const folder = await makeTempFolder(t);
+  await chmod(folder, 0o755);
+  await writeTsv(folder, makeLines(1), 'x.tsv');
+  await makeDemoImages(join(folder, 'images'));
+  await mkdir(join(folder, 'out'));
+  await chmod(join(folder, 'out'), 0o777);
+  await mkdir(join(folder, 'data'), { mode: 0o755 });
+  const run = async (...args: string[]) =>
+    await startProgram('setpriv', [...NOBODY, MAIN, ...args], { cwd: folder }).result;
+  t.is((await run('convert', 'x.tsv', '--out', 'out/x')).code, 0);
+  t.is((await run('status')).code, 0);
+  t.notRegex((await run('doctor')).stdout, /uv_os_homedir|\n +at /);
+  const extract = ['extract', 'custom', '--images', 'images', '--limit', '1', '--out', 'out/y.safetensors'];
+  for (const args of [
+    [...extract, '--backend', 'embedded', '--weights', 'untrained'],
+    ['convert', 'x.tsv', '--out', 'data/x'],
+    ['fetch', 'nlvr2', '--kind', 'json'],
+    ['start', '--weights', 'untrained'],
+  ]) {
+    const { code, stderr } = await run(...args);
+    t.is(code, 1, args.join(' '));
+    t.regex(stderr, /permission denied/, args.join(' '));
+    t.notRegex(stderr, /\n +at /, args.join(' '));
+  }
+});
+
+testWithTools('a limit of address space is named in one sentence', ['prlimit'], async t => {
+  const folder = await makeTempFolder(t);
+  await writeTsv(folder, makeLines(1), 'x.tsv');
+  const limited = async (kilobytes: number, ...args: string[]) =>
+    await startProgram(
+      'bash',
+      ['-c', 'ulimit -v "$1"; shift; exec "$@"', 'bash', String(kilobytes), ...args],
+      {
+        cwd: folder,
+      },
+    ).result;
+  const converted = await limited(12_000_000, process.execPath, MAIN, 'convert', 'x.tsv');
+  t.is(converted.code, 1);
+  t.regex(
+    converted.stderr,
+    /^error: a thread got no memory\n {2}expected: about 32 GB .*ulimit -v unlimited/s,
+  );
+  t.notRegex(converted.stderr, /\n +at /);
+  const code = `import(${JSON.stringify(join(ROOT, 'bin', 'pinned-node.mjs'))}).then(m => console.log(m.explainPlatform()))`;
+  const refused = await limited(7_500_000, process.execPath, '-e', code);
+  t.regex(
+    refused.stdout,
+    /^error: the limit of address space is too low.*32 GB.*7\.7 GB.*ulimit -v unlimited/s,
+  );
+});
+
+test('status lists what another machine left, with its age and how to remove it', async t => {
+  const folder = await makeTempFolder(t);
+  await mkdir(join(folder, 'nlvr2_imgfeat'));
+  const name = 'valid_obj36.safetensors.0123456789ab-7-0123456789ab.store.partial';
+  await writeFile(join(folder, 'nlvr2_imgfeat', name), 'part');
+  const { code, stdout } = await runCli(['status', '--data', folder]);
+  t.is(code, 0);
+  t.regex(
+    stdout,
+    /leftover of the machine 0123456789ab: .*, 4 bytes, written to [\d.]+ s ago; .*rm -r .*\.store\.partial\n/,
+  );
+});
