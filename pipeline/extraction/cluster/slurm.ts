@@ -35,7 +35,9 @@ export function writeSlurmScripts(job: SlurmJob): { readonly work: string; reado
     throw wrong('--workers', `1 to ${MAX_WORKERS}`, String(workers));
   const common = SLURM_COMMON.flatMap(name => option(name, options[name]));
   const own = SLURM_WORKER.flatMap(name => option(name, options[name]));
-  const log = (name: string): string => `--output=${sbatchQuote(join(folder, 'logs', name))}`;
+  // Slurm puts in what its own % stand for.
+  const logs = join(folder, 'logs').replaceAll('%', '%%');
+  const log = (name: string): string => `--output=${sbatchQuote(join(logs, name))}`;
   const lines = [
     '--job-name=lxmert-data',
     `--array=1-${workers}%${Math.min(atOnce, workers)}`,
@@ -67,8 +69,8 @@ while kill -0 "$pid" 2>/dev/null; do
   wait "$pid"
   code=$?
 done
-# 75: interrupted, come again. A job that was cancelled or requeued by others does not run any more.
-if [ "$code" = 75 ] && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${MAX_REQUEUES} ] &&
+# 75: interrupted, come again; from 128 on: killed. A job that was cancelled or requeued by others does not run any more.
+if { [ "$code" = 75 ] || [ "$code" -ge 128 ]; } && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${MAX_REQUEUES} ] &&
   [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ]; then
   scontrol requeue "\${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi
