@@ -9,6 +9,8 @@ import { openPrivateFolder, type PrivateFolder } from '../private-folder.ts';
  *   units/unit-000123.tsv               rows of a finished unit, in the order of the plan
  *   units/unit-000123.failed.json       images of it that have no row, and why
  *   partial/unit-000123.ATTEMPT.tsv     rows of a unit that is being computed
+ *   partial/unit-000123.claim           a helper has begun this unit
+ *   free-units.json                     units that nobody works on, as a helper found them some seconds ago
  *   workers/JOB_INDEX.json              signs of life, for the status
  *   jobs.json, job.sbatch, logs/        what was submitted
  */
@@ -43,6 +45,11 @@ export function unitOfFailures(name: string): number | undefined {
 
 export function partialFolder(folder: string): string {
   return join(folder, 'partial');
+}
+
+/** Marks a unit that a helper has begun, for other helpers. */
+export function claimFile(folder: string, unit: number): string {
+  return join(partialFolder(folder), `${unitName(unit)}.claim`);
 }
 
 /** Makes the folder and those in it, or takes those that exist. Fails (ERR_IO) where others can write to it. */

@@ -117,7 +117,7 @@ async function checkList({ folder, file }: ClusterPlan): Promise<void> {
 /** Removes rows; plan and logs stay, so that a worker that comes late finds that all is done. */
 async function removeRows(folder: string, published: v.InferOutput<typeof publishedSchema>): Promise<void> {
   await writeJsonFile(join(folder, 'published.json'), published);
-  for (const name of ['units', 'partial', 'attempts', 'open-units.json'])
+  for (const name of ['units', 'partial', 'attempts', 'free-units.json'])
     await rm(join(folder, name), { recursive: true, force: true });
 }
 

@@ -1,14 +1,15 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../errors.ts';
+import { createOwn } from '../../files/open-checked.ts';
 import { v } from '../../schema.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
-import { partialFolder, unitFile, unitName, unitOfFile } from './layout.ts';
+import { claimFile, partialFolder, unitFile, unitName, unitOfFile } from './layout.ts';
 
 /** An attempt that shows no life for this long may be dead, and others may do its unit. */
 export const SILENCE_MS = 60_000;
-/** How old the list of open units may be that helpers share. */
-const HINT_MS = 10_000;
+/** How old the list of free units may be that helpers share. */
+const HINT_MS = 30_000;
 
 /** Part `index` (from 1) of `count` workers. */
 export interface WorkerIndex {
@@ -25,7 +26,7 @@ export interface ScheduleOptions extends WorkerIndex {
   readonly now: () => number;
 }
 
-const hintSchema = v.object({ time: v.number(), open: v.array(v.number()) });
+const hintSchema = v.object({ time: v.number(), free: v.array(v.number()) });
 
 /** The units that are done, from their files: one listing of a folder. */
 export async function listDoneUnits(folder: string): Promise<Set<number>> {
@@ -45,7 +46,6 @@ export async function listDoneUnits(folder: string): Promise<Set<number>> {
  */
 export class Schedule {
   readonly #options: ScheduleOptions;
-  /** Own units that were in somebody else's hands when their turn came. */
   #next: number;
   readonly #tried = new Set<number>();
 
@@ -67,60 +67,79 @@ export class Schedule {
 
   async #nextOfOthers(): Promise<number | undefined> {
     const { folder, index, count } = this.#options;
-    const open = await this.#listOpen();
-    if (open.length === 0) return undefined;
-    const held = await this.#listHeld();
+    const free = await this.#listFree();
     // Each worker begins elsewhere, so that helpers do not meet.
-    const begin = Math.floor(((index - 1) * open.length) / count);
-    for (let step = 0; step < open.length; step++) {
-      const unit = open[(begin + step) % open.length]!;
-      if (held.has(unit) || this.#tried.has(unit)) continue;
-      if (await isDone(folder, unit)) continue;
+    const begin = Math.floor(((index - 1) * free.length) / count);
+    for (let step = 0; step < free.length; step++) {
+      const unit = free[(begin + step) % free.length]!;
       // Once each, so that a unit that can never be finished does not keep a worker for ever.
+      if (this.#tried.has(unit)) continue;
       this.#tried.add(unit);
-      return unit;
+      if (!(await isDone(folder, unit)) && (await this.#claim(unit))) return unit;
     }
     return undefined;
   }
 
-  /** Open units, from the list that helpers share or from the folder. */
-  async #listOpen(): Promise<readonly number[]> {
+  /** Units that are open and that nobody works on, from the list that helpers share or from the folders. */
+  async #listFree(): Promise<readonly number[]> {
     const { folder, units, now } = this.#options;
-    const path = join(folder, 'open-units.json');
-    // Only a hint: whatever is wrong with it, the folder of units is listed.
+    const path = join(folder, 'free-units.json');
+    // Only a hint: whatever is wrong with it, the folders are listed.
     const hint = await readJsonFile(path, hintSchema).catch(() => undefined);
     const age = now() - (hint?.time ?? -Infinity);
-    if (hint !== undefined && age >= 0 && age < HINT_MS) return hint.open;
+    if (hint !== undefined && age >= 0 && age < HINT_MS) return hint.free;
     const done = await listDoneUnits(folder);
-    const open: number[] = [];
-    for (let unit = 0; unit < units; unit++) if (!done.has(unit)) open.push(unit);
-    await writeJsonFile(path, { time: now(), open });
-    return open;
+    if (done.size >= units) return [];
+    const held = await listHeldUnits(folder, now());
+    const free: number[] = [];
+    for (let unit = 0; unit < units; unit++) if (!done.has(unit) && !held.has(unit)) free.push(unit);
+    await writeJsonFile(path, { time: now(), free });
+    return free;
   }
 
-  /** Units with an attempt that shows life. */
-  async #listHeld(): Promise<ReadonlySet<number>> {
+  /** Whether this worker is the first of those that would help with a unit. */
+  async #claim(unit: number): Promise<boolean> {
     const { folder, now } = this.#options;
-    const held = new Set<number>();
-    for (const { unit, silentMs } of await listAttempts(folder, now())) {
-      if (silentMs < SILENCE_MS) held.add(unit);
+    const path = claimFile(folder, unit);
+    try {
+      await (await createOwn(path)).close();
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw error;
+      const found = await stat(path).catch(() => undefined);
+      if (found !== undefined && now() - found.mtimeMs < SILENCE_MS) return false;
     }
-    return held;
+    await utimes(path, now() / 1000, now() / 1000).catch(() => undefined);
+    return true;
   }
 }
 
-/** Attempts that are under way or dead, and for how long each showed no life. */
-export async function listAttempts(
-  folder: string,
-  now: number,
-): Promise<readonly { readonly unit: number; readonly silentMs: number }[]> {
-  const names = (await readNames(partialFolder(folder))).filter(name => name.endsWith('.tsv'));
-  const attempts = names.map(async name => {
-    const unit = Number(/^unit-(\d+)\./.exec(name)?.[1]);
-    const found = await stat(join(partialFolder(folder), name)).catch(() => undefined);
-    return { unit, silentMs: found === undefined ? Infinity : now - found.mtimeMs };
-  });
-  return (await Promise.all(attempts)).filter(({ unit }) => !Number.isNaN(unit));
+/** Units that somebody is at work on. */
+export async function listHeldUnits(folder: string, now: number): Promise<ReadonlySet<number>> {
+  const held = new Set<number>();
+  for (const [unit, names] of await groupAttempts(folder)) {
+    const silences = await Promise.all(names.map(async name => await silenceOf(folder, name, now)));
+    if (silences.some(silence => silence < SILENCE_MS)) held.add(unit);
+  }
+  return held;
+}
+
+/** Files of attempts, dead or alive, by their unit. */
+async function groupAttempts(folder: string): Promise<ReadonlyMap<number, readonly string[]>> {
+  const attempts = new Map<number, string[]>();
+  for (const name of await readNames(partialFolder(folder))) {
+    const [, digits] = /^unit-(\d+)\..*\.tsv$/.exec(name) ?? [];
+    if (digits === undefined) continue;
+    const names = attempts.get(Number(digits));
+    if (names === undefined) attempts.set(Number(digits), [name]);
+    else names.push(name);
+  }
+  return attempts;
+}
+
+/** For how long an attempt has shown no life, in milliseconds. */
+async function silenceOf(folder: string, name: string, now: number): Promise<number> {
+  const found = await stat(join(partialFolder(folder), name)).catch(() => undefined);
+  return found === undefined ? Infinity : now - found.mtimeMs;
 }
 
 /** Names in a folder; none where it was removed, as publication does. */

@@ -4,7 +4,7 @@ import { type Heartbeat, readHeartbeats } from './heartbeat.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
 import type { ClusterPlan } from './plan.ts';
 import { readFailures, readPublished } from './publish.ts';
-import { listAttempts, listDoneUnits, SILENCE_MS } from './schedule.ts';
+import { listDoneUnits, listHeldUnits, SILENCE_MS } from './schedule.ts';
 
 const jobsSchema = v.array(
   v.object({
@@ -58,9 +58,7 @@ export async function readStatus(plan: ClusterPlan, now: number): Promise<Cluste
     return { ...all, rate: 0, seconds_left: 0, published: true, workers, units_without_worker: 0 };
   }
   const doneUnits = await listDoneUnits(folder);
-  const held = new Set<number>();
-  for (const { unit, silentMs } of await listAttempts(folder, now))
-    if (silentMs < SILENCE_MS && !doneUnits.has(unit)) held.add(unit);
+  const held = new Set([...(await listHeldUnits(folder, now))].filter(unit => !doneUnits.has(unit)));
   const failed = (await readFailures(folder)).length;
   const finished = [...doneUnits].reduce((sum, unit) => sum + plan.imagesOf(unit), 0);
   const atWork = new Map<number, number>();

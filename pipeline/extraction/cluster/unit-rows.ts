@@ -13,7 +13,7 @@ import type { RowBatch, RowKeeper } from '../row-batch.ts';
 import { RowLineReader } from '../row-lines.ts';
 import type { RowTarget } from '../run-extractors.ts';
 import { writeJsonFile } from './json-file.ts';
-import { failedFile, partialFolder, unitFile, unitName } from './layout.ts';
+import { claimFile, failedFile, partialFolder, unitFile, unitName } from './layout.ts';
 
 interface Span {
   readonly offset: number;
@@ -123,6 +123,7 @@ export class UnitRows implements RowTarget, RowKeeper {
     }
     await this.discard();
     for (const left of await listPartials(folder, unit)) await rm(left, { force: true });
+    await rm(claimFile(folder, unit), { force: true });
   }
 
   /** Ends the attempt; its rows stay for the next one. */
