@@ -41,7 +41,7 @@ export interface PublishedFile {
 /** Publishes ordered rows as a store or a TSV. False where rows were rejected. */
 export async function publishSource(
   source: ByteSource,
-  { out, force, detector, verdicts }: PublishedFile,
+  { out, force, detector, verdicts = {} }: PublishedFile,
   context: StageContext,
 ): Promise<boolean> {
   if (out.endsWith('.tsv')) {

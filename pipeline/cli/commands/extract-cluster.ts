@@ -15,9 +15,12 @@ import {
 import { addJob, type ClusterStatus, readJobs, readStatus } from '../../extraction/cluster/status.ts';
 import { identifyWeights } from '../../extraction/cluster/weights-identity.ts';
 import { readWorkerIndex } from '../../extraction/cluster/worker-index.ts';
+import { isArchive } from '../../extraction/image-archives.ts';
 import type { ExtractPlan } from '../../extraction/plan-extraction.ts';
 import { ExtractorFailure } from '../../extraction/run-extractors.ts';
+import { readVerdicts } from '../../fetch/data-lock.ts';
 import { writeAtomically } from '../../files/atomic.ts';
+import { UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { extractUnits, publishPlan } from '../../stages/extract-on-cluster.ts';
 import { BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
 import { DEFAULT_WEIGHTS } from '../inputs.ts';
@@ -164,6 +167,7 @@ async function makePlan(
 ): Promise<ClusterPlan> {
   const backend = await fixBackend(options, context);
   const { images, out } = await planImages();
+  await refuseArchives(images);
   const { plan, isNew } = await writePlan({
     folder,
     out,
@@ -174,6 +178,19 @@ async function makePlan(
   });
   context.emit({ event: 'note', message: isNew ? `planned in ${folder}` : `the same plan is there already` });
   return plan;
+}
+
+/** Workers open files; those inside a zip they would all unpack. */
+async function refuseArchives(images: ExtractPlan['images']): Promise<void> {
+  const archives = new Set(images.map(({ path }) => /^.*?\.zip(?=\/)/is.exec(path)?.[0] ?? ''));
+  for (const path of archives) {
+    if (path === '' || !(await isArchive(path))) continue;
+    throw new LxmertDataError('ERR_INPUT', {
+      what: 'images inside a zip cannot be planned for several machines',
+      where: path,
+      hint: 'unpack it in the shared folder, and give that folder with --images',
+    });
+  }
 }
 
 /** The options of the backend, which the plan keeps. */
@@ -245,9 +262,14 @@ async function work(plan: ClusterPlan, options: OptionValues, context: CommandCo
 
 async function publish(plan: ClusterPlan, options: OptionValues, context: CommandContext): Promise<boolean> {
   const report = await openReport(options, []);
-  const skipBad = options['skip-bad'] === true;
   const result = await publishPlan(
-    { plan, skipBad, keepRows: options['keep-rows'] === true, force: options['force'] === true },
+    {
+      plan,
+      skipBad: options['skip-bad'] === true,
+      keepRows: options['keep-rows'] === true,
+      force: options['force'] === true,
+      verdicts: await readVerdicts(context.data),
+    },
     context,
   );
   await report.write(result);
@@ -255,6 +277,7 @@ async function publish(plan: ClusterPlan, options: OptionValues, context: Comman
   context.emit({ event: 'result', stage: 'extract', ok, ...details });
   const { out, rows, missing, missing_units: open } = result;
   if (out !== null) context.print(`${out}: ${rows} images`);
+  if (result.detector?.weights === 'untrained') context.print(`  ${UNTRAINED_WARNING}`);
   for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED))
     context.print(`  no row for ${id}: ${reason}`);
   if (out !== null) return ok;

@@ -135,7 +135,7 @@ export const extractCommand: CommandSpec = {
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'extract', ok, ...details });
     printResult(result, context);
-    printKnownAnswer(result.detector?.weights, request.verdicts, context);
+    printKnownAnswer(result.detector?.weights, await readVerdicts(context.data), context);
     return ok;
   },
 };

@@ -8,7 +8,7 @@ import { openOwn } from '../../files/open-checked.ts';
 import { v } from '../../schema.ts';
 import type { DetectorName } from '../contract.ts';
 import { readDetectorFile } from '../detector-file.ts';
-import { publishSource, sourceNameOf } from '../publish-rows.ts';
+import { type PublishedFile, publishSource, sourceNameOf } from '../publish-rows.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
 import { failedFile, unitOfFailures } from './layout.ts';
 import type { ClusterPlan } from './plan.ts';
@@ -27,6 +27,8 @@ export interface PublishOptions {
   readonly skipBad: boolean;
   readonly keepRows: boolean;
   readonly force: boolean;
+  /** What is known of weights, by their sha256. */
+  readonly verdicts?: PublishedFile['verdicts'];
 }
 
 export interface PublishResult {
@@ -66,7 +68,7 @@ export async function readFailures(folder: string): Promise<readonly MissingImag
  * units are missing, or images without `skipBad`. Fails (ERR_INPUT) where a unit has other rows than the plan.
  */
 export async function publishUnits(
-  { plan, skipBad, keepRows, force }: PublishOptions,
+  { plan, skipBad, keepRows, force, verdicts }: PublishOptions,
   context: StageContext,
 ): Promise<PublishResult> {
   const { folder, out, units } = plan;
@@ -88,7 +90,7 @@ export async function publishUnits(
   const excused = new Set(missing.map(({ img_id: id }) => id));
   const source = await UnitSource.open(plan, { name: sourceNameOf(out), excused });
   try {
-    if (!(await publishSource(source, { out, force, detector }, context))) return nothing;
+    if (!(await publishSource(source, { out, force, detector, verdicts }, context))) return nothing;
   } finally {
     await source.close();
   }
