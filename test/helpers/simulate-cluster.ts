@@ -32,7 +32,7 @@ const [DIES, SPLITS, SLOW] = [0.004, 0.002, 0.05];
 
 interface Event {
   readonly time: number;
-  readonly run: () => Promise<void>;
+  readonly run: () => Promise<void> | void;
 }
 
 /**
@@ -68,8 +68,7 @@ export async function simulateCluster(options: Simulation): Promise<SimulationRe
       if (!isSplit) touch(path, isLost ? now + life : now + duration);
       if (isLost || isSplit) {
         deaths++;
-        if (random() < 0.9)
-          at(life * random() + 120_000 * random(), () => Promise.resolve(startWorker(index)));
+        if (random() < 0.9) at(life * random() + 120_000 * random(), () => startWorker(index));
       }
       if (!isLost) {
         at(duration, async () => {
@@ -90,7 +89,7 @@ export async function simulateCluster(options: Simulation): Promise<SimulationRe
       } catch {
         return;
       }
-      if (now + TOUCH_MS * 6 < until) at(TOUCH_MS * 6, () => Promise.resolve(beat()));
+      if (now + TOUCH_MS * 6 < until) at(TOUCH_MS * 6, () => beat());
     };
     beat();
   };
