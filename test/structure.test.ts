@@ -36,7 +36,7 @@ const LAYERS: readonly RegExp[] = [
   /^fetch\//,
   /^report\//,
   /^inspection\//,
-  /^extraction\/(docker|embedded|torch)\//,
+  /^extraction\/(apptainer|cluster|docker|embedded|torch)\//,
   /^extraction\//,
   /^detector\//,
   /^store\//,

@@ -9,7 +9,7 @@ import {
   findEngine,
   prepareDocker,
 } from '../extraction/docker/backend.ts';
-import { parseGpus } from '../extraction/docker/gpus.ts';
+import { givenGpus, type GpuChoice, parseGpus } from '../extraction/docker/gpus.ts';
 import { startEmbeddedExtractor } from '../extraction/embedded/start.ts';
 import { listTorchDevices, mayHaveGpu } from '../extraction/torch/devices.ts';
 import { prepareTorch, PRECISIONS, TORCH_LIBRARIES } from '../extraction/torch/start.ts';
@@ -53,7 +53,8 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'gpus',
     value: 'LIST',
-    description: 'docker: all, none, or numbers such as 0,2 (default all)',
+    description:
+      'docker: all, none, or numbers such as 0,2 (default: those of CUDA_VISIBLE_DEVICES, else all)',
     looksLike: /^(all|none|\d+(,\d+)*)$/,
   },
   { name: 'per-gpu', value: 'N', description: 'docker: workers on each GPU (default 1)', integer: true },
@@ -158,7 +159,7 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
   }
   const settings = {
     image: textOption(options, 'image') ?? DEFAULT_IMAGE,
-    gpus: parseGpus(textOption(options, 'gpus') ?? 'all'),
+    gpus: chooseGpus(textOption(options, 'gpus')),
     perGpu: integerOption(options, 'per-gpu') ?? 1,
     weights,
     memoryGib: integerOption(options, 'memory'),
@@ -170,6 +171,10 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
     prepare: async plan => await prepareDocker(settings, plan, context),
     describe: async plan => await describeDockerRuns(settings, plan),
   };
+}
+
+function chooseGpus(text: string | undefined): GpuChoice {
+  return text === undefined ? givenGpus(process.env) : parseGpus(text);
 }
 
 async function decide(options: OptionValues, data: string): Promise<Pick<Backend, 'name' | 'why'>> {

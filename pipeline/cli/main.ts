@@ -33,12 +33,14 @@ async function main(argv: readonly string[]): Promise<number> {
     ...streams,
     calling: { byNpm },
   });
+  let called: ParsedCommand | undefined;
   try {
-    if (byNpm && process.env['INIT_CWD'] !== undefined) process.chdir(process.env['INIT_CWD']);
-    const { command, args, options } = await readCommandLine(argv);
+    if (byNpm) goWhereNpmWasCalled();
+    called = await readCommandLine(argv);
+    const { command, args, options } = called;
     const calling = { byNpm, data: textOption(options, 'data') };
     reporter = createReporter({ mode: modeOf(options), ...streams, calling, command: command.name });
-    const data = textOption(options, 'data') ?? dataOfEnvironment() ?? (byNpm ? DATA_OF_CLONE : 'data');
+    const data = calling.data ?? dataOfEnvironment() ?? (byNpm ? DATA_OF_CLONE : 'data');
     const { emit, print, finish, show, error } = reporter;
     const asTyped = (text: string): string => nameCommandsAsTyped(text, calling);
     const context = { emit, print, finish, show, error, data, asTyped, signal: abort.signal };
@@ -48,9 +50,15 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageExit) return error.exitCode;
     reporter.end();
-    reporter.fail(abort.signal.aborted ? abort.signal.reason : error);
-    return abort.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
+    const { aborted } = abort.signal;
+    reporter.fail(aborted ? abort.signal.reason : error);
+    return exitCodeOf(error, called, aborted);
   }
+}
+
+function goWhereNpmWasCalled(): void {
+  const folder = process.env['INIT_CWD'];
+  if (folder !== undefined) process.chdir(folder);
 }
 
 /** LXMERT_DATA, so that --data need not be given each time. */
@@ -64,7 +72,10 @@ function modeOf(options: OptionValues): ReportMode {
   return options['quiet'] === true ? 'quiet' : 'human';
 }
 
-function exitCodeOf(error: unknown): number {
+function exitCodeOf(error: unknown, called: ParsedCommand | undefined, wasInterrupted: boolean): number {
+  const own = called?.command.exitCodeOf?.(error, called.options, wasInterrupted);
+  if (own !== undefined) return own;
+  if (wasInterrupted) return EXIT.interrupted;
   return error instanceof LxmertDataError && error.code === 'ERR_USAGE' ? EXIT.usage : EXIT.problems;
 }
 

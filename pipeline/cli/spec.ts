@@ -43,6 +43,12 @@ export interface CommandSpec {
   readonly examples: readonly (readonly [command: string, meaning: string])[];
   /** Does the work; false means problems were found (exit code 1). */
   readonly run: (args: readonly string[], options: OptionValues, context: CommandContext) => Promise<boolean>;
+  /** Exit code of a failure, where it has one of its own. */
+  readonly exitCodeOf?: (
+    error: unknown,
+    options: OptionValues,
+    wasInterrupted: boolean,
+  ) => number | undefined;
 }
 
 /** Options that every command has. */

@@ -5,7 +5,7 @@ import { errorText, isErrno, LxmertDataError } from '../errors.ts';
 import { isArchive, listArchive } from './image-archives.ts';
 import { describeIdFault, ID_RULE } from '../rows/image-id.ts';
 import { showText } from '../problem.ts';
-import { readRegular } from '../files/open-checked.ts';
+import { readTextLines } from '../files/text-lines.ts';
 
 /** Endings taken for images; the content decides when they are read. */
 const IMAGE_ENDINGS = new Set([
@@ -26,8 +26,6 @@ const IMAGE_ENDINGS = new Set([
 const MAX_NAMED = 5;
 /** What looks like a path may be anything: a list may be another kind of file. */
 const MAX_PATH_CHARS = 200;
-/** A list of a million long paths is smaller. */
-const MAX_LIST_BYTES = 2 ** 28;
 /** Files of a list that are looked up at once. */
 const LOOKUPS = 64;
 
@@ -126,24 +124,26 @@ async function walk(folder: string, recursive: boolean, leave: (reason: string) 
 }
 
 async function readList(file: string): Promise<string[]> {
-  const bytes = await readRegular(file, { maxBytes: MAX_LIST_BYTES });
-  checkText(file, bytes);
-  const lines = bytes
-    .toString('utf8')
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .map(line => line.trim());
-  const paths = lines
-    .filter(line => line !== '')
-    .map(line => join(isAbsolute(line) ? '' : dirname(file), line));
+  const folder = dirname(file);
+  const paths: string[] = [];
+  let isFirst = true;
+  const check = (block: Buffer): void => {
+    checkText(file, block, isFirst);
+    isFirst = false;
+  };
+  for await (const line of readTextLines(file, check)) {
+    const name = line.trim();
+    if (name !== '') paths.push(join(isAbsolute(name) ? '' : folder, name));
+  }
   await checkListed(file, paths);
   return paths;
 }
 
-function checkText(file: string, bytes: Buffer): void {
+function checkText(file: string, bytes: Buffer, isFirst: boolean): void {
   const kind = imageKindOf(bytes);
+  // In the middle of a list the same bytes may be part of a name.
   const isImage = kind.format !== undefined;
-  if (!isImage && !bytes.includes(0)) return;
+  if (!(isFirst && isImage) && !bytes.includes(0)) return;
   throw new LxmertDataError('ERR_USAGE', {
     what: isImage
       ? 'this is an image, not a folder of images or a list of them'

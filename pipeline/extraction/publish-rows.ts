@@ -17,20 +17,42 @@ export async function publishRows(
   context: StageContext,
 ): Promise<boolean> {
   const ids = images.map(({ img_id: id }) => id);
-  const name = `${basename(out).replace(/\.(safetensors|tsv)$/, '')}.tsv`;
-  const source = openOrderedRows(folder, ids, name);
+  const source = openOrderedRows(folder, ids, sourceNameOf(out));
   try {
-    if (out.endsWith('.tsv')) {
-      await copyRows(source, out, { force, note: DetectorNote.plan(out, detector) });
-      return true;
-    }
-    const known = detector === undefined ? undefined : verdicts[detector.weights]?.verdict;
-    const stamped = known === undefined ? detector : { ...detector!, known_answer: known };
-    const plan = { out, dtype: 'f32', skipBad: false, force, detector: stamped } as const;
-    return (await buildStore([source], plan, context)).store !== null;
+    return await publishSource(source, { out, force, detector, verdicts }, context);
   } finally {
     await source.close();
   }
+}
+
+/** The name that a store gives the rows it was made of. */
+export function sourceNameOf(out: string): string {
+  return `${basename(out).replace(/\.(safetensors|tsv)$/, '')}.tsv`;
+}
+
+export interface PublishedFile {
+  /** X.safetensors or X.tsv. */
+  readonly out: string;
+  readonly force: boolean;
+  readonly detector: DetectorName | undefined;
+  /** What is known of weights, by their sha256. */
+  readonly verdicts: ExtractPlan['verdicts'];
+}
+
+/** Publishes ordered rows as a store or a TSV. False where rows were rejected. */
+export async function publishSource(
+  source: ByteSource,
+  { out, force, detector, verdicts = {} }: PublishedFile,
+  context: StageContext,
+): Promise<boolean> {
+  if (out.endsWith('.tsv')) {
+    await copyRows(source, out, { force, note: DetectorNote.plan(out, detector) });
+    return true;
+  }
+  const known = detector === undefined ? undefined : verdicts[detector.weights]?.verdict;
+  const stamped = known === undefined ? detector : { ...detector!, known_answer: known };
+  const plan = { out, dtype: 'f32', skipBad: false, force, detector: stamped } as const;
+  return (await buildStore([source], plan, context)).store !== null;
 }
 
 interface CopyOptions {

@@ -1,11 +1,9 @@
 import { type FileHandle, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorText, isErrno, LxmertDataError } from '../errors.ts';
-import { writeAtomically } from '../files/atomic.ts';
 import { describeWriteFailure } from '../files/checks.ts';
 import { createOwn, openOwn } from '../files/open-checked.ts';
-import { v } from '../schema.ts';
-import { type DetectorName, detectorSchema } from './contract.ts';
+import type { DetectorName } from './contract.ts';
+import { holdToDetector, readDetectorFile } from './detector-file.ts';
 import { exchangeFolderOf, ExchangeFolder } from './exchange-folder.ts';
 import { claimFolder } from './folder-owner.ts';
 import { openPrivateFolder, type PrivateFolder } from './private-folder.ts';
@@ -13,7 +11,6 @@ import type { RowBatch } from './row-batch.ts';
 import { RowLineReader } from './row-lines.ts';
 
 const ROW_FILE = /^rows-\d+\.tsv$/;
-const MAX_DETECTOR_BYTES = 1 << 16;
 
 /** Where a valid row is. */
 export interface RowSpan {
@@ -84,22 +81,7 @@ export class RowFolder {
 
   /** The detector that the rows here come from, if there were any. */
   async readDetector(): Promise<DetectorName | undefined> {
-    let file: FileHandle;
-    try {
-      file = await openOwn(this.#detectorFile, { maxBytes: MAX_DETECTOR_BYTES });
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return undefined;
-      throw error;
-    }
-    const text = await file.readFile('utf8').finally(() => file.close());
-    const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), detectorSchema), text);
-    if (parsed.success) return parsed.output;
-    throw new LxmertDataError('ERR_INPUT', {
-      what: 'this is not the name of a detector',
-      where: this.#detectorFile,
-      got: errorText(v.flatten(parsed.issues).root?.[0] ?? 'another form'),
-      hint: `remove the folder ${this.path} to start over`,
-    });
+    return await readDetectorFile(this.path);
   }
 
   /** A file for the rows of these images, which an extractor can write to. */
@@ -135,25 +117,9 @@ export class RowFolder {
     if (this.rows.size === 0) await this.remove().catch(() => undefined);
   }
 
-  get #detectorFile(): string {
-    return join(this.path, 'detector.json');
-  }
-
   async #holdTo(detector: DetectorName): Promise<void> {
     await this.#private.check();
-    const before = await this.readDetector();
-    const [expected, got] = [before, detector].map(value => JSON.stringify(value));
-    if (before === undefined)
-      await writeAtomically(this.#detectorFile, 'json', file => file.writeFile(`${got!}\n`));
-    else if (expected !== got) {
-      throw new LxmertDataError('ERR_INPUT', {
-        what: 'the existing rows come from another detector',
-        where: this.path,
-        expected,
-        got,
-        hint: 'continue with the same weights and options, or remove the folder to start over',
-      });
-    }
+    await holdToDetector(this.path, detector);
   }
 
   async #append(imgId: string, line: Buffer): Promise<void> {

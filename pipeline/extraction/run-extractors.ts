@@ -1,14 +1,14 @@
-import { errorText, LxmertDataError } from '../errors.ts';
+import { type ErrorParts, errorText, LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import type { DetectorName, ExtractorEvent, ExtractorStep } from './contract.ts';
 import { Deaths } from './deaths.ts';
+import type { ExchangeFolder } from './exchange-folder.ts';
 import { ExtractorLog } from './extractor-log.ts';
 import type { ImageArchives } from './image-archives.ts';
 import { ImageQueue } from './image-queue.ts';
 import type { ListedImage } from './list-images.ts';
 import { describeEnd, type ExtractorEnd, type RunningExtractor, type StartExtractor } from './process.ts';
 import type { RowBatch } from './row-batch.ts';
-import type { RowFolder } from './row-folder.ts';
 
 /** Batches that an extractor has at a time, so that it can read ahead. */
 const BATCHES_AHEAD = 2;
@@ -30,9 +30,31 @@ export interface Extractors {
   readonly close?: () => Promise<void>;
 }
 
+/** Where the rows of a run are kept. */
+export interface RowTarget {
+  /** Rows that are there, by img_id. */
+  readonly rows: ReadonlyMap<string, unknown>;
+  readonly exchange: Pick<ExchangeFolder, 'checkSize'>;
+  /** Fails where the existing rows come from another detector. */
+  holdTo(detector: DetectorName): Promise<void>;
+  /** A file for the rows of these images, which an extractor can write to. */
+  openBatch(imgIds: readonly string[]): Promise<RowBatch>;
+}
+
+/** The extractors cannot go on. */
+export class ExtractorFailure extends LxmertDataError {
+  /** Of the last one that ended. */
+  readonly exitCode: number | null;
+
+  constructor(exitCode: number | null, parts: ErrorParts) {
+    super('ERR_EXTRACTOR', parts);
+    this.exitCode = exitCode;
+  }
+}
+
 export interface RunExtractorsOptions {
   readonly images: readonly ListedImage[];
-  readonly folder: RowFolder;
+  readonly folder: RowTarget;
   readonly extractors: Extractors;
   /** Seconds without a sign of life after which an extractor is ended. */
   readonly stallSeconds: number;
@@ -334,7 +356,7 @@ class Run {
   #cannotGoOn(end: ExtractorEnd): LxmertDataError {
     const deaths = this.#deaths.inARow;
     const times = end.isFinal === true || deaths < 2 ? '' : `, ${deaths} times without a row in between`;
-    return new LxmertDataError('ERR_EXTRACTOR', {
+    return new ExtractorFailure(end.code, {
       what: `the extractor ended early (${describeEnd(end)})${times}`,
       got: end.stderrTail === '' ? undefined : end.stderrTail,
       hint: 'finished rows are kept; fix the cause and run the same command again',

@@ -139,6 +139,21 @@ test('every command keeps to docs/json.md, whether it succeeds, finds problems o
       'e.safetensors',
       '--dry-run',
     ],
+    [
+      'extract',
+      'custom',
+      '--images',
+      'images',
+      '--weights',
+      'untrained',
+      '--backend',
+      'embedded',
+      '--plan',
+      'p.rows',
+    ],
+    ['extract', '--plan', 'p.rows', '--status'],
+    ['extract', '--plan', 'p.rows', '--on', 'slurm', '--dry-run'],
+    ['extract', '--plan', 'p.rows', '--on', 'kubernetes', '--claim', 'c', '--pod-image', 'i'],
     ['doctor'],
     ['completion', 'bash'],
   ];
@@ -146,6 +161,7 @@ test('every command keeps to docs/json.md, whether it succeeds, finds problems o
     ['convert', 'bad.tsv'],
     ['validate', 'bad.tsv'],
     ['verify', 'nlvr2'],
+    ['extract', '--plan', 'p.rows', '--publish'],
   ];
   const failures = [
     ['convert', 'none.tsv'],
@@ -160,6 +176,8 @@ test('every command keeps to docs/json.md, whether it succeeds, finds problems o
     ['show', 'x.tsv'],
     ['cast', 'x.safetensors'],
     ['no-such-command'],
+    ['extract', '--plan', 'nowhere.rows', '--publish'],
+    ['extract', '--plan', 'p.rows', '--worker', '3/2'],
   ];
   for (const args of succeed) await checkOutput(t, args, cwd, 0);
   for (const args of [...problems, ...failures]) await checkOutput(t, args, cwd, 1);

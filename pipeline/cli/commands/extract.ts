@@ -4,6 +4,7 @@ import { findImageSet } from '../../manifest/image-sets.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import { type KnownVerdict, readVerdicts } from '../../fetch/data-lock.ts';
 import {
+  type ExtractionRequest,
   type ExtractPlan,
   extractionBytes,
   planExtraction,
@@ -20,11 +21,13 @@ import {
   MANIFEST_OPTION,
   manifestFiles,
   type OptionSpec,
+  type OptionValues,
   textOption,
 } from '../spec.ts';
 import { type Backend, BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
 import { openReport, reportOption } from '../report-file.ts';
 import { quoted } from '../typed-commands.ts';
+import { CLUSTER_OPTIONS, defaultOut, exitCodeOfWorker, runOnPlan } from './extract-cluster.ts';
 
 const MAX_LISTED = 20;
 
@@ -81,6 +84,7 @@ const OPTIONS: readonly OptionSpec[] = [
   { name: 'dry-run', short: 'n', description: 'print what would be done' },
   reportOption('write the outcome as JSON'),
   MANIFEST_OPTION,
+  ...CLUSTER_OPTIONS,
 ];
 
 export const extractCommand: CommandSpec = {
@@ -104,32 +108,15 @@ export const extractCommand: CommandSpec = {
       'try it without the weights',
     ],
   ],
+  exitCodeOf: exitCodeOfWorker,
   async run(args, options, context) {
-    const name = args[0] ?? textOption(options, 'split');
-    const images = textOption(options, 'images');
-    if (name === undefined || images === undefined) {
-      throw new LxmertDataError('ERR_USAGE', {
-        what: 'extract needs a split and the folder of its images',
-        expected: 'a split and --images DIR',
-        got: [...args, ...Object.keys(options)].join(' ') || 'nothing',
-        hint: 'lxmert-data extract custom --images DIR --out X.safetensors',
-      });
-    }
+    const planImages = async (): Promise<ExtractPlan> =>
+      await planExtraction(await readRequest(args, options, context), context);
+    if (options['plan'] !== undefined) return await runOnPlan(options, context, planImages);
     const report = await openReport(options, []);
-    const manifest = await loadManifest({ files: manifestFiles(options) });
+    const request = await readRequest(args, options, context);
     const backend = await chooseBackend(options, context);
     context.emit({ event: 'note', message: `backend ${backend.name}: ${backend.why}` });
-    const request = {
-      split: findImageSet(manifest, name, textOption(options, 'dataset')),
-      images,
-      data: context.data,
-      out: checkOut(textOption(options, 'out')),
-      shard: parseShard(textOption(options, 'shard')),
-      limit: integerOption(options, 'limit'),
-      followLinks: options['follow-links'] === true,
-      force: options['force'] === true,
-      verdicts: await readVerdicts(context.data),
-    };
     const plan = await planExtraction(request, context);
     if (options['dry-run'] === true) {
       await showPlan(plan, backend, context);
@@ -149,10 +136,41 @@ export const extractCommand: CommandSpec = {
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'extract', ok, ...details });
     printResult(result, context);
-    printKnownAnswer(result.detector?.weights, request.verdicts, context);
+    printKnownAnswer(result.detector?.weights, await readVerdicts(context.data), context);
     return ok;
   },
 };
+
+/** What is to be extracted. Fails with ERR_USAGE where the split or its images are not given. */
+async function readRequest(
+  args: readonly string[],
+  options: OptionValues,
+  context: CommandContext,
+): Promise<ExtractionRequest> {
+  const name = args[0] ?? textOption(options, 'split');
+  const images = textOption(options, 'images');
+  if (name === undefined || images === undefined) {
+    throw new LxmertDataError('ERR_USAGE', {
+      what: 'extract needs a split and the folder of its images',
+      expected: 'a split and --images DIR',
+      got: [...args, ...Object.keys(options)].join(' ') || 'nothing',
+      hint: 'lxmert-data extract custom --images DIR --out X.safetensors',
+    });
+  }
+  const manifest = await loadManifest({ files: manifestFiles(options) });
+  const folder = textOption(options, 'plan');
+  return {
+    split: findImageSet(manifest, name, textOption(options, 'dataset')),
+    images,
+    data: context.data,
+    out: checkOut(textOption(options, 'out') ?? (folder === undefined ? undefined : defaultOut(folder))),
+    shard: parseShard(textOption(options, 'shard')),
+    limit: integerOption(options, 'limit'),
+    followLinks: options['follow-links'] === true,
+    force: options['force'] === true,
+    verdicts: await readVerdicts(context.data),
+  };
+}
 
 async function showPlan(plan: ExtractPlan, backend: Backend, context: CommandContext): Promise<void> {
   const { out, rowFolder, images } = plan;

@@ -20,6 +20,16 @@ export function parseGpus(text: string): GpuChoice {
   });
 }
 
+/**
+ * The GPUs that a scheduler gave to this process, as the engine's machine numbers them: Slurm's own list first, since
+ * within its limits CUDA counts from 0. `all` where nobody gave any.
+ */
+export function givenGpus(env: Readonly<Record<string, string | undefined>>): GpuChoice {
+  const text = env['SLURM_STEP_GPUS'] ?? env['SLURM_JOB_GPUS'] ?? env['CUDA_VISIBLE_DEVICES'];
+  if (text === undefined) return 'all';
+  return text === '' || text === '-1' || text === 'NoDevFiles' ? 'none' : parseGpus(text);
+}
+
 export interface ReadyGpus {
   readonly way: GpuWay;
   readonly gpus: readonly string[];

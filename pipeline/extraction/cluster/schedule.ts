@@ -1,0 +1,162 @@
+import { existsSync } from 'node:fs';
+import { readdir, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../../errors.ts';
+import { createOwn } from '../../files/open-checked.ts';
+import { v } from '../../schema.ts';
+import { readJsonFile, writeJsonFile } from './json-file.ts';
+import { claimFile, partialFolder, unitFile, unitName, unitOfFile } from './layout.ts';
+
+/** An attempt that shows no life for this long may be dead, and others may do its unit. */
+export const SILENCE_MS = 60_000;
+/** How old the list of free units may be that helpers share. */
+const HINT_MS = 30_000;
+
+/** Part `index` (from 1) of `count` workers. */
+export interface WorkerIndex {
+  readonly index: number;
+  readonly count: number;
+}
+
+export interface ScheduleOptions extends WorkerIndex {
+  /** X.rows. */
+  readonly folder: string;
+  /** Units of the plan. */
+  readonly units: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+const hintSchema = v.object({ time: v.number(), free: v.array(v.number()) });
+
+/** The units that are done, from their files: one listing of a folder. */
+export async function listDoneUnits(folder: string): Promise<Set<number>> {
+  const names = await readNames(join(folder, 'units'));
+  const done = new Set<number>();
+  for (const name of names) {
+    const unit = unitOfFile(name);
+    if (unit !== undefined) done.add(unit);
+  }
+  return done;
+}
+
+/**
+ * Gives a worker its units: first its own, index, index + count, …, of which each is looked up by its name, so that no
+ * worker lists more than its slice; then units that are open and that nobody works on. Two workers may get the same unit;
+ * that costs time and nothing else.
+ */
+export class Schedule {
+  readonly #options: ScheduleOptions;
+  #next: number;
+  readonly #tried = new Set<number>();
+
+  constructor(options: ScheduleOptions) {
+    this.#options = options;
+    this.#next = options.index - 1;
+  }
+
+  /** The next unit to do; undefined where all are done or in the hands of workers that show life. */
+  async next(): Promise<number | undefined> {
+    const { folder, units, count } = this.#options;
+    while (this.#next < units) {
+      const unit = this.#next;
+      this.#next += count;
+      if (!isDone(folder, unit)) return unit;
+    }
+    return await this.#nextOfOthers();
+  }
+
+  async #nextOfOthers(): Promise<number | undefined> {
+    const { folder, index, count } = this.#options;
+    const free = await this.#listFree();
+    // Each worker begins elsewhere, so that helpers do not meet.
+    const begin = Math.floor(((index - 1) * free.length) / count);
+    for (let step = 0; step < free.length; step++) {
+      const unit = free[(begin + step) % free.length]!;
+      // Once each, so that a unit that can never be finished does not keep a worker for ever.
+      if (this.#tried.has(unit)) continue;
+      this.#tried.add(unit);
+      if (!isDone(folder, unit) && (await this.#claim(unit))) return unit;
+    }
+    return undefined;
+  }
+
+  /** Units that are open and that nobody works on, from the list that helpers share or from the folders. */
+  async #listFree(): Promise<readonly number[]> {
+    const { folder, units, now } = this.#options;
+    const path = join(folder, 'free-units.json');
+    // Only a hint: whatever is wrong with it, the folders are listed.
+    const hint = await readJsonFile(path, hintSchema).catch(() => undefined);
+    const age = now() - (hint?.time ?? -Infinity);
+    if (hint !== undefined && age >= 0 && age < HINT_MS) return hint.free;
+    const done = await listDoneUnits(folder);
+    if (done.size >= units) return [];
+    const held = await listHeldUnits(folder, now());
+    const free: number[] = [];
+    for (let unit = 0; unit < units; unit++) if (!done.has(unit) && !held.has(unit)) free.push(unit);
+    await writeJsonFile(path, { time: now(), free });
+    return free;
+  }
+
+  /** Whether this worker is the first of those that would help with a unit. */
+  async #claim(unit: number): Promise<boolean> {
+    const { folder, now } = this.#options;
+    const path = claimFile(folder, unit);
+    try {
+      await (await createOwn(path)).close();
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw error;
+      const found = await stat(path).catch(() => undefined);
+      if (found !== undefined && now() - found.mtimeMs < SILENCE_MS) return false;
+    }
+    await utimes(path, now() / 1000, now() / 1000).catch(() => undefined);
+    return true;
+  }
+}
+
+/** Units that somebody is at work on. */
+export async function listHeldUnits(folder: string, now: number): Promise<ReadonlySet<number>> {
+  const held = new Set<number>();
+  for (const [unit, names] of await groupAttempts(folder)) {
+    const silences = await Promise.all(names.map(async name => await silenceOf(folder, name, now)));
+    if (silences.some(silence => silence < SILENCE_MS)) held.add(unit);
+  }
+  return held;
+}
+
+/** Files of attempts, dead or alive, by their unit. */
+async function groupAttempts(folder: string): Promise<ReadonlyMap<number, readonly string[]>> {
+  const attempts = new Map<number, string[]>();
+  for (const name of await readNames(partialFolder(folder))) {
+    const [, digits] = /^unit-(\d+)\..*\.tsv$/.exec(name) ?? [];
+    if (digits === undefined) continue;
+    const names = attempts.get(Number(digits));
+    if (names === undefined) attempts.set(Number(digits), [name]);
+    else names.push(name);
+  }
+  return attempts;
+}
+
+/** For how long an attempt has shown no life, in milliseconds. */
+async function silenceOf(folder: string, name: string, now: number): Promise<number> {
+  const found = await stat(join(partialFolder(folder), name)).catch(() => undefined);
+  return found === undefined ? Infinity : now - found.mtimeMs;
+}
+
+/** Names in a folder; none where it was removed, as publication does. */
+async function readNames(folder: string): Promise<readonly string[]> {
+  return await readdir(folder).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  });
+}
+
+/** Looked up without a thread, and without an error for each unit that is open. */
+function isDone(folder: string, unit: number): boolean {
+  return existsSync(unitFile(folder, unit));
+}
+
+/** Units as people read them: `unit-000003, unit-000007, …`. */
+export function nameUnits(units: readonly number[], most = 5): string {
+  return units.slice(0, most).map(unitName).join(', ') + (units.length > most ? ', …' : '');
+}

@@ -1,0 +1,57 @@
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { openPlan } from '../../../pipeline/extraction/cluster/plan.ts';
+import { BACKEND, planShared, run, sha256, startWorker } from '../../helpers/cluster.ts';
+
+test('plan, workers in any order and publication make the bytes of one machine', async t => {
+  const shared = await planShared(t, 23, 4);
+  const plan = await openPlan(shared.rows);
+  t.is(plan.units, 6);
+  t.deepEqual(
+    (await plan.readUnit(5)).map(({ img_id: id }) => id),
+    ['img_0020', 'img_0021', 'img_0022'],
+  );
+  const early = await run(t, ['extract', '--plan', shared.rows, '--publish'], 1);
+  t.regex(early.stderr, /6 units are not done: unit-000000/);
+  const workers = ['2/3', '1/3'].map(worker => startWorker(shared, worker).result);
+  for (const { code, stderr } of await Promise.all(workers)) t.is(code, 0, stderr);
+  await run(t, ['extract', '--plan', shared.rows, '--worker', '3/3']);
+  const status = await run(t, ['extract', '--plan', shared.rows, '--status', '--json']);
+  t.like(JSON.parse(status.stdout), { done: 23, total: 23, units_done: 6, units: 6, published: false });
+  await run(t, ['extract', '--plan', shared.rows, '--publish']);
+  t.is(await sha256(shared.out), shared.single);
+  // All of it may come again, and is done already.
+  await run(t, ['extract', '--plan', shared.rows, '--publish']);
+  await run(t, ['extract', '--plan', shared.rows, '--worker', '1/3']);
+  t.deepEqual(
+    (await readdir(shared.rows)).filter(name => !['logs', 'workers', 'owner'].includes(name)).sort(),
+    ['detector.json', 'images.idx', 'images.txt', 'partial', 'plan.json', 'published.json', 'units'],
+  );
+});
+
+test('a second plan is refused where it differs, and nothing where it is the same', async t => {
+  const { rows, images } = await planShared(t, 5, 2);
+  const plan = ['extract', 'custom', '--images', images, '--plan', rows, ...BACKEND];
+  await run(t, [...plan, '--unit-images', '2']);
+  const other = await run(t, [...plan, '--unit-images', '3'], 1);
+  t.regex(other.stderr, /another extraction is planned here[^]*unit_images 2[^]*unit_images 3/);
+  await rm(join(images, 'img_0003.bmp'));
+  const fewer = await run(t, [...plan, '--unit-images', '2'], 1);
+  t.regex(fewer.stderr, /images 5/);
+});
+
+test('an image without a row is a fact of its unit: the worker is done, publication says so', async t => {
+  const shared = await planShared(t, 9, 3);
+  await writeFile(join(shared.images, 'img_0004.bmp'), 'no image');
+  await run(t, ['extract', '--plan', shared.rows, '--worker', '1/1']);
+  const { stdout, stderr } = await run(t, ['extract', '--plan', shared.rows, '--publish'], 1);
+  t.regex(stdout, /no row for img_0004: /);
+  t.regex(stderr, /1 images have no row/);
+  const { stdout: json } = await run(
+    t,
+    ['extract', '--plan', shared.rows, '--publish', '--skip-bad', '--json'],
+    1,
+  );
+  t.like(JSON.parse(json.trim().split('\n').at(-1)!), { ok: false, out: shared.out, rows: 8, wanted: 9 });
+});

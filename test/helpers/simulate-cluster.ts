@@ -1,0 +1,151 @@
+import { renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  claimFile,
+  openPlanFolder,
+  partialFolder,
+  unitFile,
+  unitName,
+} from '../../pipeline/extraction/cluster/layout.ts';
+import { listDoneUnits, Schedule } from '../../pipeline/extraction/cluster/schedule.ts';
+import { seededRandom } from '../../pipeline/rows/synthetic-row.ts';
+
+export interface Simulation {
+  readonly folder: string;
+  readonly workers: number;
+  readonly units: number;
+  readonly seed: number;
+}
+
+export interface SimulationResult {
+  readonly done: number;
+  /** Units that more than one worker finished. */
+  readonly twice: number;
+  readonly deaths: number;
+  readonly hours: number;
+}
+
+const UNIT_MS = 50_000;
+const TOUCH_MS = 5000;
+/** Shares of the units during which a worker dies, hangs, or is slow. */
+const [DIES, SPLITS, SLOW] = [0.004, 0.002, 0.05];
+
+interface Event {
+  readonly time: number;
+  readonly run: () => Promise<void> | void;
+}
+
+/**
+ * Runs workers on the files of a plan under a clock that jumps from event to event. What decides who does what is the
+ * program's own; only the computing is left out, and an attempt's file is empty.
+ */
+export async function simulateCluster(options: Simulation): Promise<SimulationResult> {
+  const { folder, workers, units, seed } = options;
+  await openPlanFolder(folder);
+  const random = seededRandom(seed);
+  const events = new EventQueue();
+  const finished = new Map<number, number>();
+  let now = 1e12;
+  let attempts = 0;
+  let deaths = 0;
+  const at = (delay: number, run: Event['run']): void => events.add({ time: now + delay, run });
+
+  const startWorker = (index: number): void => {
+    const schedule = new Schedule({ folder, units, index, count: workers, now: () => now });
+    const takeNext = async (): Promise<void> => {
+      const unit = await schedule.next();
+      if (unit !== undefined) begin(unit);
+    };
+    const begin = (unit: number): void => {
+      const path = join(partialFolder(folder), `${unitName(unit)}.host-${index}-${attempts++}.tsv`);
+      writeFileSync(path, '');
+      const duration = UNIT_MS * (0.8 + random() * 0.4) * (random() < SLOW ? 10 : 1);
+      const fate = random();
+      const isLost = fate < DIES;
+      // One whose node is taken for lost goes on without a sign of life, and its index starts elsewhere.
+      const isSplit = !isLost && fate < DIES + SPLITS;
+      const life = isLost ? duration * random() : duration;
+      if (!isSplit) touch(path, isLost ? now + life : now + duration);
+      if (isLost || isSplit) {
+        deaths++;
+        if (random() < 0.9) at(life * random() + 120_000 * random(), () => startWorker(index));
+      }
+      if (!isLost) {
+        at(duration, async () => {
+          renameSync(path, unitFile(folder, unit));
+          rmSync(claimFile(folder, unit), { force: true });
+          finished.set(unit, (finished.get(unit) ?? 0) + 1);
+          await takeNext();
+        });
+      }
+    };
+    at(random() * 1000, takeNext);
+  };
+  /** The last sign of life of an attempt, as its file has it when others look. */
+  const touch = (path: string, until: number): void => {
+    const beat = (): void => {
+      try {
+        utimesSync(path, now / 1000, now / 1000);
+      } catch {
+        return;
+      }
+      if (now + TOUCH_MS * 6 < until) at(TOUCH_MS * 6, () => beat());
+    };
+    beat();
+  };
+
+  for (let index = 1; index <= workers; index++) startWorker(index);
+  const began = now;
+  for (let event = events.take(); event !== undefined; event = events.take()) {
+    now = event.time;
+    await event.run();
+  }
+  const hours = (now - began) / 3.6e6;
+  // Whoever is left over, as an engine's next try would be.
+  for (let round = 0; round < 3 && (await listDoneUnits(folder)).size < units; round++) {
+    rmSync(join(folder, 'free-units.json'), { force: true });
+    now += 600_000;
+    startWorker(1);
+    for (let event = events.take(); event !== undefined; event = events.take()) {
+      now = event.time;
+      await event.run();
+    }
+  }
+  const twice = [...finished.values()].filter(times => times > 1).length;
+  return { done: (await listDoneUnits(folder)).size, twice, deaths, hours: Number(hours.toFixed(2)) };
+}
+
+/** Events in the order of their time: a binary heap. */
+class EventQueue {
+  readonly #heap: Event[] = [];
+
+  add(event: Event): void {
+    const heap = this.#heap;
+    let at = heap.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (heap[parent]!.time <= event.time) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = event;
+  }
+
+  take(): Event | undefined {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop();
+    if (first === undefined || last === undefined || heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1]!.time < heap[child]!.time) child++;
+      if (heap[child]!.time >= last.time) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
