@@ -98,7 +98,10 @@ testWithTools(
     t.true(drawn.length > 3);
     for (const line of drawn) t.true(line.length < 40, line);
     const before = drawn.filter(line => line.includes('0 %') && !line.includes('100 %'));
-    for (const step of [/converting model/, /loading the network/, /1 with proposals/])
+    for (const step of [
+      /converting model|(starting|loading) the network/,
+      /1 (decoded|with proposals|classified)/,
+    ])
       t.true(
         before.some(line => step.test(line)),
         String(step),
