@@ -25,7 +25,8 @@ sys.path[:0] = [str(ROOT / "reader" / "src"), str(ROOT / "reader" / "tests" / "d
 from oracle import HAS_ORACLE, IMAGES, compare_with_oracle  # noqa: E402
 
 from lxmert_data.detector import Detector  # noqa: E402
-from lxmert_data.detector.network import exact_arithmetic  # noqa: E402
+from lxmert_data.detector.network import Network, exact_arithmetic  # noqa: E402
+from lxmert_data.detector.weights import load_weights  # noqa: E402
 
 OPERATIONS = 1.91e12
 """Of an image of 600 x 800 input with 300 regions, as bench/count-operations.ts counts them."""
@@ -50,7 +51,12 @@ def main() -> None:
     for precision in options.precisions.split(","):
         if precision == "tf32" and device.type != "cuda":
             continue
-        detector = Detector("untrained", device, precision=precision, rois=36 if options.dry_run else 300)
+        rois = 36 if options.dry_run else 300
+        if precision == "tf32":  # not offered before it is measured
+            detector = Detector("untrained", device, rois=rois)
+            detector._network = Network(load_weights("untrained"), device, "tf32")
+        else:
+            detector = Detector("untrained", device, precision=precision, rois=rois)
         if HAS_ORACLE and not options.skip_parity:
             print_parity(detector, list(IMAGES)[2:3] if options.dry_run else list(IMAGES))
         measure_speed(detector, 1 if options.dry_run else options.images, product, small=options.dry_run)

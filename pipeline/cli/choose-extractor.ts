@@ -85,7 +85,7 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'precision',
     value: 'NAME',
-    description: 'torch: float32, or tf32, bf16 or fp16, which are other detectors (default float32)',
+    description: 'torch: float32, or bf16 or fp16, which give other boxes: docs/parity.md (default float32)',
     choices: PRECISIONS,
   },
   {

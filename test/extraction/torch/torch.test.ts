@@ -134,5 +134,5 @@ testWithTorch('exit codes and events of the program keep to the contract', async
   t.is(weights.code, EXTRACTOR_EXIT.weights);
   t.regex(weights.stderrTail, /does not exist/);
   t.is((await run(['--device=cuda:77'])).code, EXTRACTOR_EXIT.device);
-  t.is((await run(['--device=cpu', '--precision=tf32'])).code, EXTRACTOR_EXIT.device);
+  t.is((await run(['--device=cpu', '--precision=tf32'])).code, EXTRACTOR_EXIT.usage);
 });
