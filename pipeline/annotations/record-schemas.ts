@@ -69,6 +69,7 @@ export const RECORD_SCHEMAS = {
 /** Answer tables and vocabularies: assets of the kind `table`. */
 export const TABLE_SCHEMAS = {
   ans2label: { holds: 'entries', fields: [] },
+  hashes: { holds: 'entries', fields: [] },
   label2ans: { holds: 'texts', fields: [] },
   'all-ans': records(field('ans', 'text'), field('dsets', 'anything')),
   lines: { holds: 'lines', fields: [] },

@@ -21,6 +21,7 @@ import {
 } from '../spec.ts';
 import { describeDatasets } from '../health-pages.ts';
 import { type KnownAnswerOptions, verifyDetector } from '../known-answer.ts';
+import { verifyNlvr2Images } from '../nlvr2-images.ts';
 import { openReport, pageReportOption, REPLACE_REPORT_OPTION } from '../report-file.ts';
 import { describeStores } from '../store-health.ts';
 import { describeDetector, UNTRAINED_WARNING } from '../../store/metadata.ts';
@@ -74,6 +75,13 @@ export const verifyCommand: CommandSpec = {
         'of detector: images and a TSV of their published rows, instead of the ten that are fetched',
       looksLike: /[/.]/,
     },
+    {
+      name: 'images',
+      short: 'i',
+      value: 'DIR',
+      description: 'of nlvr2: check the images in this folder or zip by the official hashes',
+      looksLike: /[/.]/,
+    },
     { name: 'quick', description: 'of datasets: files, sizes and headers only' },
     MANIFEST_OPTION,
   ],
@@ -85,6 +93,8 @@ export const verifyCommand: CommandSpec = {
     ['lxmert-data verify vqa --report vqa.html', 'the same as a page: what is wrong and how to fix it'],
   ],
   async run(args, options, context) {
+    const images = textOption(options, 'images');
+    if (images !== undefined) return await checkImages(args, images, options, context);
     const [weights, from] = [textOption(options, 'weights'), textOption(options, 'from')];
     if (weights !== undefined || from !== undefined || (args.length === 1 && args[0] === 'detector')) {
       return await proveDetector(args, { weights, from }, options, context);
@@ -94,6 +104,21 @@ export const verifyCommand: CommandSpec = {
       : await verifyData(args, options, context);
   },
 };
+
+async function checkImages(
+  args: readonly string[],
+  images: string,
+  options: OptionValues,
+  context: CommandContext,
+): Promise<boolean> {
+  if (args.length === 1 && args[0] === 'nlvr2')
+    return await verifyNlvr2Images(images, await loadManifest({ files: manifestFiles(options) }), context);
+  throw new LxmertDataError('ERR_USAGE', {
+    what: '--images is for verify nlvr2: of no other images are hashes published',
+    got: args.join(' ') || 'no argument',
+    hint: 'lxmert-data verify nlvr2 --images DIR',
+  });
+}
 
 /** The files of the detector, where none are named, and then what its weights compute. */
 async function proveDetector(
