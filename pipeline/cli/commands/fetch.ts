@@ -115,7 +115,10 @@ export const fetchCommand: CommandSpec = {
     const counts = `${result.fetched.length} fetched, ${result.present.length} in place before`;
     const failed = result.failed.length === 0 ? '' : `, ${result.failed.length} could not be downloaded`;
     const unusable = result.unusable.length === 0 ? '' : `, ${result.unusable.length} files cannot be used`;
-    context.print(ok ? counts : `${counts}${failed}${unusable} (reasons above)`);
+    const named = options.datasets.join(' ');
+    context.finish(ok ? counts : `${counts}${failed}${unusable} (reasons above)`, {
+      next: ok && named !== '' ? `lxmert-data verify ${named}` : undefined,
+    });
     return ok;
   },
 };

@@ -173,10 +173,13 @@ async function verifyStoreFiles(
   const ok = outcomes.every(outcome => outcome.ok);
   const images = outcomes.reduce((sum, outcome) => sum + (outcome.error === null ? outcome.rows : 0), 0);
   const count = outcomes.length === 1 ? 'one store' : `${outcomes.length} stores`;
-  context.finish(`${images} images in ${count} verified${ok ? '' : ', WITH PROBLEMS'}`, {
-    done: images,
-    next: ok ? `lxmert-data inspect ${quoted(stores[0] ?? '')}` : undefined,
-  });
+  // Of a store that cannot be read the error says all.
+  if (outcomes.some(({ error }) => error === null)) {
+    context.finish(`${images} images in ${count} verified${ok ? '' : ', WITH PROBLEMS'}`, {
+      done: images,
+      next: ok ? `lxmert-data inspect ${quoted(stores[0] ?? '')}` : undefined,
+    });
+  }
   return ok;
 }
 
