@@ -6,6 +6,7 @@ import type { StageContext } from '../events.ts';
 import { DOWNLOADS } from '../manifest/reserved-names.ts';
 import { readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
+import { checkOnline } from '../fetch/check-online.ts';
 import { decideOverlap, findFreeBytes } from '../fetch/disk-space.ts';
 import { Downloader } from '../fetch/download-source.ts';
 import type { DownloaderOptions } from '../fetch/download-source.ts';
@@ -126,6 +127,11 @@ async function obtainPlanned(
   context: StageContext,
 ): Promise<Outcome[]> {
   const { dataRoot, own } = options;
+  if (own === undefined) {
+    const sources = plan.assets.flatMap(asset => (asset.action === 'fetch' ? asset.sources : []));
+    const mirrors = [...new Set(sources.map(({ mirror }) => mirror))];
+    await checkOnline(options.manifest, mirrors, options.environment ?? process.env);
+  }
   const overlaps = own === undefined && decideOverlap(plan, await findFreeBytes(dataRoot), dataRoot);
   return await obtainAll(plan, overlaps ? 2 : 1, options, context);
 }

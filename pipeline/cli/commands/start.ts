@@ -214,7 +214,14 @@ async function fetchWeights(context: CommandContext): Promise<boolean> {
         if (event.event === 'progress') context.emit(event);
       },
     },
-  );
+  ).catch((error: unknown) => {
+    if (error instanceof LxmertDataError && error.code === 'ERR_FETCH') return error;
+    throw error;
+  });
+  if (result instanceof LxmertDataError) {
+    context.print(`  ${result.parts.what}`);
+    return false;
+  }
   const mirrors = result.failed.flatMap(({ reasons }) => reasons.map(({ mirror }) => mirror));
   if (mirrors.length > 0)
     context.print(`  not available from ${mirrors.join(', ')}; npm run fetch -- detector says why`);
