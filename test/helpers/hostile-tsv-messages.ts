@@ -315,6 +315,6 @@ export const TSV_MESSAGES: Readonly<Record<string, readonly string[]>> = {
     'error: rows.tsv: rows: expected a feature TSV, got 1500 lines without one valid row; stopped there',
   ],
   'rows missing from a published file': [
-    'error: val2014_obj36.tsv: rows: expected 40504 rows in val2014_obj36.tsv, got 2 rows; the file is incomplete; download it again',
+    'error: val2014_obj36.tsv: rows: expected 40504 rows in val2014_obj36.tsv, got 2 rows; the file is incomplete; download it again, or allow a part with --subset',
   ],
 };

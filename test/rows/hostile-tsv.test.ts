@@ -69,7 +69,7 @@ test('a row torn inside its id shows only by the number of rows', async t => {
   const known = { ...BEYOND_SIGHT, name: 'val2014_obj36.tsv' };
   const named = await writeCase(t, known);
   t.deepEqual(await messagesOf(named.path, named.folder, known), [
-    'error: val2014_obj36.tsv: rows: expected 40504 rows in val2014_obj36.tsv, got 2 rows; the file is incomplete; download it again',
+    'error: val2014_obj36.tsv: rows: expected 40504 rows in val2014_obj36.tsv, got 2 rows; the file is incomplete; download it again, or allow a part with --subset',
   ]);
 });
 
