@@ -112,6 +112,8 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
 export interface Backend {
   readonly name: BackendName;
   readonly why: string;
+  /** Path of the weights, or `untrained`. */
+  readonly weights: string;
   /** Makes the extractors of a plan ready. */
   readonly prepare: (plan: ExtractPlan) => Promise<Extractors>;
   /** Commands that would be run, for --dry-run. */
@@ -147,7 +149,7 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
       precision: textOption(options, 'precision'),
       ...network,
     };
-    return { name, why, prepare: async () => await prepareTorch(settings, context), describe };
+    return { name, why, weights, prepare: async () => await prepareTorch(settings, context), describe };
   }
   if (name === 'embedded') {
     const start = startEmbeddedExtractor({
@@ -155,7 +157,7 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
       cacheDirectory: join(context.data, 'detector', 'converted'),
       ...network,
     });
-    return { name, why, prepare: () => Promise.resolve({ start: [start] }), describe };
+    return { name, why, weights, prepare: () => Promise.resolve({ start: [start] }), describe };
   }
   const settings = {
     image: textOption(options, 'image') ?? DEFAULT_IMAGE,
@@ -168,6 +170,7 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
   return {
     name,
     why,
+    weights,
     prepare: async plan => await prepareDocker(settings, plan, context),
     describe: async plan => await describeDockerRuns(settings, plan),
   };

@@ -1,4 +1,4 @@
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import { openZipArchive, type ZipArchive } from '../inputs/zip-archive.ts';
@@ -17,6 +17,11 @@ export async function isArchive(path: string): Promise<boolean> {
   return path.toLowerCase().endsWith('.zip') && (await stat(path)).isFile();
 }
 
+/** Where images of archives are files while an extractor has them. */
+export function unpackedFolder(rowFolder: string): string {
+  return join(rowFolder, 'unpacked');
+}
+
 /** Members of an archive, as `ARCHIVE/MEMBER`: paths that only ImageArchives can open. */
 export async function listArchive(path: string): Promise<string[]> {
   const archive = await openZipArchive(path);
@@ -30,20 +35,23 @@ export async function listArchive(path: string): Promise<string[]> {
  */
 export class ImageArchives {
   readonly #folder: string;
+  readonly #keepFolder: boolean;
   readonly #archives: ReadonlyMap<string, OpenArchive>;
 
-  private constructor(folder: string, archives: ReadonlyMap<string, OpenArchive>) {
+  private constructor(folder: string, archives: ReadonlyMap<string, OpenArchive>, keepFolder: boolean) {
     this.#folder = folder;
+    this.#keepFolder = keepFolder;
     this.#archives = archives;
   }
 
   /**
    * Opens the archives that images lie in, and makes an empty folder for them below `rowFolder`; undefined where all are
-   * files. Throws ERR_ZIP, ERR_IO.
+   * files. With `keepFolder` the folder stays when they are closed, for containers that see it. Throws ERR_ZIP, ERR_IO.
    */
   static async open(
     images: readonly { readonly path: string }[],
     rowFolder: string,
+    keepFolder = false,
   ): Promise<ImageArchives | undefined> {
     const paths = new Set<string>();
     const files = new Set<string>();
@@ -56,15 +64,15 @@ export class ImageArchives {
     }
     if (paths.size === 0) return undefined;
     await openPrivateFolder(rowFolder);
-    const folder = join(rowFolder, 'unpacked');
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { mode: 0o700 });
+    const folder = unpackedFolder(rowFolder);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await emptyFolder(folder);
     const archives = new Map<string, OpenArchive>();
     for (const path of paths) {
       const archive = await openZipArchive(path);
       archives.set(path, { archive, entries: new Map(archive.entries.map(entry => [entry.path, entry])) });
     }
-    return new ImageArchives(folder, archives);
+    return new ImageArchives(folder, archives, keepFolder);
   }
 
   /** Where the file of an image is while an extractor has it. */
@@ -95,7 +103,8 @@ export class ImageArchives {
 
   async close(): Promise<void> {
     for (const { archive } of this.#archives.values()) await archive.close();
-    await rm(this.#folder, { recursive: true, force: true });
+    if (this.#keepFolder) await emptyFolder(this.#folder);
+    else await rm(this.#folder, { recursive: true, force: true });
   }
 
   #find(path: string): { readonly archive: ZipArchive; readonly entry: ZipEntry } | undefined {
@@ -104,6 +113,10 @@ export class ImageArchives {
     const entry = open?.entries.get(member);
     return open === undefined || entry === undefined ? undefined : { archive: open.archive, entry };
   }
+}
+
+async function emptyFolder(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
 }
 
 interface OpenArchive {

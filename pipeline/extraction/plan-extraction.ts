@@ -20,8 +20,6 @@ export interface ExtractionRequest {
   readonly data: string;
   /** .safetensors or .tsv; default: what LXMERT opens for this split, below the data root. */
   readonly out?: string | undefined;
-  /** Part `index` (from 1) of `count` of the images, for several machines. */
-  readonly shard?: Shard | undefined;
   /** Only the first so many images. */
   readonly limit?: number | undefined;
   /** Take images that are links out of their folder too. */
@@ -30,12 +28,6 @@ export interface ExtractionRequest {
   readonly force?: boolean | undefined;
   /** What is known of detectors, by the sha256 of their weights; stamped into the store. */
   readonly verdicts?: Readonly<Record<string, { readonly verdict: KnownAnswer }>> | undefined;
-}
-
-export interface Shard {
-  /** From 1. */
-  readonly index: number;
-  readonly count: number;
 }
 
 /** What an extraction is to do, decided and checked before anything starts. */
@@ -62,17 +54,16 @@ export async function planExtraction(
   request: ExtractionRequest,
   { emit }: Pick<StageContext, 'emit'>,
 ): Promise<ExtractPlan> {
-  const { split, data, shard, limit, force = false, verdicts } = request;
-  const out = request.out ?? join(data, defaultName(split, shard));
+  const { split, data, limit, force = false, verdicts } = request;
+  const out = outputOf(request);
   const all = await listSet(request, emit);
   const ordered = await orderImages(all, split, data, emit);
-  const part = shard === undefined ? ordered : ordered.slice(...shardRange(ordered.length, shard));
   await mkdir(dirname(out), { recursive: true });
   await checkOutput(out, force);
   return {
     out,
-    rowFolder: `${out.replace(/\.(safetensors|tsv)$/, '')}.rows`,
-    images: part.slice(0, limit),
+    rowFolder: rowFolderOf(out),
+    images: ordered.slice(0, limit),
     force,
     verdicts,
   };
@@ -126,11 +117,14 @@ function mergeByName(images: readonly ListedImage[], where: string): readonly Li
   });
 }
 
-function defaultName(split: ImageSet, shard: Shard | undefined): string {
-  // Parts are joined by convert, which takes TSVs.
-  return shard === undefined
-    ? `${split.target}.safetensors`
-    : `${split.target}-${shard.index}-of-${shard.count}.tsv`;
+/** The file that an extraction makes. */
+export function outputOf({ out, data, split }: ExtractionRequest): string {
+  return out ?? join(data, `${split.target}.safetensors`);
+}
+
+/** Where the rows of an output are kept until it is published. */
+export function rowFolderOf(out: string): string {
+  return `${out.replace(/\.(safetensors|tsv)$/, '')}.rows`;
 }
 
 /** Puts the images that LXMERT takes by their index first, then all others by name. */
@@ -181,8 +175,4 @@ async function takeListed(images: readonly ListedImage[], list: string): Promise
     got: `${absent.length} missing: ${listSome(absent)}`,
     hint: 'give the folder that holds all of them',
   });
-}
-
-function shardRange(count: number, { index, count: parts }: Shard): [begin: number, end: number] {
-  return [Math.floor(((index - 1) * count) / parts), Math.floor((index * count) / parts)];
 }

@@ -1,5 +1,6 @@
 import { type FileHandle, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LxmertDataError } from '../errors.ts';
 import { describeWriteFailure } from '../files/checks.ts';
 import { createOwn, openOwn } from '../files/open-checked.ts';
 import type { DetectorName } from './contract.ts';
@@ -57,6 +58,7 @@ export class RowFolder {
     const release = await claimFolder(path);
     const folder = new RowFolder(own, release);
     try {
+      await checkNoPlan(path);
       for (const name of (await readdir(path)).filter(file => ROW_FILE.test(file)).sort()) {
         const torn = await folder.#indexFile(name);
         if (torn > 0) note(`${join(path, name)}: ${torn} bytes of a torn last row cut off`);
@@ -166,4 +168,15 @@ export class RowFolder {
       await file.close();
     }
   }
+}
+
+/** Fails (ERR_INPUT) where several machines are planned to work in a folder and have not published: their rows would go. */
+async function checkNoPlan(path: string): Promise<void> {
+  const names = await readdir(path);
+  if (!names.includes('plan.json') || names.includes('published.json')) return;
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'an extraction for several machines is planned here',
+    where: join(path, 'plan.json'),
+    hint: `finish it with lxmert-data extract --plan ${path} --worker 1/1, then --publish; or remove ${path}`,
+  });
 }

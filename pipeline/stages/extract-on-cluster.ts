@@ -1,9 +1,6 @@
-import { basename } from 'node:path';
 import type { StageContext } from '../events.ts';
-import { checkFreeSpace } from '../files/checks.ts';
 import { publishUnits, type PublishOptions, type PublishResult } from '../extraction/cluster/publish.ts';
 import { runWorker, type WorkerOptions, type WorkerResult } from '../extraction/cluster/run-worker.ts';
-import { extractionBytes } from '../extraction/plan-extraction.ts';
 
 /** Computes a worker's part of a plan. Images without a row are facts of their unit, and no failure. */
 export async function extractUnits(options: WorkerOptions, context: StageContext): Promise<WorkerResult> {
@@ -15,8 +12,5 @@ export async function extractUnits(options: WorkerOptions, context: StageContext
 
 /** Makes the one output of a plan. */
 export async function publishPlan(options: PublishOptions, context: StageContext): Promise<PublishResult> {
-  const { plan } = options;
-  await checkFreeSpace(plan.out, extractionBytes(0, plan.file.images));
-  context.emit({ event: 'note', message: `publishing ${plan.file.images} images to ${basename(plan.out)}` });
   return await publishUnits(options, context);
 }

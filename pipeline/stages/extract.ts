@@ -46,7 +46,11 @@ export async function extract(options: ExtractOptions, context: StageContext): P
   const [skipBad, keepRows] = [options.skipBad === true, options.keepRows === true];
   const note = (message: string): void => context.emit({ event: 'note', message });
   const wanted = new Set(plan.images.map(({ img_id: id }) => id));
-  const folder = await RowFolder.open(plan.rowFolder, wanted, note);
+  const folder = await RowFolder.open(plan.rowFolder, wanted, note).catch(async (error: unknown) => {
+    await closeExtractors(extractors);
+    throw error;
+  });
+  let isRun = false;
   try {
     const left = plan.images.filter(({ img_id: id }) => !folder.rows.has(id));
     const total = plan.images.length;
@@ -54,6 +58,7 @@ export async function extract(options: ExtractOptions, context: StageContext): P
     if (resumed > 0) note(`${resumed} of ${total} images are already done`);
     await checkFreeSpace(plan.out, extractionBytes(left.length, resumed));
     const track = trackProgress({ plan, resumed, workers: extractors.start.length }, context);
+    isRun = true;
     const run = await runExtractors({ images: left, folder, extractors, stallSeconds, ...track }, context);
     const missing = findMissing(plan.images, folder, run.failures);
     const detector = run.detector ?? (await folder.readDetector());
@@ -68,8 +73,15 @@ export async function extract(options: ExtractOptions, context: StageContext): P
     const out = published ? plan.out : null;
     return { ok, out, wanted: total, rows, resumed, detector, device: run.device, missing };
   } finally {
+    if (!isRun) await closeExtractors(extractors);
     await folder.close();
   }
+}
+
+/** Ends what was made ready for a run that does not begin; without this the process would not end. */
+async function closeExtractors({ close, archives }: Extractors): Promise<void> {
+  await close?.();
+  await archives?.close();
 }
 
 function findMissing(

@@ -3,8 +3,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { LxmertDataError } from '../../errors.ts';
 import { describeKubernetesJob, toYaml } from '../../extraction/cluster/kubernetes.ts';
-import { openPlan, UNIT_IMAGES, writePlan, type ClusterPlan } from '../../extraction/cluster/plan.ts';
-import { describeMissingUnits } from '../../extraction/cluster/publish.ts';
+import {
+  openPlan,
+  ROW_OPTIONS,
+  UNIT_IMAGES,
+  writePlan,
+  type ClusterPlan,
+} from '../../extraction/cluster/plan.ts';
+import {
+  describeMissingUnits,
+  type PublishOptions,
+  type PublishResult,
+} from '../../extraction/cluster/publish.ts';
+import type { WorkerResult } from '../../extraction/cluster/run-worker.ts';
+import type { WorkerIndex } from '../../extraction/cluster/schedule.ts';
 import {
   readSlurmQueue,
   SLURM_COMMON,
@@ -15,15 +27,13 @@ import {
 import { addJob, type ClusterStatus, readJobs, readStatus } from '../../extraction/cluster/status.ts';
 import { identifyWeights } from '../../extraction/cluster/weights-identity.ts';
 import { readWorkerIndex } from '../../extraction/cluster/worker-index.ts';
-import { isArchive } from '../../extraction/image-archives.ts';
 import type { ExtractPlan } from '../../extraction/plan-extraction.ts';
 import { ExtractorFailure } from '../../extraction/run-extractors.ts';
 import { readVerdicts } from '../../fetch/data-lock.ts';
 import { writeAtomically } from '../../files/atomic.ts';
 import { UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { extractUnits, publishPlan } from '../../stages/extract-on-cluster.ts';
-import { BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
-import { DEFAULT_WEIGHTS } from '../inputs.ts';
+import { type Backend, BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
 import { openReport } from '../report-file.ts';
 import {
   type CommandContext,
@@ -38,9 +48,6 @@ const EXIT = { again: 75, usage: 2, weights: 3, device: 4, failed: 1 } as const;
 const WATCH_MS = 5000;
 const QUEUE_MS = 30_000;
 const MAX_LISTED = 20;
-
-/** Options that decide what the rows are; those of the plan hold for all workers. */
-const IDENTITY = ['backend', 'rois', 'precision', 'image'];
 
 export const CLUSTER_OPTIONS: readonly OptionSpec[] = [
   {
@@ -167,7 +174,6 @@ async function makePlan(
 ): Promise<ClusterPlan> {
   const backend = await fixBackend(options, context);
   const { images, out } = await planImages();
-  await refuseArchives(images);
   const { plan, isNew } = await writePlan({
     folder,
     out,
@@ -180,19 +186,6 @@ async function makePlan(
   return plan;
 }
 
-/** Workers open files; those inside a zip they would all unpack. */
-async function refuseArchives(images: ExtractPlan['images']): Promise<void> {
-  const archives = new Set(images.map(({ path }) => /^.*?\.zip(?=\/)/is.exec(path)?.[0] ?? ''));
-  for (const path of archives) {
-    if (path === '' || !(await isArchive(path))) continue;
-    throw new LxmertDataError('ERR_INPUT', {
-      what: 'images inside a zip cannot be planned for several machines',
-      where: path,
-      hint: 'unpack it in the shared folder, and give that folder with --images',
-    });
-  }
-}
-
 /** The options of the backend, which the plan keeps. */
 async function fixBackend(options: OptionValues, context: CommandContext): Promise<Record<string, string>> {
   const given = textOption(options, 'backend');
@@ -202,8 +195,7 @@ async function fixBackend(options: OptionValues, context: CommandContext): Promi
       expected: '--backend torch, docker or embedded',
     });
   }
-  const { name } = await chooseBackend(options, context);
-  const weights = textOption(options, 'weights') ?? join(context.data, DEFAULT_WEIGHTS);
+  const { name, weights } = await chooseBackend(options, context);
   const fixed: Record<string, string> = {};
   for (const option of BACKEND_OPTIONS) {
     const value = textOption(options, option.name);
@@ -215,7 +207,7 @@ async function fixBackend(options: OptionValues, context: CommandContext): Promi
 async function work(plan: ClusterPlan, options: OptionValues, context: CommandContext): Promise<boolean> {
   const { index, count } = readWorkerIndex(textOption(options, 'worker') ?? '', process.env);
   const { backend } = plan.file;
-  const other = IDENTITY.filter(name => options[name] !== undefined && options[name] !== backend[name]);
+  const other = ROW_OPTIONS.filter(name => options[name] !== undefined && options[name] !== backend[name]);
   if (other.length > 0) {
     throw new LxmertDataError('ERR_USAGE', {
       what: 'workers of a plan make the same rows',
@@ -234,57 +226,86 @@ async function work(plan: ClusterPlan, options: OptionValues, context: CommandCo
     });
   }
   const chosen = await chooseBackend(all, context);
-  const root = textOption(options, 'images');
-  const result = await extractUnits(
-    {
-      plan,
-      index,
-      count,
-      root: root === undefined ? undefined : resolve(root),
-      exchangeInPlan: chosen.name === 'docker',
-      stallSeconds: integerOption(options, 'stall') ?? 600,
-      job: textOption(options, 'job') ?? process.env['SLURM_JOB_ID'],
-      prepare: async ({ rowFolder, root: images }) =>
-        // Containers see the folder of all images, whichever unit comes.
-        await chosen.prepare({
-          out: plan.out,
-          rowFolder,
-          images: [{ img_id: '', path: join(images, '*') }],
-          force: false,
-        }),
-    },
-    context,
-  );
+  const images = textOption(options, 'images');
+  const root = images === undefined ? undefined : resolve(images);
+  const result = await runPlanWorker({ plan, index, count, chosen, root }, options, context);
   context.emit({ event: 'result', stage: 'extract', ok: true, ...result });
   context.print(`worker ${index} of ${count}: ${result.units} units, ${result.images} images computed`);
   return true;
 }
 
-async function publish(plan: ClusterPlan, options: OptionValues, context: CommandContext): Promise<boolean> {
-  const report = await openReport(options, []);
-  const result = await publishPlan(
+export interface PlanWorker extends WorkerIndex {
+  readonly plan: ClusterPlan;
+  readonly chosen: Backend;
+  /** Folder of the images on this host; the plan's where not given. */
+  readonly root: string | undefined;
+  readonly ownOnly?: boolean;
+}
+
+/** Computes a worker's units of a plan. */
+export async function runPlanWorker(
+  { chosen, ...worker }: PlanWorker,
+  options: OptionValues,
+  context: CommandContext,
+): Promise<WorkerResult> {
+  const { out } = worker.plan;
+  return await extractUnits(
     {
-      plan,
-      skipBad: options['skip-bad'] === true,
-      keepRows: options['keep-rows'] === true,
-      force: options['force'] === true,
-      verdicts: await readVerdicts(context.data),
+      ...worker,
+      exchangeInPlan: chosen.name === 'docker',
+      stallSeconds: integerOption(options, 'stall') ?? 600,
+      job: textOption(options, 'job') ?? process.env['SLURM_JOB_ID'],
+      prepare: async ({ rowFolder, root }) =>
+        // Containers see the folder of all images, whichever unit comes.
+        await chosen.prepare({
+          out,
+          rowFolder,
+          images: [{ img_id: '', path: join(root, '*') }],
+          force: false,
+        }),
     },
     context,
   );
+}
+
+async function publish(plan: ClusterPlan, options: OptionValues, context: CommandContext): Promise<boolean> {
+  const report = await openReport(options, []);
+  const result = await publishPlan(await publishOptions(plan, options, context), context);
   await report.write(result);
   const { ok, ...details } = result;
   context.emit({ event: 'result', stage: 'extract', ok, ...details });
-  const { out, rows, missing, missing_units: open } = result;
-  if (out !== null) context.print(`${out}: ${rows} images`);
-  if (result.detector?.weights === 'untrained') context.print(`  ${UNTRAINED_WARNING}`);
-  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED))
-    context.print(`  no row for ${id}: ${reason}`);
-  if (out !== null) return ok;
+  printPublication(result, context);
+  return ok;
+}
+
+export async function publishOptions(
+  plan: ClusterPlan,
+  options: OptionValues,
+  context: CommandContext,
+): Promise<PublishOptions> {
+  return {
+    plan,
+    skipBad: options['skip-bad'] === true,
+    keepRows: options['keep-rows'] === true,
+    force: options['force'] === true,
+    verdicts: await readVerdicts(context.data),
+  };
+}
+
+/** What was published, and where nothing was, why. */
+export function printPublication(result: PublishResult, { print, error }: CommandContext): void {
+  const { out, rows, missing, missing_units: open, publisher } = result;
+  if (out !== null) print(`${out}: ${rows} images`);
+  if (result.detector?.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
+  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) print(`  no row for ${id}: ${reason}`);
+  if (out !== null) return;
+  if (publisher !== undefined) {
+    error(`nothing was published here: ${publisher} is publishing`);
+    return;
+  }
   const why = open.length > 0 ? describeMissingUnits(open) : `${missing.length} images have no row`;
   const then = open.length > 0 ? 'run workers again, then --publish' : 'leave them out with --skip-bad';
-  context.error(`nothing was published: ${why}; ${then}`);
-  return ok;
+  error(`nothing was published: ${why}; ${then}`);
 }
 
 async function showStatus(

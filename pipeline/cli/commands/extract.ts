@@ -8,7 +8,6 @@ import {
   type ExtractPlan,
   extractionBytes,
   planExtraction,
-  type Shard,
 } from '../../extraction/plan-extraction.ts';
 import { withArchives } from '../../extraction/image-archives.ts';
 import { extract, type ExtractResult } from '../../stages/extract.ts';
@@ -28,6 +27,7 @@ import { type Backend, BACKEND_OPTIONS, chooseBackend } from '../choose-extracto
 import { openReport, reportOption } from '../report-file.ts';
 import { quoted } from '../typed-commands.ts';
 import { CLUSTER_OPTIONS, defaultOut, exitCodeOfWorker, runOnPlan } from './extract-cluster.ts';
+import { runShard } from './extract-shard.ts';
 
 const MAX_LISTED = 20;
 
@@ -68,7 +68,7 @@ const OPTIONS: readonly OptionSpec[] = [
   {
     name: 'shard',
     value: 'I/N',
-    description: 'only part I of N, for several machines',
+    description: 'only part I of N, on machines that share a folder; the last one publishes',
     looksLike: /^\d+\/\d+$/,
   },
   { name: 'limit', value: 'N', description: 'only the first N images', integer: true },
@@ -110,6 +110,8 @@ export const extractCommand: CommandSpec = {
   ],
   exitCodeOf: exitCodeOfWorker,
   async run(args, options, context) {
+    if (options['shard'] !== undefined)
+      return await runShard(await readRequest(args, options, context), options, context);
     const planImages = async (): Promise<ExtractPlan> =>
       await planExtraction(await readRequest(args, options, context), context);
     if (options['plan'] !== undefined) return await runOnPlan(options, context, planImages);
@@ -164,7 +166,6 @@ async function readRequest(
     images,
     data: context.data,
     out: checkOut(textOption(options, 'out') ?? (folder === undefined ? undefined : defaultOut(folder))),
-    shard: parseShard(textOption(options, 'shard')),
     limit: integerOption(options, 'limit'),
     followLinks: options['follow-links'] === true,
     force: options['force'] === true,
@@ -233,23 +234,5 @@ function checkOut(out: string | undefined): string | undefined {
     what: 'the format of the output is not known by its name',
     expected: 'X.safetensors or X.tsv',
     got: out,
-  });
-}
-
-function parseShard(text: string | undefined): Shard | undefined {
-  if (text === undefined) return undefined;
-  const [index = NaN, count] = text.split('/').map(Number);
-  if (
-    count !== undefined &&
-    Number.isInteger(index) &&
-    Number.isInteger(count) &&
-    index >= 1 &&
-    index <= count
-  )
-    return { index, count };
-  throw new LxmertDataError('ERR_USAGE', {
-    what: '--shard needs a part and a number of parts',
-    expected: 'I/N, such as 1/4',
-    got: text,
   });
 }

@@ -12,6 +12,8 @@ import { openPrivateFolder, type PrivateFolder } from '../private-folder.ts';
  *   partial/unit-000123.claim           a helper has begun this unit
  *   free-units.json                     units that nobody works on, as a helper found them some seconds ago
  *   workers/JOB_INDEX.json              signs of life, for the status
+ *   publisher                           who publishes at the moment
+ *   published.json                      what was published
  *   jobs.json, job.sbatch, logs/        what was submitted
  */
 

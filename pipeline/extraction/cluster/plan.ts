@@ -7,11 +7,17 @@ import { v } from '../../schema.ts';
 import { TOOL_VERSION } from '../../version.ts';
 import { ImageTable, writeImageTable } from './image-table.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
+import { openPrivateFolder } from '../private-folder.ts';
 import { openPlanFolder } from './layout.ts';
 
 const FORMAT = 1;
+/** How long one host waits for another that plans in the same folder. */
+const PLANNING_MS = 60_000;
 /** Images of a unit: 100 MB of rows, a minute of a GPU. */
 export const UNIT_IMAGES = 256;
+
+/** Options of a backend that decide what the rows are. */
+export const ROW_OPTIONS: readonly string[] = ['backend', 'rois', 'precision', 'image'];
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -43,6 +49,19 @@ export interface PlanRequest {
   readonly unitImages: number;
   readonly backend: Readonly<Record<string, string>>;
   readonly weights: string;
+  /**
+   * Each host gives its own paths and options of its machine: an existing plan is the same where its rows would be, in
+   * units of any size.
+   */
+  readonly ownPaths?: boolean | undefined;
+}
+
+export interface WrittenPlan {
+  readonly plan: ClusterPlan;
+  /** False where the same plan was there. */
+  readonly isNew: boolean;
+  /** Folder of the images on this host. */
+  readonly root: string;
 }
 
 /** A plan that is on disk: what is to be computed, cut into units that do not depend on the number of workers. */
@@ -88,56 +107,93 @@ export async function openPlan(folder: string): Promise<ClusterPlan> {
   });
 }
 
+/** Whether a folder has a plan. Fails (ERR_INPUT) where it is damaged or of another version. */
+export async function hasPlan(folder: string): Promise<boolean> {
+  return (await readPlanFile(folder)) !== undefined;
+}
+
+async function readPlanFile(folder: string): Promise<PlanFile | undefined> {
+  return await readJsonFile(join(folder, 'plan.json'), planSchema);
+}
+
 /**
- * Writes a plan; `isNew` is false where the same one is there already. Fails (ERR_INPUT) where the folder has another
- * plan, the rows of an extraction without one, or images whose names cannot stand in a list.
+ * Writes a plan, or takes the same one that is there already; a host that plans there at the moment is waited for. Fails
+ * (ERR_INPUT) where the folder has another plan, the rows of an extraction without one, or images whose names cannot
+ * stand in a list.
  */
-export async function writePlan(request: PlanRequest): Promise<{ plan: ClusterPlan; isNew: boolean }> {
-  const { folder, images } = request;
+export async function writePlan(request: PlanRequest): Promise<WrittenPlan> {
+  const { folder } = request;
+  await openPrivateFolder(folder);
+  const root = commonFolder(request.images);
+  const known = await readPlanFile(folder);
+  if (known !== undefined) return { ...(await comparePlan(request, known, root)), root };
   await openPlanFolder(folder);
-  const release = await claimFolder(folder);
+  const release = await claimFolder(folder, PLANNING_MS);
   try {
-    const before = await readJsonFile(join(folder, 'plan.json'), planSchema);
-    if (before === undefined) await checkNoRows(folder);
-    const root = commonFolder(images);
-    const list = await writeImageTable(folder, {
-      images: images.map(({ img_id, path }) => ({ img_id, path: relative(root, resolve(path)) })),
-      unitImages: request.unitImages,
-      keep: before !== undefined,
-    });
-    const file: PlanFile = {
-      format: FORMAT,
-      version: TOOL_VERSION,
-      out: shortest(dirname(resolve(folder)), request.out),
-      root,
-      images: images.length,
-      unit_images: request.unitImages,
-      list,
-      backend: { ...request.backend },
-      weights: request.weights,
-    };
-    if (before === undefined) await writeJsonFile(join(folder, 'plan.json'), file, true);
-    else checkSame(folder, before, file);
-    return { plan: new ClusterPlan(folder, file), isNew: before === undefined };
+    const before = await readPlanFile(folder);
+    if (before !== undefined) return { ...(await comparePlan(request, before, root)), root };
+    await checkNoRows(folder);
+    const file = await describePlan(request, root, false);
+    await writeJsonFile(join(folder, 'plan.json'), file, true);
+    return { plan: new ClusterPlan(folder, file), isNew: true, root };
   } finally {
     await release();
   }
 }
 
-function checkSame(folder: string, before: PlanFile, now: PlanFile): void {
-  const keys = Object.keys(planSchema.entries) as (keyof PlanFile)[];
-  const text = (plan: PlanFile, key: keyof PlanFile): string =>
-    key === 'backend' ? JSON.stringify(Object.entries(plan.backend).sort()) : String(plan[key]);
+async function comparePlan(
+  request: PlanRequest,
+  before: PlanFile,
+  root: string,
+): Promise<Pick<WrittenPlan, 'plan' | 'isNew'>> {
+  const { folder, ownPaths = false } = request;
+  checkSame(folder, before, await describePlan(request, root, true), ownPaths);
+  return { plan: new ClusterPlan(folder, before), isNew: false };
+}
+
+/** The plan of a request; writes the list of its images unless only their hash is asked for. */
+async function describePlan(request: PlanRequest, root: string, keep: boolean): Promise<PlanFile> {
+  const { folder, images, unitImages } = request;
+  const list = await writeImageTable(folder, {
+    images: images.map(({ img_id, path }) => ({ img_id, path: relative(root, resolve(path)) })),
+    unitImages,
+    keep,
+  });
+  return {
+    format: FORMAT,
+    version: TOOL_VERSION,
+    out: shortest(dirname(resolve(folder)), request.out),
+    root,
+    images: images.length,
+    unit_images: unitImages,
+    list,
+    backend: { ...request.backend },
+    weights: request.weights,
+  };
+}
+
+function checkSame(folder: string, before: PlanFile, now: PlanFile, ownPaths: boolean): void {
   // Another version may go on with a plan; the detector's name says whether its rows fit.
-  const other = keys.filter(key => key !== 'version' && text(before, key) !== text(now, key));
+  const free = new Set<string>(['version', ...(ownPaths ? ['root', 'unit_images'] : [])]);
+  const keys = (Object.keys(planSchema.entries) as (keyof PlanFile)[]).filter(key => !free.has(key));
+  const text = (plan: PlanFile, key: keyof PlanFile): string =>
+    key === 'backend' ? describeBackend(plan.backend, ownPaths) : String(plan[key]);
+  const other = keys.filter(key => text(before, key) !== text(now, key));
   if (other.length === 0) return;
   throw new LxmertDataError('ERR_INPUT', {
     what: 'another extraction is planned here',
     where: join(folder, 'plan.json'),
     expected: other.map(key => `${key} ${text(before, key)}`).join('; '),
     got: other.map(key => `${key} ${text(now, key)}`).join('; '),
-    hint: 'give the images and options of that plan, or another --plan; a list that changed needs a plan of its own',
+    hint: ownPaths
+      ? `give the images and options of that plan, or another --out; where it is an old one, rm -r ${folder}`
+      : 'give the images and options of that plan, or another --plan; a list that changed needs a plan of its own',
   });
+}
+
+function describeBackend(backend: PlanFile['backend'], rowOptionsOnly: boolean): string {
+  const options = Object.entries(backend).sort();
+  return JSON.stringify(rowOptionsOnly ? options.filter(([name]) => ROW_OPTIONS.includes(name)) : options);
 }
 
 async function checkNoRows(folder: string): Promise<void> {

@@ -1,22 +1,37 @@
 import { createHash } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { LxmertDataError } from '../../errors.ts';
 import type { StageContext } from '../../events.ts';
-import { checkOutput } from '../../files/checks.ts';
+import { checkFreeSpace, checkOutput } from '../../files/checks.ts';
 import { openOwn } from '../../files/open-checked.ts';
 import { v } from '../../schema.ts';
 import type { DetectorName } from '../contract.ts';
 import { readDetectorFile } from '../detector-file.ts';
+import { extractionBytes } from '../plan-extraction.ts';
 import { type PublishedFile, publishSource, sourceNameOf } from '../publish-rows.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
 import { failedFile, unitOfFailures } from './layout.ts';
 import type { ClusterPlan } from './plan.ts';
+import { claimPublication } from './publisher.ts';
 import { listDoneUnits, nameUnits } from './schedule.ts';
 import { UnitSource } from './unit-source.ts';
 
 const factsSchema = v.array(v.object({ img_id: v.string(), path: v.string(), reason: v.string() }));
-const publishedSchema = v.object({ out: v.string(), rows: v.number(), time: v.number() });
+const publishedSchema = v.object({
+  out: v.string(),
+  rows: v.number(),
+  time: v.number(),
+  /** The rows are still there, and may be published again. */
+  kept: v.optional(v.boolean()),
+});
+
+/** How long another publication that just made the same file may take to say so. */
+const SAYS_SO_MS = 5000;
+const POLL_MS = 100;
+
+type Published = v.InferOutput<typeof publishedSchema>;
 
 /** An image without a row, and why. */
 export type MissingImage = v.InferOutput<typeof factsSchema>[number];
@@ -41,12 +56,12 @@ export interface PublishResult {
   readonly missing: readonly MissingImage[];
   /** Units that nobody has finished. */
   readonly missing_units: readonly number[];
+  /** Another process that publishes at the moment. */
+  readonly publisher?: string | undefined;
 }
 
 /** What an earlier publication made; undefined where there was none. */
-export async function readPublished(
-  folder: string,
-): Promise<v.InferOutput<typeof publishedSchema> | undefined> {
+export async function readPublished(folder: string): Promise<Published | undefined> {
   return await readJsonFile(join(folder, 'published.json'), publishedSchema);
 }
 
@@ -65,38 +80,104 @@ export async function readFailures(folder: string): Promise<readonly MissingImag
 
 /**
  * Makes the one output of a plan's units, in one pass: the bytes of an extraction on one machine. Publishes nothing where
- * units are missing, or images without `skipBad`. Fails (ERR_INPUT) where a unit has other rows than the plan.
+ * units are missing, images without `skipBad`, or where another process publishes. Should two publish, as after a
+ * suspended one, the second finds the first one's output. Fails (ERR_INPUT) where a unit has other rows than the plan,
+ * and where the output that was published is gone and so are its rows.
  */
-export async function publishUnits(
-  { plan, skipBad, keepRows, force, verdicts }: PublishOptions,
-  context: StageContext,
-): Promise<PublishResult> {
-  const { folder, out, units } = plan;
-  const wanted = plan.file.images;
-  const detector = await readDetectorFile(folder);
-  const before = await readPublished(folder);
-  if (before !== undefined) {
-    context.emit({ event: 'note', message: `${out} was published before` });
-    return { ok: true, out, wanted, rows: before.rows, detector, missing: [], missing_units: [] };
-  }
+export async function publishUnits(options: PublishOptions, context: StageContext): Promise<PublishResult> {
+  const { plan, skipBad } = options;
+  const { folder, units } = plan;
+  const before = await findPublished(plan);
+  if (before !== undefined) return await describePublished(plan, before, context);
   const done = await listDoneUnits(folder);
   const open = Array.from({ length: units }, (_, unit) => unit).filter(unit => !done.has(unit));
   const missing = await readFailures(folder);
+  const wanted = plan.file.images;
   const rows = wanted - missing.length;
+  const detector = await readDetectorFile(folder);
   const nothing = { ok: false, out: null, wanted, rows, detector, missing, missing_units: open };
   if (open.length > 0 || rows === 0 || (missing.length > 0 && !skipBad)) return nothing;
-  await checkOutput(out, force);
-  await checkList(plan);
-  const excused = new Set(missing.map(({ img_id: id }) => id));
-  const source = await UnitSource.open(plan, { name: sourceNameOf(out), excused });
+  const claim = await claimPublication(folder, context.signal);
+  if (claim.release === undefined) return { ...nothing, publisher: claim.holder };
   try {
-    if (!(await publishSource(source, { out, force, detector, verdicts }, context))) return nothing;
+    const meanwhile = await findPublished(plan);
+    if (meanwhile !== undefined) return await describePublished(plan, meanwhile, context);
+    const isMade = await publishAll(options, { missing, detector }, context);
+    return isMade ? { ...nothing, ok: missing.length === 0, out: plan.out } : nothing;
   } finally {
-    await source.close();
+    await claim.release();
   }
-  const ok = missing.length === 0;
-  if (ok && !keepRows) await removeRows(folder, { out, rows, time: Date.now() });
-  return { ok, out, wanted, rows, detector, missing, missing_units: [] };
+}
+
+interface Finished {
+  readonly missing: readonly MissingImage[];
+  readonly detector: DetectorName | undefined;
+}
+
+/** False where rows were rejected. */
+async function publishAll(
+  { plan, keepRows, force, verdicts }: PublishOptions,
+  { missing, detector }: Finished,
+  context: StageContext,
+): Promise<boolean> {
+  const { folder, out } = plan;
+  const wanted = plan.file.images;
+  await checkOutput(out, force);
+  await checkFreeSpace(out, extractionBytes(0, wanted));
+  context.emit({ event: 'note', message: `publishing ${wanted} images to ${basename(out)}` });
+  try {
+    await checkList(plan);
+    const excused = new Set(missing.map(({ img_id: id }) => id));
+    const source = await UnitSource.open(plan, { name: sourceNameOf(out), excused });
+    try {
+      if (!(await publishSource(source, { out, force, detector, verdicts }, context))) return false;
+    } finally {
+      await source.close();
+    }
+  } catch (error) {
+    if (context.signal.aborted || !(await isPublishedByOther(plan, error))) throw error;
+    context.emit({ event: 'note', message: `${out} was published by another process in the meantime` });
+    return true;
+  }
+  if (missing.length > 0) return true;
+  const published = { out, rows: wanted, time: Date.now() };
+  await writeJsonFile(join(folder, 'published.json'), keepRows ? { ...published, kept: true } : published);
+  if (!keepRows) await removeRows(folder);
+  return true;
+}
+
+/** What was published and still holds. Fails (ERR_INPUT) where neither output nor rows are there any more. */
+async function findPublished(plan: ClusterPlan): Promise<Published | undefined> {
+  const published = await readPublished(plan.folder);
+  if (published === undefined || (await stat(plan.out).catch(() => undefined)) !== undefined)
+    return published;
+  if (published.kept === true) return undefined;
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'the output of this plan was published and is gone, and so are its rows',
+    where: plan.out,
+    hint: `bring it back; or extract again after rm -r ${plan.folder}`,
+  });
+}
+
+async function describePublished(
+  { folder, out, file }: ClusterPlan,
+  { rows }: Published,
+  context: StageContext,
+): Promise<PublishResult> {
+  context.emit({ event: 'note', message: `${out} was published before` });
+  const detector = await readDetectorFile(folder);
+  return { ok: true, out, wanted: file.images, rows, detector, missing: [], missing_units: [] };
+}
+
+/** Whether a failure to publish comes of another process that published the same rows at the same time. */
+async function isPublishedByOther({ folder }: ClusterPlan, error: unknown): Promise<boolean> {
+  const hasOutput = error instanceof LxmertDataError && error.code === 'ERR_OUTPUT_EXISTS';
+  const until = Date.now() + (hasOutput ? SAYS_SO_MS : 0);
+  for (;;) {
+    if ((await readPublished(folder)) !== undefined) return true;
+    if (Date.now() >= until) return false;
+    await delay(POLL_MS);
+  }
 }
 
 /** Fails (ERR_INPUT) where the list of images is not the one that was planned. */
@@ -117,8 +198,7 @@ async function checkList({ folder, file }: ClusterPlan): Promise<void> {
 }
 
 /** Removes rows; plan and logs stay, so that a worker that comes late finds that all is done. */
-async function removeRows(folder: string, published: v.InferOutput<typeof publishedSchema>): Promise<void> {
-  await writeJsonFile(join(folder, 'published.json'), published);
+async function removeRows(folder: string): Promise<void> {
   for (const name of ['units', 'partial', 'attempts', 'free-units.json'])
     await rm(join(folder, name), { recursive: true, force: true });
 }

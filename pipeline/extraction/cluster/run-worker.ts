@@ -6,6 +6,7 @@ import { LxmertDataError } from '../../errors.ts';
 import type { StageContext } from '../../events.ts';
 import type { DetectorName } from '../contract.ts';
 import { exchangeFolderOf, ExchangeFolder } from '../exchange-folder.ts';
+import { ImageArchives, unpackedFolder } from '../image-archives.ts';
 import { type Extractors, runExtractors } from '../run-extractors.ts';
 import { type Heartbeat, HeartbeatFile } from './heartbeat.ts';
 import { keepRunning, type KeptExtractors } from './keep-running.ts';
@@ -26,6 +27,8 @@ export interface WorkerOptions extends WorkerIndex {
   /** Keep what extractors exchange in the plan's folder: an engine on another machine sees no temporary folder of this one. */
   readonly exchangeInPlan: boolean;
   readonly stallSeconds: number;
+  /** Only the units of this worker, without help for others. */
+  readonly ownOnly?: boolean | undefined;
   /** Name of the job in its engine; a worker that comes back has the same. */
   readonly job?: string | undefined;
 }
@@ -41,7 +44,10 @@ export interface WorkerResult {
 
 /** Does a worker's units of a plan, then helps with those of others, until none is open that nobody works on. */
 export async function runWorker(options: WorkerOptions, context: StageContext): Promise<WorkerResult> {
-  await openPlanFolder(options.plan.folder);
+  const { folder } = options.plan;
+  if ((await readPublished(folder)) !== undefined)
+    return { units: 0, images: 0, failed: 0, detector: undefined };
+  await openPlanFolder(folder);
   const exchangeRoot = await makeExchangeRoot(options);
   const worker = new Worker(options, context, exchangeRoot);
   try {
@@ -102,8 +108,9 @@ class Worker {
   }
 
   async run(): Promise<WorkerResult> {
-    const { plan, index, count } = this.#options;
-    const schedule = new Schedule({ folder: plan.folder, units: plan.units, index, count, now: Date.now });
+    const { plan, index, count, ownOnly } = this.#options;
+    const { folder, units } = plan;
+    const schedule = new Schedule({ folder, units, index, count, ownOnly, now: Date.now });
     try {
       for (let unit = await schedule.next(); unit !== undefined; unit = await schedule.next()) {
         this.#context.signal.throwIfAborted();
@@ -156,7 +163,13 @@ class Worker {
     const left = images.filter(({ img_id: id }) => !rows.rows.has(id));
     if (left.length === 0) return new Map();
     const { stallSeconds } = this.#options;
-    const { extractors } = await this.#prepare();
+    // Of this unit alone; the run closes them.
+    const archives = await ImageArchives.open(left, this.#exchangeRoot, true);
+    const kept = await this.#prepare(archives !== undefined).catch(async (error: unknown) => {
+      await archives?.close();
+      throw error;
+    });
+    const extractors = { ...kept.extractors, archives };
     const onDone = (): void => this.#count();
     const run = await runExtractors(
       { images: left, folder: rows, extractors, stallSeconds, onDone },
@@ -168,11 +181,12 @@ class Worker {
   }
 
   /** Extractors start with the first unit that needs any. */
-  async #prepare(): Promise<KeptExtractors> {
+  async #prepare(inArchives: boolean): Promise<KeptExtractors> {
     if (this.#kept !== undefined) return this.#kept;
     const { plan, root = plan.file.root, prepare } = this.#options;
     await this.#exchange.empty();
-    const inner = await prepare({ rowFolder: this.#exchangeRoot, root });
+    const images = inArchives ? unpackedFolder(this.#exchangeRoot) : root;
+    const inner = await prepare({ rowFolder: this.#exchangeRoot, root: images });
     this.#kept = keepRunning(inner);
     return this.#kept;
   }

@@ -23,6 +23,8 @@ export interface ScheduleOptions extends WorkerIndex {
   readonly folder: string;
   /** Units of the plan. */
   readonly units: number;
+  /** Do nothing of other workers' units, even where nobody works on them. */
+  readonly ownOnly?: boolean | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -63,7 +65,7 @@ export class Schedule {
       this.#next += count;
       if (!isDone(folder, unit)) return unit;
     }
-    return await this.#nextOfOthers();
+    return this.#options.ownOnly === true ? undefined : await this.#nextOfOthers();
   }
 
   async #nextOfOthers(): Promise<number | undefined> {
