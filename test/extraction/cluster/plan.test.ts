@@ -26,7 +26,7 @@ test('plan, workers in any order and publication make the bytes of one machine',
   await run(t, ['extract', '--plan', shared.rows, '--worker', '1/3']);
   t.deepEqual(
     (await readdir(shared.rows)).filter(name => !['logs', 'workers', 'owner'].includes(name)).sort(),
-    ['detector.json', 'images.idx', 'images.txt', 'partial', 'plan.json', 'published.json', 'units'],
+    ['detector.json', 'images.idx', 'images.txt', 'plan.json', 'published.json'],
   );
 });
 
