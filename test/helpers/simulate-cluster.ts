@@ -22,6 +22,8 @@ export interface SimulationResult {
   /** Units that more than one worker finished. */
   readonly twice: number;
   readonly deaths: number;
+  /** Processor time of choosing units; the rest is files of attempts, which all work needs, and the simulation itself. */
+  readonly choosing_seconds: number;
   readonly hours: number;
 }
 
@@ -48,12 +50,16 @@ export async function simulateCluster(options: Simulation): Promise<SimulationRe
   let now = 1e12;
   let attempts = 0;
   let deaths = 0;
+  let choosing = 0;
   const at = (delay: number, run: Event['run']): void => events.add({ time: now + delay, run });
 
   const startWorker = (index: number): void => {
     const schedule = new Schedule({ folder, units, index, count: workers, now: () => now });
     const takeNext = async (): Promise<void> => {
+      const before = process.cpuUsage();
       const unit = await schedule.next();
+      const { user, system } = process.cpuUsage(before);
+      choosing += (user + system) / 1e6;
       if (unit !== undefined) begin(unit);
     };
     const begin = (unit: number): void => {
@@ -112,7 +118,9 @@ export async function simulateCluster(options: Simulation): Promise<SimulationRe
     }
   }
   const twice = [...finished.values()].filter(times => times > 1).length;
-  return { done: (await listDoneUnits(folder)).size, twice, deaths, hours: Number(hours.toFixed(2)) };
+  const done = (await listDoneUnits(folder)).size;
+  const choosingSeconds = Number(choosing.toFixed(2));
+  return { done, twice, deaths, choosing_seconds: choosingSeconds, hours: Number(hours.toFixed(2)) };
 }
 
 /** Events in the order of their time: a binary heap. */
