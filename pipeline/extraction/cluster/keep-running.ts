@@ -38,12 +38,18 @@ class Slot {
   }
 
   readonly start: StartExtractor = onEvent => {
-    this.#onEvent = async event => await onEvent(event);
     const kept = this.#running;
     const ready = this.#ready;
+    // What a new one says comes by itself; of one that stayed it is known. A run is given one event at a time.
+    const begun =
+      kept === undefined || ready === undefined
+        ? Promise.resolve()
+        : Promise.resolve().then(async () => await onEvent(ready));
+    this.#onEvent = async event => {
+      await begun;
+      await onEvent(event);
+    };
     const inner = kept ?? this.#startNew();
-    // What a new one says comes by itself; of one that stayed it is known.
-    if (kept !== undefined && ready !== undefined) queueMicrotask(() => void this.#onEvent(ready));
     let leave: (end: ExtractorEnd) => void = () => undefined;
     const left = new Promise<ExtractorEnd>(resolve => (leave = resolve));
     return {

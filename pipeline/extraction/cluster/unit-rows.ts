@@ -104,11 +104,16 @@ export class UnitRows implements RowTarget, RowKeeper {
       return;
     }
     const missing = images.filter(({ img_id: id }) => !this.rows.has(id));
-    const facts = missing.map(({ img_id, path }) => ({
-      img_id,
-      path,
-      reason: failures.get(img_id) ?? 'no row',
-    }));
+    const facts = missing.map(({ img_id, path }) => {
+      const reason = failures.get(img_id);
+      if (reason !== undefined) return { img_id, path, reason };
+      throw new LxmertDataError('ERR_INTERNAL', {
+        what: 'an image has neither a row nor a reason',
+        where: unitFile(folder, unit),
+        got: img_id,
+        hint: 'run this worker again; nothing was recorded',
+      });
+    });
     try {
       // Before the rows: a unit counts as done when its rows are there.
       if (facts.length > 0) await writeJsonFile(failedFile(folder, unit), facts);

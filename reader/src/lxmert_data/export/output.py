@@ -54,7 +54,7 @@ class Output:
         """Raises DiskFullError where the disk has less than `needed_bytes` left."""
         usage = shutil.disk_usage(self._folder)
         # Some network file systems report no blocks at all: what is free is not known then.
-        if 0 < usage.total and usage.free < needed_bytes:
+        if usage.total > 0 and usage.free < needed_bytes:
             raise no_space(self._folder, needed_bytes, usage.free)
 
     def begin(self) -> None:
