@@ -12,7 +12,7 @@ import {
 import { givenGpus, type GpuChoice, parseGpus } from '../extraction/docker/gpus.ts';
 import { startEmbeddedExtractor } from '../extraction/embedded/start.ts';
 import { listTorchDevices, mayHaveGpu } from '../extraction/torch/devices.ts';
-import { prepareTorch, PRECISIONS, TORCH_LIBRARIES } from '../extraction/torch/start.ts';
+import { prepareTorch, TORCH_LIBRARIES } from '../extraction/torch/start.ts';
 import { findPython } from '../python/find-python.ts';
 import type { ExtractPlan } from '../extraction/plan-extraction.ts';
 import type { Extractors } from '../extraction/run-extractors.ts';
@@ -30,10 +30,10 @@ type BackendName = (typeof NAMES)[number];
 /** Which backends understand an option; naming one that only one of them has chooses it. */
 const OPTIONS_OF: Readonly<Record<BackendName, readonly string[]>> = {
   docker: ['image', 'gpus', 'per-gpu', 'memory'],
-  torch: ['device', 'python', 'precision', 'rois', 'batch', 'threads'],
+  torch: ['device', 'python', 'rois', 'batch', 'threads'],
   embedded: ['device', 'rois', 'batch', 'threads'],
 };
-const TORCH_ONLY = ['python', 'precision'];
+const TORCH_ONLY = ['python'];
 
 export const BACKEND_OPTIONS: readonly OptionSpec[] = [
   {
@@ -81,12 +81,6 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
     value: 'COMMAND',
     description: 'torch: the Python with PyTorch (default python3); nothing is installed into it',
     looksLike: /python/,
-  },
-  {
-    name: 'precision',
-    value: 'NAME',
-    description: 'torch: float32, or bf16 or fp16, which give other boxes: docs/parity.md (default float32)',
-    choices: PRECISIONS,
   },
   {
     name: 'rois',
@@ -146,7 +140,6 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
       weights,
       device: textOption(options, 'device'),
       python: textOption(options, 'python'),
-      precision: textOption(options, 'precision'),
       ...network,
     };
     return { name, why, weights, prepare: async () => await prepareTorch(settings, context), describe };

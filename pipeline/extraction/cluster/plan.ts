@@ -17,7 +17,7 @@ const PLANNING_MS = 60_000;
 export const UNIT_IMAGES = 256;
 
 /** Options of a backend that decide what the rows are. */
-export const ROW_OPTIONS: readonly string[] = ['backend', 'rois', 'precision', 'image'];
+export const ROW_OPTIONS: readonly string[] = ['backend', 'rois', 'image'];
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 

@@ -18,9 +18,6 @@ export const TORCH_LIBRARIES: readonly PythonLibrary[] = [
   { module: 'PIL', requirement: 'pillow>=9.1' },
 ];
 
-/** TF32 is not offered as long as its differences have not been measured on a GPU. */
-export const PRECISIONS = ['float32', 'bf16', 'fp16'] as const;
-
 export interface TorchOptions {
   /** Path of the weights, or `untrained`. */
   readonly weights: string;
@@ -28,7 +25,6 @@ export interface TorchOptions {
   readonly device?: string | undefined;
   /** Command of the Python to use; python3 or python where not given. */
   readonly python?: string | undefined;
-  readonly precision?: string | undefined;
   readonly rois?: number | undefined;
   /** Regions in the network at a time. */
   readonly batch?: number | undefined;
@@ -61,9 +57,9 @@ export async function prepareTorch(options: TorchOptions, context: StageContext)
 export function startTorchExtractors(
   python: string,
   devices: readonly string[],
-  { weights, precision, rois, batch, threads }: TorchOptions,
+  { weights, rois, batch, threads }: TorchOptions,
 ): Extractors {
-  const settings = Object.entries({ weights, precision, rois, batch, threads });
+  const settings = Object.entries({ weights, rois, batch, threads });
   const args = settings.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
   const checker = startImageChecker();
   return {

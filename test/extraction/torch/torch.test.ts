@@ -85,7 +85,7 @@ testWithTorch('the command line extracts with --backend torch and resumes', asyn
   const done = await runCli([...args, '--backend', 'torch', ...torch, '--limit', '1', '--keep-rows']);
   t.is(done.code, 0, done.stderr);
   t.regex(done.stderr, /PyTorch 2\.\S+ of .*; one process on cpu/);
-  const other = await runCli([...args, ...torch, '--precision', 'bf16', '--force']);
+  const other = await runCli([...args, '--rois', '40', ...torch.slice(2), '--force']);
   t.is(other.code, 1);
   t.regex(other.stderr, /come from another detector/);
   const again = await runCli([...args, ...torch, '--force']);

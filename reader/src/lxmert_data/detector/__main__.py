@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m lxmert_data.detector")
     parser.add_argument("--weights", default="untrained", metavar="FILE")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--precision", default="float32", choices=("float32", "bf16", "fp16"))
+    parser.add_argument("--precision", default="float32", choices=("float32",))
     parser.add_argument("--rois", type=int, default=300, metavar="N")
     parser.add_argument("--batch", type=int, metavar="N", help="regions in the network at a time")
     parser.add_argument("--threads", type=int, metavar="N", help="of the network on a CPU")

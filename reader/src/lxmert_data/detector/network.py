@@ -33,8 +33,8 @@ from .layers import (
 from .weights import Weights
 
 Precision = Literal["float32", "tf32", "bf16", "fp16"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "bf16", "fp16")
-"""Those that are offered. How far TF32 differs has not been measured on a GPU; bench/torch_detector.py would."""
+PRECISIONS: tuple[Precision, ...] = ("float32",)
+"""Those that are offered. How far the others differ has not been measured; bench/torch_detector.py would."""
 _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BATCH_NORM_EPSILON = 1e-5
 _POOLED = 14
