@@ -60,8 +60,8 @@ class Detector:
     """The detector of the published features: same network, same weights, same choice of boxes as in Caffe.
 
     `weights`: a file (see load_weights) or "untrained". `device`: as PyTorch names it; "auto" takes a CUDA device,
-    Apple's GPU or the CPU. `precision`: "float32", which is exact; no other one has been measured. `rois_per_batch` bounds the memory of the network's head: a GPU that runs out of memory is given
-    half as many from then on.
+    Apple's GPU or the CPU. `precision`: "float32", which is exact; no other one has been measured. `rois_per_batch`
+    bounds the memory of the network's head: a GPU that runs out of memory is given half as many from then on.
 
     One thread at a time runs the network. The result for an image does not depend on the images around it.
     """
