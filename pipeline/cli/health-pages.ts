@@ -89,10 +89,15 @@ function describeEach(
       state: `${present} of ${assets.length} files`,
       tone: assets.some(({ state }) => state === 'differs') ? 'bad' : isWhole ? 'good' : 'plain',
       columns: ['Size', 'From'],
-      rows: own.map(({ name, file, state, bytes }): HealthRow => {
+      rows: own.map(({ name, file, state, bytes, extracted }): HealthRow => {
         const { label, tone } = STATES[state];
         const size = bytes === 0 ? '' : formatBytes(bytes);
-        return { what: file, state: label, tone, cells: [size, describeOrigin(manifest, name, lock[name])] };
+        return {
+          what: file,
+          state: label,
+          tone,
+          cells: [size, describeOrigin(manifest, name, lock[name], extracted)],
+        };
       }),
       facts: shared.length > 0 ? [['Shared files', shared.join(', ')]] : undefined,
       problems: [],
@@ -191,11 +196,11 @@ function describeReport(
     tone: ok ? 'good' : 'bad',
     columns: ['From'],
     facts: shared > 0 ? [['Shared files', `${shared} listed above`]] : undefined,
-    rows: own.map(({ name, file, ok: isValid }) => ({
+    rows: own.map(({ name, file, ok: isValid, extracted }) => ({
       what: file,
       state: isValid ? 'valid' : missing.includes(name) ? 'missing' : 'not valid',
       tone: isValid ? 'good' : 'bad',
-      cells: [describeOrigin(manifest, name, lock[name])],
+      cells: [describeOrigin(manifest, name, lock[name], extracted)],
     })),
     // Those that are missing stand in the table, and one command gets them all.
     problems: others
@@ -210,7 +215,9 @@ function describeOrigin(
   manifest: Manifest,
   name: string,
   entry: LockEntry | undefined,
+  extracted: string | null,
 ): readonly HealthLink[] {
+  if (extracted !== null) return [{ text: `extracted by ${extracted}` }];
   if (entry !== undefined) {
     const title = manifest.mirrors[entry.mirror]?.title ?? entry.mirror;
     return [

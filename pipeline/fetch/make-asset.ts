@@ -3,7 +3,6 @@ import { basename, dirname, join } from 'node:path';
 import { findVqaQuestions, planVqa, type VqaFile } from '../annotations/make-vqa.ts';
 import { loadVqaRule } from '../annotations/vqa-rule.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
-import { errorText, LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { type Asset, assetOf, type Manifest } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
@@ -11,6 +10,7 @@ import { targetPath } from './asset-files.ts';
 import { checkContent, type FileDigest } from './check-content.ts';
 import { addToLock, describeLockMismatch, type LockEntries } from './data-lock.ts';
 import type { FailedAsset } from './fetch-failure.ts';
+import { blameInput } from './place-asset.ts';
 
 export interface MakeOptions {
   readonly dataRoot: string;
@@ -48,16 +48,10 @@ export async function makeAssets(
 /** Why it failed, where official files are at fault. */
 async function orReason<T>(making: Promise<T>): Promise<T | FailedAsset['reasons'][number]> {
   try {
-    return await making;
+    return await making.catch(blameInput);
   } catch (error) {
-    const isInput =
-      error instanceof MirrorFault || (error instanceof LxmertDataError && error.code === 'ERR_INPUT');
-    if (!isInput) throw error;
-    return {
-      mirror: 'made here',
-      location: 'official files',
-      reason: errorText(error).replaceAll(/\n\s*/g, '; '),
-    };
+    if (!(error instanceof MirrorFault)) throw error;
+    return { mirror: 'made here', location: 'official files', reason: error.message };
   }
 }
 

@@ -170,7 +170,7 @@ async function checkReadsBack(store: string, context: StageContext): Promise<voi
 }
 
 /** What is wrong with the files is the fault of the mirror that sent them. */
-function blameInput(error: unknown): never {
+export function blameInput(error: unknown): never {
   const isInput =
     error instanceof LxmertDataError && ['ERR_ZIP', 'ERR_INPUT', 'ERR_ROW'].includes(error.code);
   if (!isInput) throw error;

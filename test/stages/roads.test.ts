@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { describeStatus } from '../../pipeline/cli/health-pages.ts';
 import type { Asset, Manifest, Source } from '../../pipeline/manifest/load.ts';
 import { fetchData, type FetchOptions, previewFetch } from '../../pipeline/stages/fetch.ts';
 import { readStatus } from '../../pipeline/stages/status.ts';
@@ -211,6 +212,18 @@ test('only the official files live: JSON is made of them, and features say how t
   t.regex(features?.roads.at(-1)?.what ?? '', /^lxmert-data extract coco\/test --images/);
 });
 
+test('a damaged official file is a reason, and the other files still come', async t => {
+  const { options, context, dataRoot } = await setUp(t, ['official']);
+  const bytes = await makeOfficialZip(t);
+  bytes[bytes.length >> 1]! ^= 1;
+  mkdirSync(join(dataRoot, 'official'), { recursive: true });
+  writeFileSync(join(dataRoot, 'official/v2_Questions_Test_mscoco.zip'), bytes);
+  const result = await fetchData(options, context);
+  t.is(result.failed[0]?.name, 'vqa/test.json');
+  t.is(result.failed[0]?.reasons.at(-1)?.mirror, 'made here');
+  t.is(result.failed.length, 2);
+});
+
 test('nothing lives: each file is named with every reason and what is left', async t => {
   const { options, context } = await setUp(t, []);
   const result = await fetchData(options, context);
@@ -258,6 +271,9 @@ test('features that were extracted are accepted, and say so; untrained ones are 
   t.is(report?.assets.find(({ name }) => name === FEATURES)?.extracted, words);
   const [vqa] = (await readStatus(manifest, dataRoot)).datasets;
   t.is(vqa?.assets.find(({ name }) => name === FEATURES)?.extracted, words);
+  const reader = { data: dataRoot, asTyped: (text: string) => text };
+  const page = await describeStatus(await readStatus(manifest, dataRoot), manifest, reader);
+  t.true(JSON.stringify(page.sections).includes(`extracted by ${words}`));
   await convert(
     { files: [tsv], out: store, force: true, detector: { name: 'x', weights: 'untrained' } },
     context,
