@@ -8,14 +8,11 @@ import { type Asset, assetOf, type Manifest } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { targetPath } from './asset-files.ts';
 import { checkContent, type FileDigest } from './check-content.ts';
-import { addToLock, describeLockMismatch, type LockEntries } from './data-lock.ts';
+import { lockAsset, type LockOptions } from './lock-asset.ts';
 import type { FailedAsset } from './fetch-failure.ts';
-import { blameInput } from './place-asset.ts';
+import { blameInput, checkLock } from './place-asset.ts';
 
-export interface MakeOptions {
-  readonly dataRoot: string;
-  readonly manifest: Manifest;
-  readonly lock: LockEntries;
+export interface MakeOptions extends LockOptions {
   readonly context: StageContext;
 }
 
@@ -90,14 +87,11 @@ async function makeOne(
   await mkdir(dirname(target), { recursive: true });
   const check = async (made: FileDigest, partialPath: string): Promise<void> => {
     await checkContent(partialPath, asset, made);
-    const mismatch = describeLockMismatch(lock[name], made);
-    if (mismatch !== undefined) throw new MirrorFault('wrong-hash', `not the locked copy: ${mismatch}`);
+    checkLock(lock[name], made);
   };
-  const { sizeBytes: size, sha256 } = await writePythonList(target, file.read(context.signal), { check });
+  const digest = await writePythonList(target, file.read(context.signal), { check });
   context.emit({ event: 'note', message: `${name}: made of the official files, since no mirror has it` });
-  if (lock[name] !== undefined) return 'made';
-  const date = new Date().toISOString().slice(0, 10);
   const origin = { mirror: 'made', location: asset.make.from.map(path => basename(path)).join(', ') };
-  await addToLock(dataRoot, name, { file: asset.target, size, sha256, ...origin, date });
+  await lockAsset(name, digest, origin, { dataRoot, manifest, lock });
   return 'made';
 }

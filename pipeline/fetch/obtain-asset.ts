@@ -9,9 +9,9 @@ import { writeTsv } from '../store/write-tsv.ts';
 import type { Limit } from '../workers/limit.ts';
 import { downloadPath, describeLocation, targetPath } from './asset-files.ts';
 import { checkContent, digestFile } from './check-content.ts';
-import type { FileDigest } from './check-content.ts';
-import { addToLock } from './data-lock.ts';
+
 import type { LockEntries, LockEntry } from './data-lock.ts';
+import { lockAsset } from './lock-asset.ts';
 import type { Downloader } from './download-source.ts';
 import { listManualWays } from './fetch-failure.ts';
 import type { FailedAsset } from './fetch-failure.ts';
@@ -79,11 +79,11 @@ async function adopt(name: string, path: string, options: ObtainOptions): Promis
       }
       const digest = { sizeBytes: store.size, sha256: store.sha256 };
       const made = store.extracted === undefined ? origin : { ...origin, mirror: 'extracted' };
-      await record(name, digest, made, options);
+      await lockAsset(name, digest, made, options);
     } else {
       const digest = await digestFile(path, context.signal);
       await checkContent(path, asset, digest);
-      await record(name, digest, origin, options);
+      await lockAsset(name, digest, origin, options);
     }
     return 'present';
   } catch (error) {
@@ -188,23 +188,16 @@ async function place(
   const { manifest, dataRoot, lock, context, keep } = options;
   const asset = assetOf(manifest, name);
   const { madeFrom, ...digest } = await placeAsset({ dataRoot, asset, files, locked: lock[name], context });
-  await record(name, digest, madeFrom === undefined ? origin : { ...origin, made_from: madeFrom }, options);
+  await lockAsset(
+    name,
+    digest,
+    madeFrom === undefined ? origin : { ...origin, made_from: madeFrom },
+    options,
+  );
   if (asset.kind !== 'features' || keep !== 'tsv') return;
   const target = join(dataRoot, asset.target);
   const store = await StoreFile.open(`${target}.safetensors`);
   await writeTsv(store, `${target}.tsv`, { force: true }, context).finally(() => store.close());
-}
-
-async function record(
-  name: string,
-  { sizeBytes, sha256 }: FileDigest,
-  origin: Pick<LockEntry, 'mirror' | 'location' | 'made_from'>,
-  { lock, manifest, dataRoot }: ObtainOptions,
-): Promise<void> {
-  if (lock[name] !== undefined) return;
-  const file = targetPath(assetOf(manifest, name));
-  const date = new Date().toISOString().slice(0, 10);
-  await addToLock(dataRoot, name, { file, size: sizeBytes, sha256, ...origin, date });
 }
 
 function isNeeded(path: string, later: readonly PlannedAsset[], manifest: Manifest): boolean {

@@ -177,7 +177,8 @@ export function blameInput(error: unknown): never {
   throw new MirrorFault('wrong-content', error.message.replaceAll(/\n\s*/g, '; '), { cause: error });
 }
 
-function checkLock(locked: LockEntry | undefined, digest: FileDigest): void {
+/** Throws MirrorFault where a file is not the locked copy. */
+export function checkLock(locked: LockEntry | undefined, digest: FileDigest): void {
   const mismatch = describeLockMismatch(locked, digest);
   if (mismatch !== undefined) throw new MirrorFault('wrong-hash', `not the locked copy: ${mismatch}`);
 }
