@@ -126,9 +126,12 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
       hint: `lxmert-data extract --help lists the options of each backend`,
     });
   }
+  const image = textOption(options, 'image') ?? DEFAULT_IMAGE;
+  // The Caffe of the published image reads caffemodels only; images with an extractor of their own read every form.
+  const wantsCaffe = name === 'docker' && image === DEFAULT_IMAGE;
   const weights =
     textOption(options, 'weights') ??
-    (name === 'docker' ? join(context.data, CAFFE_WEIGHTS) : findTrainedWeights(context.data));
+    (wantsCaffe ? join(context.data, CAFFE_WEIGHTS) : findTrainedWeights(context.data));
   const network = {
     rois: integerOption(options, 'rois'),
     batch: integerOption(options, 'batch'),
@@ -153,7 +156,7 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
     return { name, why, weights, prepare: () => Promise.resolve({ start: [start] }), describe };
   }
   const settings = {
-    image: textOption(options, 'image') ?? DEFAULT_IMAGE,
+    image,
     gpus: chooseGpus(textOption(options, 'gpus')),
     perGpu: integerOption(options, 'per-gpu') ?? 1,
     weights,

@@ -18,7 +18,7 @@ export interface WorkerSpec {
   /** GPU as the engine's machine numbers it; undefined for a CPU. */
   readonly gpu: string | undefined;
   readonly gpuWay: GpuWay;
-  /** Path of the caffemodel on the engine's machine; nothing beside it is mounted. */
+  /** Path of the weights on the engine's machine, or `untrained`; nothing beside the file is mounted. */
   readonly weights: string;
   readonly folders: MountedFolders;
   /** `uid:gid`; undefined where the system has none. */
@@ -34,6 +34,8 @@ export interface WorkerSpec {
 /** The root file system is read-only; programs of the image keep their caches here. */
 const TMP_OPTIONS = 'rw,exec,nosuid,nodev,size=4g';
 const SHM_BYTES = 1 << 30;
+/** Weights out of a formula, which only extractors that an image brings along have. */
+export const UNTRAINED = 'untrained';
 const MAX_PROCESSES = 2048;
 const SCRIPT = '/lxmert-data/extract.py';
 /** Old images have Python 2 as `python`, new ones only `python3`. */
@@ -94,14 +96,16 @@ export function listMounts(
   return [
     { source: images, target: '/images', readOnly: true },
     { source: rows, target: '/rows', readOnly: false },
-    { source: spec.weights, target: weightsTarget(spec), readOnly: true },
+    ...(spec.weights === UNTRAINED
+      ? []
+      : [{ source: spec.weights, target: weightsTarget(spec), readOnly: true }]),
     { source: script, target: '/lxmert-data', readOnly: true },
     ...(cache === undefined ? [] : [{ source: cache, target: '/cache', readOnly: false }]),
   ];
 }
 
 function weightsTarget({ weights }: Pick<WorkerSpec, 'weights'>): string {
-  return `/weights/${basename(weights)}`;
+  return weights === UNTRAINED ? UNTRAINED : `/weights/${basename(weights)}`;
 }
 
 /** The part of a container's settings that gives it these GPUs; all of them if none is named. */

@@ -6,7 +6,7 @@ import { checkCaffemodel } from '../../detector/model/caffemodel.ts';
 import { errorText, LxmertDataError } from '../../errors.ts';
 import { openRegular } from '../../files/open-checked.ts';
 import { exchangeFolderOf } from '../exchange-folder.ts';
-import type { WorkerSpec } from './container-spec.ts';
+import { UNTRAINED, type WorkerSpec } from './container-spec.ts';
 import type { GpuChoice } from './gpus.ts';
 
 const GIB = 2 ** 30;
@@ -64,7 +64,8 @@ export async function makeSettings(
  * the embedded detector does it; an extractor of the image's own knows best what it needs.
  */
 export async function checkWeights(path: string, ownExtractor: boolean): Promise<string> {
-  if (path === 'untrained') {
+  if (path === UNTRAINED) {
+    if (ownExtractor) return path;
     throw new LxmertDataError('ERR_USAGE', {
       what: 'the Caffe of a container needs trained weights',
       expected: '--weights FILE.caffemodel',
