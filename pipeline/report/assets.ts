@@ -23,6 +23,7 @@ const SCRIPTS = [
   'index.js',
   'filter.js',
   'thumbnail.js',
+  'cell.js',
   'grid.js',
   'side.js',
   'viewer.js',

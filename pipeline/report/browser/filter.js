@@ -73,14 +73,15 @@ export function createFilter(catalogue, page) {
  * @returns {BoxTest}
  */
 function visibleTest({ columns }, page, { threshold, differing }) {
-  const { conf, cosine } = columns;
+  const all = () => true;
   if (page.kind === 'pairs') {
     const most = Math.fround(threshold ?? 1);
-    if (cosine === undefined || (most >= 1 && !differing)) return () => true;
-    return at => (cosine[at] ?? 0) <= most;
+    const cosine = most >= 1 && !differing ? undefined : columns.cosine;
+    return cosine === undefined ? all : at => (cosine[at] ?? 0) <= most;
   }
   const least = Math.fround(threshold ?? 0);
-  return conf === undefined || least <= 0 ? () => true : at => (conf[at] ?? 0) >= least;
+  const conf = least <= 0 ? undefined : columns.conf;
+  return conf === undefined ? all : at => (conf[at] ?? 0) >= least;
 }
 
 /**
@@ -161,14 +162,16 @@ function inOrder({ index, columns, boxes }, images, order) {
     for (let at = image * boxes; at < (image + 1) * boxes; at++) result = join(result, column?.[at] ?? 0);
     return result;
   };
-  const most = over(columns.norm, Math.max);
-  /** @type {Record<string, ((image: number) => number) | undefined>} */
+  /** @type {Record<string, (() => (image: number) => number) | undefined>} */
   const keys = {
-    row: image => index.rows[image] ?? 0,
-    confidence: over(columns.conf, (sum, value) => sum + value),
-    norm: image => -most(image),
+    row: () => image => index.rows[image] ?? 0,
+    confidence: () => over(columns.conf, (sum, value) => sum + value),
+    norm: () => {
+      const most = over(columns.norm, Math.max);
+      return image => -most(image);
+    },
   };
-  const key = keys[order];
+  const key = keys[order]?.();
   if (key === undefined) return images;
   const values = new Map(images.map(image => [image, key(image)]));
   return images.sort((a, b) => (values.get(a) ?? 0) - (values.get(b) ?? 0) || a - b);

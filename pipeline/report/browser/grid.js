@@ -1,9 +1,9 @@
 /** @import { ImageData, PairData } from '../../inspection/findings.ts' */
 /** @import { Catalogue } from './index.js' */
+/** @import { Cell } from './cell.js' */
 /** @import { Found } from './filter.js' */
-import { make } from './dom.js';
+import { createCell } from './cell.js';
 import { readImage } from './index.js';
-import { drawThumbnail } from './thumbnail.js';
 
 /** Pixels; the style has the same gap and caption. */
 const GAP = 12;
@@ -13,8 +13,10 @@ const LEAST_WIDTH_ON_PHONE = 140;
 const ASPECT = 0.75;
 /** Rows kept beyond the window, as a share of its height. */
 const AHEAD = 0.75;
-/** Milliseconds of a frame for drawing pictures; the rest follows in the next. */
-const BUDGET = 8;
+/** Milliseconds of a frame for cells beyond the window, and for drawing pictures; the rest follows in the next. */
+const BUDGET = 6;
+/** Cells kept for use when the grid needs more again. */
+const SPARE = 64;
 /** Images on paper. */
 const PRINTED = 60;
 
@@ -25,7 +27,8 @@ const PRINTED = 60;
  */
 
 /**
- * The grid of all images. Only cells near the window exist, so its size does not matter.
+ * The grid of all images. Only cells near the window exist, and they are used again for the images that come, so its size
+ * does not matter.
  *
  * @param {HTMLElement} list
  * @param {Catalogue} catalogue
@@ -35,8 +38,10 @@ const PRINTED = 60;
 export function createGrid(list, catalogue, linkTo) {
   /** @type {Found} */
   let found = { images: [], boxes: 0, hits: null, visible: () => true };
-  /** @type {Map<number, { readonly element: HTMLElement, readonly link: HTMLAnchorElement, drawn: boolean }>} */
+  /** @type {Map<number, Cell>} */
   const cells = new Map();
+  /** @type {Cell[]} */
+  const spare = [];
   let tabbable = 0;
   let isPrinting = false;
   let shape = { columns: 1, width: 0, rowHeight: 1 };
@@ -51,52 +56,95 @@ export function createGrid(list, catalogue, linkTo) {
     list.style.height = isPrinting ? 'auto' : `${Math.max(0, rows * shape.rowHeight - GAP)}px`;
   };
 
-  /** Positions in the order shown that are near the window. */
-  const range = () => {
-    if (isPrinting) return [0, Math.min(PRINTED, found.images.length)];
+  /**
+   * Positions in the order shown: those in the window first, then those near it. The second number is how many are in it.
+   *
+   * @returns {[positions: number[], inWindow: number]}
+   */
+  const nearWindow = () => {
+    const count = found.images.length;
     const top = -list.getBoundingClientRect().top;
     const ahead = innerHeight * AHEAD;
-    const first = Math.max(0, Math.floor((top - ahead) / shape.rowHeight));
-    const last = Math.ceil((top + innerHeight + ahead) / shape.rowHeight);
-    return [first * shape.columns, Math.min(found.images.length, last * shape.columns)];
+    /** @param {number} from @param {number} to pixels */
+    const between = (from, to) => {
+      const first = Math.max(0, Math.floor(from / shape.rowHeight)) * shape.columns;
+      const last = Math.min(count, Math.ceil(to / shape.rowHeight) * shape.columns);
+      return Array.from({ length: Math.max(0, last - first) }, (_, at) => first + at);
+    };
+    if (isPrinting) {
+      const printed = Math.min(PRINTED, count);
+      return [Array.from({ length: printed }, (_, at) => at), printed];
+    }
+    const seen = between(top, top + innerHeight);
+    const all = new Set([...seen, ...between(top - ahead, top + innerHeight + ahead)]);
+    return [[...all], seen.length];
   };
 
-  /** @param {number} position */
-  const mount = position => {
+  /** @param {number} position @param {Cell[]} free cells whose images are not wanted any more */
+  const mount = (position, free) => {
     const image = found.images[position] ?? 0;
     let cell = cells.get(image);
     if (cell === undefined) {
-      cell = { ...createCell(catalogue, image, linkTo(image)), drawn: false };
+      cell = free.pop() ?? spare.pop() ?? createCell(catalogue);
+      cell.assign(image, linkTo(image));
       cells.set(image, cell);
-      list.append(cell.element);
+      if (cell.element.parentNode === null) list.append(cell.element);
     }
     const { element, link } = cell;
     element.dataset['position'] = String(position);
     element.setAttribute('aria-posinset', String(position + 1));
     element.setAttribute('aria-setsize', String(found.images.length));
     link.tabIndex = position === tabbable ? 0 : -1;
-    if (link.hash !== linkTo(image)) link.href = linkTo(image);
     const [column, row] = [position % shape.columns, Math.floor(position / shape.columns)];
-    element.style.width = isPrinting ? '' : `${shape.width}px`;
-    element.style.height = isPrinting ? '' : `${shape.rowHeight - GAP}px`;
-    element.style.transform = isPrinting
-      ? ''
-      : `translate(${column * (shape.width + GAP)}px, ${row * shape.rowHeight}px)`;
+    const { style } = element;
+    style.width = isPrinting ? '' : `${shape.width}px`;
+    style.height = isPrinting ? '' : `${shape.rowHeight - GAP}px`;
+    style.left = isPrinting ? '' : `${column * (shape.width + GAP)}px`;
+    style.top = isPrinting ? '' : `${row * shape.rowHeight}px`;
     return cell;
   };
 
+  /** @param {Cell} cell */
+  const discard = cell => {
+    cell.element.remove();
+    cell.clear();
+    if (spare.length < SPARE) spare.push(cell);
+  };
+
+  let renderedAt = scrollY;
   const render = () => {
-    const [first = 0, last = 0] = range();
-    const wanted = new Set(found.images.slice(first, last));
-    // The cell with the focus stays, or the focus would be lost.
-    const focused = [...cells].find(([, { link }]) => link === document.activeElement)?.[0];
-    for (const [image, { element }] of cells) {
-      if (wanted.has(image) || image === focused) continue;
-      discard(element);
+    const began = performance.now();
+    const [positions, inWindow] = nearWindow();
+    // In a leap the window is all that there is time for: what is near it is elsewhere in the next frame.
+    const isLeap = !isPrinting && Math.abs(scrollY - renderedAt) > innerHeight;
+    renderedAt = scrollY;
+    const wanted = new Set(positions.map(position => found.images[position]));
+    /** @type {Cell[]} */
+    const free = [];
+    for (const [image, cell] of cells) {
+      // The cell with the focus stays, or the focus would be lost.
+      if (wanted.has(image) || cell.link === document.activeElement) continue;
+      free.push(cell);
       cells.delete(image);
     }
-    for (let position = first; position < last; position++) mount(position);
-    drawSoon();
+    for (const [at, position] of positions.entries()) {
+      if (at >= inWindow && (isLeap || performance.now() - began > BUDGET)) {
+        requestRender();
+        break;
+      }
+      mount(position, free);
+    }
+    for (const cell of free) discard(cell);
+    if (!isLeap) drawSoon();
+  };
+  let isRendering = false;
+  const requestRender = () => {
+    if (isRendering) return;
+    isRendering = true;
+    requestAnimationFrame(() => {
+      isRendering = false;
+      if (list.offsetParent !== null) render();
+    });
   };
 
   let isWaiting = false;
@@ -121,8 +169,7 @@ export function createGrid(list, catalogue, linkTo) {
       const data = readImage(image);
       // The page is still being read.
       if (data === undefined) continue;
-      drawThumbnail(cell.link, data, at => test(image, at));
-      cell.drawn = true;
+      cell.draw(data, at => test(image, at));
     }
     if (document.readyState === 'loading') drawSoon();
   };
@@ -133,19 +180,7 @@ export function createGrid(list, catalogue, linkTo) {
     return found.hits === null && found.visible(at) ? 'shown' : 'none';
   };
 
-  let isScrolling = false;
-  addEventListener(
-    'scroll',
-    () => {
-      if (isScrolling || list.offsetParent === null) return;
-      isScrolling = true;
-      requestAnimationFrame(() => {
-        isScrolling = false;
-        render();
-      });
-    },
-    { passive: true },
-  );
+  addEventListener('scroll', requestRender, { passive: true });
   new ResizeObserver(() => {
     if (list.offsetParent === null) return;
     const before = shape.width;
@@ -158,7 +193,12 @@ export function createGrid(list, catalogue, linkTo) {
     list.classList.toggle('printing', on);
     measure();
     render();
-    if (on) drawSome(Infinity);
+    if (!on) return;
+    // On paper cells stand in the order of the document.
+    const inOrder = [...cells.values()].map(({ element }) => element);
+    inOrder.sort((a, b) => Number(a.dataset['position']) - Number(b.dataset['position']));
+    list.append(...inOrder);
+    drawSome(Infinity);
   };
   addEventListener('beforeprint', () => print(true));
   addEventListener('afterprint', () => print(false));
@@ -169,7 +209,7 @@ export function createGrid(list, catalogue, linkTo) {
     if (image === undefined) return;
     tabbable = position;
     for (const { link } of cells.values()) link.tabIndex = -1;
-    const { element, link } = mount(position);
+    const { element, link } = mount(position, []);
     link.tabIndex = 0;
     link.focus({ preventScroll: true });
     element.scrollIntoView({ block: 'nearest', behavior: 'instant' });
@@ -199,10 +239,8 @@ export function createGrid(list, catalogue, linkTo) {
     show(next) {
       found = next;
       tabbable = 0;
-      for (const [image, { element }] of cells) {
-        discard(element);
-        cells.delete(image);
-      }
+      for (const cell of cells.values()) discard(cell);
+      cells.clear();
       if (list.offsetParent === null) return;
       measure();
       render();
@@ -216,47 +254,4 @@ export function createGrid(list, catalogue, linkTo) {
       else render();
     },
   };
-}
-
-/**
- * @param {Catalogue} catalogue
- * @param {number} image
- * @param {string} address
- */
-function createCell({ index }, image, address) {
-  const id = index.ids[image] ?? '';
-  const bits = index.flags[image] ?? 0;
-  const worst = index.findings.find((_, bit) => (bits & (1 << bit)) !== 0);
-  // The end of an id tells images apart: what is cut off is in the middle.
-  const end = Math.max(0, id.length - 12);
-  const name = make(
-    'bdi',
-    { class: 'cell-id', title: id },
-    make('span', { class: 'cell-id-start' }, id.slice(0, end)),
-    make('span', {}, id.slice(end)),
-  );
-  const caption = make(
-    'span',
-    { class: `cell-caption ${worst?.tone ?? 'plain'}` },
-    index.captions[image] ?? '',
-  );
-  caption.title = index.captions[image] ?? '';
-  const link = make(
-    'a',
-    { href: address, class: 'cell' },
-    make('span', { class: 'thumbnail' }),
-    name,
-    caption,
-  );
-  return { element: make('li', {}, link), link };
-}
-
-/**
- * Removes a cell; without an address its picture is let go at once.
- *
- * @param {HTMLElement} element
- */
-function discard(element) {
-  element.remove();
-  element.querySelector('img')?.removeAttribute('src');
 }

@@ -17,8 +17,13 @@ export function readCatalogue() {
   const index = /** @type {PageIndex} */ (readIsland('page-index'));
   /** @type {Partial<Record<ColumnName, Float32Array>>} */
   const columns = {};
-  for (const [name, column] of Object.entries(index.columns))
-    columns[/** @type {ColumnName} */ (name)] = decodeColumn(column);
+  // A column is decoded when it is first asked for: the grid is drawn without any.
+  for (const [name, column] of Object.entries(index.columns)) {
+    /** @type {Float32Array | undefined} */
+    let decoded;
+    const get = () => (decoded ??= decodeColumn(column));
+    Object.defineProperty(columns, name, { enumerable: true, get });
+  }
   /** @type {Map<string, number>} */
   const places = new Map();
   for (const [at, id] of index.ids.entries()) if (!places.has(id)) places.set(id, at);

@@ -6,42 +6,68 @@ import { make, makeSvg } from './dom.js';
 const MOST_BOXES = 6;
 
 /**
- * Puts the picture of an image and a few of its boxes into a cell of the grid.
+ * The picture of an image and a few of its boxes; used again for other images.
  *
- * @param {HTMLElement} cell
- * @param {ImageData | PairData} image
- * @param {(box: number) => 'hit' | 'shown' | 'none'} test what a box is to the filters
+ * @typedef {object} Thumbnail
+ * @property {HTMLElement} element
+ * @property {(image: ImageData | PairData, test: (box: number) => 'hit' | 'shown' | 'none') => void} draw `test` says what a
+ *   box is to the filters
+ * @property {() => void} clear lets the picture go
  */
-export function drawThumbnail(cell, image, test) {
-  const frame = cell.querySelector('.thumbnail');
-  if (frame === null) return;
-  const [width, height] = [Math.max(1, image.width), Math.max(1, image.height)];
-  const picture =
-    image.picture === null
-      ? make('span', { class: 'no-picture' })
-      : make('img', { src: image.picture, alt: '', decoding: 'async', draggable: 'false' });
-  const boxes = makeSvg('svg', {
-    viewBox: `0 0 ${width} ${height}`,
-    preserveAspectRatio: 'none',
-    'aria-hidden': 'true',
-  });
-  // The dark edges of all boxes are one shape: a grid has many cells.
-  let edges = '';
-  /** @type {SVGElement[]} */
+
+/** @returns {Thumbnail} */
+export function createThumbnail() {
+  const picture = make('img', { alt: '', decoding: 'async', draggable: 'false' });
+  const ground = make('span', { class: 'no-picture' });
+  // The dark outlines of all boxes are one shape: a grid has many cells.
+  const casing = makeSvg('path', { class: 'casing' });
+  const boxes = makeSvg('svg', { preserveAspectRatio: 'none', 'aria-hidden': 'true' }, casing);
+  const element = make('span', { class: 'thumbnail-inner' }, ground, boxes);
+  /** @type {SVGRectElement[]} */
   const lines = [];
-  for (const { data, box, isHit } of chooseBoxes(image, test)) {
-    const [x1 = 0, y1 = 0, x2 = 0, y2 = 0] = data.boxes.slice(box * 4, box * 4 + 4).map(value => value ?? 0);
-    const place = { x: x1, y: y1, width: Math.max(0, x2 - x1), height: Math.max(0, y2 - y1) };
-    const line = makeSvg('rect', { class: isHit ? 'line hit' : 'line', ...place });
-    line.style.setProperty('--box', classColour(data.objects?.[box] ?? box));
-    lines.push(line);
-    edges += `M${x1} ${y1}h${place.width}v${place.height}h${-place.width}z`;
-  }
-  boxes.append(makeSvg('path', { class: 'casing', d: edges }), ...lines);
-  const inner = make('span', { class: 'thumbnail-inner' }, picture, boxes);
-  inner.style.aspectRatio = `${width} / ${height}`;
-  inner.classList.add(width * 3 >= height * 4 ? 'wide' : 'tall');
-  frame.replaceChildren(inner);
+  return {
+    element,
+    draw(image, test) {
+      const [width, height] = [Math.max(1, image.width), Math.max(1, image.height)];
+      const chosen = chooseBoxes(image, test);
+      let outlines = '';
+      for (const [at, { data, box, isHit }] of chosen.entries()) {
+        const line = (lines[at] ??= makeSvg('rect'));
+        outlines += placeBox(line, data, box);
+        line.setAttribute('class', isHit ? 'line hit' : 'line');
+        if (line.parentNode === null) boxes.append(line);
+      }
+      for (const line of lines.slice(chosen.length)) line.remove();
+      casing.setAttribute('d', outlines);
+      boxes.setAttribute('viewBox', `0 0 ${width} ${height}`);
+      element.style.aspectRatio = `${width} / ${height}`;
+      element.className = `thumbnail-inner ${width * 3 >= height * 4 ? 'wide' : 'tall'}`;
+      if (image.picture !== null) picture.src = image.picture;
+      element.firstElementChild?.replaceWith(image.picture === null ? ground : picture);
+    },
+    clear: () => picture.removeAttribute('src'),
+  };
+}
+
+/**
+ * Puts a rectangle where a box is, and returns its outline as a path.
+ *
+ * @param {SVGRectElement} line
+ * @param {BoxData} data
+ * @param {number} box
+ */
+function placeBox(line, data, box) {
+  const [x1 = 0, y1 = 0, x2 = 0, y2 = 0] = data.boxes.slice(box * 4, box * 4 + 4).map(value => value ?? 0);
+  const [width, height] = [Math.max(0, x2 - x1), Math.max(0, y2 - y1)];
+  for (const [name, value] of /** @type {const} */ ([
+    ['x', x1],
+    ['y', y1],
+    ['width', width],
+    ['height', height],
+  ]))
+    line.setAttribute(name, String(value));
+  line.style.setProperty('--box', classColour(data.objects?.[box] ?? box));
+  return `M${x1} ${y1}h${width}v${height}h${-width}z`;
 }
 
 /**
