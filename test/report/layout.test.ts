@@ -177,24 +177,48 @@ testInChromium('the page of datasets looks as it did', async t => {
   await compareLooks(t, 'status', looks);
 });
 
+testInChromium('the page of a verified dataset looks as it did', async t => {
+  const folder = await makeTempFolder(t);
+  await mkdir(join(folder, 'data', 'vqa'), { recursive: true });
+  await writeFile(join(folder, 'data', 'vqa', 'train.json'), '[]');
+  const { code } = await runCli(['verify', 'vqa', '--report', 'verify.html'], { cwd: folder });
+  t.is(code, 1);
+  const looks: Record<string, Look> = {};
+  for (const [width, scheme] of VIEWS) {
+    const page = await openPage(t, join(folder, 'verify.html'), { width, height: 900, scheme });
+    looks[`verify ${width} ${scheme}`] = await lookAt(page, HEALTH, `verify ${width} ${scheme}`);
+  }
+  await compareLooks(t, 'verify', looks);
+});
+
 testInChromium('printed, a page is a few sheets with charts and compact images', async t => {
   const place = await makeStore(
     t,
-    Array.from({ length: 50 }, () => ({})),
+    Array.from({ length: 62 }, () => ({})),
   );
-  const { path } = await makePage(place);
+  const few = await openPage(t, (await makePage(place)).path);
+  await few.evaluate(`dispatchEvent(new Event('beforeprint'))`);
+  t.is(await few.locator('#grid li').count(), 50);
+  t.false(await few.locator('#printed').isVisible(), 'nothing is left out');
+  const { path } = await makePage(place, { limit: 62 });
   const page = await openPage(t, path);
   const pdf = await page.pdf({ format: 'A4' });
   const sheets = pdf.toString('latin1').match(/\/Type\s*\/Page\b/g)?.length ?? 0;
   t.true(sheets >= 1 && sheets <= 4, `${sheets} sheets`);
   await page.emulateMedia({ media: 'print' });
   await page.evaluate(`dispatchEvent(new Event('beforeprint'))`);
-  t.is(await page.locator('#grid li').count(), 50);
-  t.is(await page.locator('#grid .thumbnail-inner').count(), 50, 'none is left empty');
+  t.is(await page.locator('#grid li').count(), 60);
+  t.is(await page.locator('#grid .thumbnail-inner').count(), 60, 'none is left empty');
+  const printed = await page
+    .locator('#grid li')
+    .evaluateAll(cells => cells.map(cell => Number(cell.getAttribute('data-position'))));
+  t.deepEqual(printed, [...Array(60).keys()], 'in order');
+  t.regex(await page.locator('#printed').innerText(), /first 60 of 62 images/);
   t.false(await page.locator('#toolbar').isVisible());
   t.true(await page.locator('.histogram').first().isVisible());
   await page.evaluate(`dispatchEvent(new Event('afterprint'))`);
   await page.emulateMedia({ media: 'screen' });
   await settle(page);
-  t.true((await page.locator('#grid li').count()) < 50);
+  t.true((await page.locator('#grid li').count()) < 60);
+  t.false(await page.locator('#printed').isVisible());
 });

@@ -3,6 +3,7 @@
 /** @import { Cell } from './cell.js' */
 /** @import { Found } from './filter.js' */
 import { createCell } from './cell.js';
+import { make } from './dom.js';
 import { readImage } from './index.js';
 
 /** Pixels; the style has the same gap and caption. */
@@ -42,6 +43,8 @@ export function createGrid(list, catalogue, linkTo) {
   const cells = new Map();
   /** @type {Cell[]} */
   const spare = [];
+  const note = make('p', { id: 'printed', class: 'notice', hidden: true });
+  list.before(note);
   let tabbable = 0;
   let isPrinting = false;
   let shape = { columns: 1, width: 0, rowHeight: 1 };
@@ -190,6 +193,9 @@ export function createGrid(list, catalogue, linkTo) {
   const print = (/** @type {boolean} */ on) => {
     if (list.offsetParent === null) return;
     isPrinting = on;
+    const count = found.images.length;
+    note.hidden = !on || count <= PRINTED;
+    note.textContent = `Printed are the first ${PRINTED} of ${count} images. Filter or sort the page to print others.`;
     list.classList.toggle('printing', on);
     measure();
     render();
