@@ -10,22 +10,25 @@ export interface WrittenList {
   readonly sha256: string;
 }
 
+export interface ListOptions extends PublishOptions {
+  readonly check?: ((list: WrittenList, partialPath: string) => Promise<void>) | undefined;
+  readonly onRecords?: ((records: number) => void) | undefined;
+}
+
 const FLUSH_CHARACTERS = 1 << 20;
 
 /**
  * Writes a list as `json.dump(list, file, indent=4, sort_keys=True)` would, record by record, and names it when
- * complete. `check` sees the complete file under its temporary name and may refuse it.
+ * complete. `check` sees the complete file under its temporary name and may refuse it; `onRecords` hears now and then how
+ * many records were written.
  */
 export async function writePythonList(
   path: string,
   batches: AsyncIterable<readonly PythonValue[]>,
-  {
-    check,
-    ...options
-  }: PublishOptions & { check?: (list: WrittenList, partialPath: string) => Promise<void> } = {},
+  { check, onRecords, ...options }: ListOptions = {},
 ): Promise<WrittenList> {
   const write = async (file: FileHandle, partialPath: string): Promise<WrittenList> => {
-    const list = await writeList(file, batches);
+    const list = await writeList(file, batches, onRecords);
     await check?.(list, partialPath);
     return list;
   };
@@ -35,6 +38,7 @@ export async function writePythonList(
 async function writeList(
   file: FileHandle,
   batches: AsyncIterable<readonly PythonValue[]>,
+  onRecords: ListOptions['onRecords'],
 ): Promise<WrittenList> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
@@ -46,6 +50,7 @@ async function writeList(
     await file.writeFile(bytes);
     sizeBytes += bytes.length;
     pending = '';
+    onRecords?.(records);
   };
   for await (const batch of batches) {
     for (const record of batch) {

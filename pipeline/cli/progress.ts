@@ -53,6 +53,11 @@ export function createProgress(
     return { event: line.event, seconds: (Date.now() - line.began) / 1000, before: line.before };
   }
 
+  /** What is said while nothing is known of how far the command is. */
+  function describeWait(): string {
+    return `${command}, ${formatDuration((Date.now() - began) / 1000)}`;
+  }
+
   function dropSilent(): void {
     const now = Date.now();
     const last = [...lines.values()].reduce((newest, { updated }) => Math.max(newest, updated), 0);
@@ -67,13 +72,14 @@ export function createProgress(
     // The last column stays free: some terminals go on to the next line there.
     const width = stream.columns - 3;
     const shown = [...lines.values()].map(line => fitProgress(stateOf(line), width));
-    if (shown.length === 0) shown.push(`${command}, ${formatDuration((Date.now() - began) / 1000)}`);
+    if (shown.length === 0) shown.push(describeWait());
     draw?.(shown.map(line => `${spinner} ${line}`).join('\n'));
   }
 
   function printLines(): void {
     dropSilent();
     for (const line of lines.values()) stream.write(`${describeProgress(stateOf(line))}\n`);
+    if (lines.size === 0) stream.write(`${describeWait()}\n`);
   }
 
   return {

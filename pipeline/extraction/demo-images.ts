@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sharp } from '../detector/image/sharp.ts';
 import { seededRandom } from '../rows/synthetic-row.ts';
+import { makeFolder } from '../files/make-folder.ts';
 
 const IMAGES = 3;
 const WIDTH = 320;
@@ -9,7 +9,7 @@ const HEIGHT = 240;
 
 /** Draws a few pictures of coloured shapes, the same on every machine; returns their folder. */
 export async function makeDemoImages(folder: string): Promise<string> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   for (let index = 0; index < IMAGES; index++) {
     const image = sharp(Buffer.from(drawPicture(index))).png();
     await image.toFile(join(folder, `demo_${index + 1}.png`));

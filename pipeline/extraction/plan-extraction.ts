@@ -1,6 +1,6 @@
 import { listSome } from '../show-text.ts';
 import { statSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
@@ -11,6 +11,7 @@ import type { KnownAnswer } from '../store/metadata.ts';
 import { storeBytesFor } from '../store/layout.ts';
 import { type ListedImage, listImages } from './list-images.ts';
 import type { ImageSet } from '../manifest/image-sets.ts';
+import { makeFolder } from '../files/make-folder.ts';
 
 export interface ExtractionRequest {
   readonly split: ImageSet;
@@ -58,7 +59,7 @@ export async function planExtraction(
   const out = outputOf(request);
   const all = await listSet(request, emit);
   const ordered = await orderImages(all, split, data, emit);
-  await mkdir(dirname(out), { recursive: true });
+  await makeFolder(dirname(out));
   await checkOutput(out, force);
   return {
     out,

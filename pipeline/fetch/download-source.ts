@@ -1,4 +1,4 @@
-import { access, mkdir, rm } from 'node:fs/promises';
+import { access, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { StageContext } from '../events.ts';
 import { getMirror } from '../manifest/load.ts';
@@ -17,6 +17,7 @@ import { downloadPath, sourceShape } from './asset-files.ts';
 import { digestFile, sizeOf } from './check-content.ts';
 import type { FileDigest } from './check-content.ts';
 import type { LockEntry } from './data-lock.ts';
+import { makeFolder } from '../files/make-folder.ts';
 
 export interface DownloaderOptions {
   readonly dataRoot: string;
@@ -90,7 +91,7 @@ export class Downloader {
       if (isSame) return digest;
       await rm(path);
     }
-    await mkdir(join(path, '..'), { recursive: true });
+    await makeFolder(join(path, '..'));
     await access(join(path, '..'));
     context.emit({ event: 'note', message: `${name}: from ${mirror}, ${remote.description}` });
     const { limit } = this.#mirror(mirror);

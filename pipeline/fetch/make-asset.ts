@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { findVqaQuestions, planVqa, type VqaFile } from '../annotations/make-vqa.ts';
 import { loadVqaRule } from '../annotations/vqa-rule.ts';
@@ -11,6 +10,7 @@ import { checkContent, type FileDigest } from './check-content.ts';
 import { lockAsset, type LockOptions } from './lock-asset.ts';
 import type { FailedAsset } from './fetch-failure.ts';
 import { blameInput, checkLock } from './place-asset.ts';
+import { makeFolder } from '../files/make-folder.ts';
 
 export interface MakeOptions extends LockOptions {
   readonly context: StageContext;
@@ -84,12 +84,18 @@ async function makeOne(
   if (asset === undefined || file === undefined)
     throw new MirrorFault('gone', 'its official questions are not in place');
   const target = join(dataRoot, asset.target);
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   const check = async (made: FileDigest, partialPath: string): Promise<void> => {
     await checkContent(partialPath, asset, made);
     checkLock(lock[name], made);
   };
-  const digest = await writePythonList(target, file.read(context.signal), { check });
+  const { records: total } = asset;
+  const onRecords = (done: number): void => {
+    if (total === undefined) return;
+    context.emit({ event: 'progress', stage: 'fetch', input: name, done, total, unit: 'records' });
+  };
+  onRecords(0);
+  const digest = await writePythonList(target, file.read(context.signal), { check, onRecords });
   context.emit({ event: 'note', message: `${name}: made of the official files, since no mirror has it` });
   const origin = { mirror: 'made', location: asset.make.from.map(path => basename(path)).join(', ') };
   await lockAsset(name, digest, origin, { dataRoot, manifest, lock });

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { checkFreeSpace } from '../files/checks.ts';
 import { DownloadSession, journalPath, partialDownloadPath } from './download-session.ts';
@@ -14,6 +13,7 @@ import { FIRST_SEGMENT_BYTES, planSegments } from './plan-segments.ts';
 import type { OpenedRange } from './receive-range.ts';
 import type { RemoteFile } from './remote-file.ts';
 import { UnknownLengthBody } from './unknown-length.ts';
+import { makeFolder } from '../files/make-folder.ts';
 
 export { partialDownloadPath } from './download-session.ts';
 export type { DownloadOptions } from './download-session.ts';
@@ -28,7 +28,7 @@ const MAX_RESTARTS = 3;
  * it (the partial file stays for the next run where its bytes are good), LxmertDataError for the disk.
  */
 export async function downloadFile(remote: RemoteFile, options: DownloadOptions): Promise<DownloadedFile> {
-  await mkdir(dirname(options.path), { recursive: true });
+  await makeFolder(dirname(options.path));
   for (let restart = 0; ; restart++) {
     try {
       return await downloadOnce(remote, options);

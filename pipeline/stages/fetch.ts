@@ -1,5 +1,4 @@
 import { assetOf } from '../manifest/load.ts';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
@@ -26,6 +25,7 @@ import type { Selection } from '../manifest/select.ts';
 import { claimDataRoot } from '../fetch/single-run.ts';
 import { readTargetStates } from '../fetch/target-states.ts';
 import type { Manifest } from '../manifest/load.ts';
+import { makeFolder } from '../files/make-folder.ts';
 
 export interface FetchOptions extends Selection {
   readonly dataRoot: string;
@@ -96,7 +96,7 @@ async function readRequest(
  */
 export async function fetchData(options: FetchOptions, context: StageContext): Promise<FetchResult> {
   const { dataRoot, manifest } = options;
-  await mkdir(dataRoot, { recursive: true });
+  await makeFolder(dataRoot);
   const release = await claimDataRoot(dataRoot);
   try {
     const lock = await readLock(dataRoot);

@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import { checkOutput } from '../files/checks.ts';
@@ -9,6 +9,7 @@ import { questionsOf } from '../annotations/vqa-official.ts';
 import { loadVqaRule, type VqaRule } from '../annotations/vqa-rule.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
 import type { WrittenList } from '../annotations/write-python-list.ts';
+import { makeFolder } from '../files/make-folder.ts';
 
 export interface MakeJsonOptions {
   readonly dataset: 'gqa' | 'nlvr2' | 'vqa';
@@ -18,6 +19,8 @@ export interface MakeJsonOptions {
   readonly outDirectory: string;
   readonly force?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Hears now and then how many records of a file were written. */
+  readonly onRecords?: ((path: string, records: number) => void) | undefined;
   readonly onFile?: ((file: MadeFile) => void) | undefined;
   /** Of vqa: how many records each output must have, such as `train.json`. */
   readonly records?: Readonly<Record<string, number | undefined>> | undefined;
@@ -82,7 +85,9 @@ export async function makeJson(options: MakeJsonOptions): Promise<readonly MadeF
       return Promise.resolve();
     };
     const { force, signal } = options;
-    const file = { path, raw, ...(await writePythonList(path, read(signal), { force, check })) };
+    const onRecords = (records: number): void => options.onRecords?.(path, records);
+    const list = await writePythonList(path, read(signal), { force, check, onRecords });
+    const file = { path, raw, ...list };
     made.push(file);
     options.onFile?.(file);
   }
@@ -132,7 +137,7 @@ async function checkOutputs(
   outputs: readonly { readonly output: string }[],
   { outDirectory, force }: Pick<MakeJsonOptions, 'outDirectory' | 'force'>,
 ): Promise<void> {
-  await mkdir(outDirectory, { recursive: true });
+  await makeFolder(outDirectory);
   for (const { output } of outputs) await checkOutput(join(outDirectory, output), force === true);
 }
 

@@ -68,6 +68,20 @@ test('without a terminal a plain line comes now and then', async t => {
   t.deepEqual(written.slice(0, 2), Array<string>(2).fill('verify x: 50 %, 1 of 2 images\n'));
 });
 
+test('without a terminal a command that knows nothing of its progress yet still says that it is at work', async t => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      resolve(chunk.toString());
+      done();
+    },
+  });
+  const progress = createProgress(stream as unknown as NodeJS.WriteStream, 'make-json', 1);
+  const line = await promise;
+  progress.end();
+  t.regex(line, /^make-json, \d+\.\d s\n$/);
+});
+
 /** Runs the command line on a terminal; returns what it wrote, and the lines that were to be seen at any time. */
 async function runOnTerminal(columns: number, args: readonly string[], options: StartOptions) {
   const program = [process.execPath, join(ROOT, 'pipeline', 'cli', 'main.ts'), ...args];

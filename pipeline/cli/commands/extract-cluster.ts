@@ -35,6 +35,7 @@ import { UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { extractUnits, publishPlan } from '../../stages/extract-on-cluster.ts';
 import { type Backend, BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
 import { openReport } from '../report-file.ts';
+import { quoted } from '../typed-commands.ts';
 import {
   type CommandContext,
   integerOption,
@@ -129,7 +130,9 @@ export async function runOnPlan(
   const { images } = plan.file;
   const result = { event: 'result', stage: 'extract', ok: true, plan: plan.folder, out: plan.out } as const;
   context.emit({ ...result, images, units: plan.units });
-  context.print(`${plan.folder}: ${images} images in ${plan.units} units -> ${plan.out}`);
+  context.finish(`${plan.folder}: ${images} images in ${plan.units} units -> ${plan.out}`, {
+    next: `on each of N machines, lxmert-data extract --plan ${quoted(plan.folder)} --worker I/N`,
+  });
   return true;
 }
 
@@ -230,7 +233,10 @@ async function work(plan: ClusterPlan, options: OptionValues, context: CommandCo
   const root = images === undefined ? undefined : resolve(images);
   const result = await runPlanWorker({ plan, index, count, chosen, root }, options, context);
   context.emit({ event: 'result', stage: 'extract', ok: true, ...result });
-  context.print(`worker ${index} of ${count}: ${result.units} units, ${result.images} images computed`);
+  context.finish(
+    `worker ${index} of ${count}: ${result.units} units, ${result.images} images computed in ${plan.folder}`,
+    { done: result.images, next: `lxmert-data extract --plan ${quoted(plan.folder)} --status, or --publish` },
+  );
   return true;
 }
 
@@ -293,12 +299,18 @@ export async function publishOptions(
 }
 
 /** What was published, and where nothing was, why. */
-export function printPublication(result: PublishResult, { print, error }: CommandContext): void {
+export function printPublication(
+  result: PublishResult,
+  { print, finish, error }: Pick<CommandContext, 'print' | 'finish' | 'error'>,
+): void {
   const { out, rows, missing, missing_units: open, publisher } = result;
-  if (out !== null) print(`${out}: ${rows} images`);
   if (result.detector?.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
   for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) print(`  no row for ${id}: ${reason}`);
-  if (out !== null) return;
+  if (out !== null) {
+    const next = out.endsWith('.tsv') ? 'convert' : 'verify';
+    finish(`${out}: ${rows} images`, { done: rows, next: `lxmert-data ${next} ${quoted(out)}` });
+    return;
+  }
   if (publisher !== undefined) {
     error(`nothing was published here: ${publisher} is publishing`);
     return;

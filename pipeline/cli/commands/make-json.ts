@@ -43,13 +43,19 @@ export const makeJsonCommand: CommandSpec = {
         expected: 'make-json vqa --raw DIR; also gqa and nlvr2',
       });
     }
+    const counts = await countsOf(dataset);
     const files = await makeJson({
       dataset,
-      records: dataset === 'vqa' ? await countsOf(dataset) : undefined,
+      records: dataset === 'vqa' ? counts : undefined,
       rawDirectory,
       outDirectory: textOption(options, 'out') ?? join(context.data, dataset),
       force: options['force'] === true,
       signal: context.signal,
+      onRecords(path, done) {
+        const total = Math.max(done, counts[basename(path)] ?? done);
+        const what = { input: path, done, total, unit: 'records' } as const;
+        context.emit({ event: 'progress', stage: 'make-json', ...what });
+      },
       onFile: file =>
         context.print(
           `${file.path}: ${file.records} records, ${formatBytes(file.sizeBytes)}, sha256 ${file.sha256}`,
@@ -57,7 +63,8 @@ export const makeJsonCommand: CommandSpec = {
     });
     context.emit({ event: 'result', stage: 'make-json', ok: true, files });
     const records = files.reduce((sum, file) => sum + file.records, 0);
-    context.finish(`${files.length} files, ${records} records`, { next: `lxmert-data verify ${dataset}` });
+    const next = `lxmert-data verify ${dataset}`;
+    context.finish(`${files.length} files, ${records} records`, { done: records, unit: 'records', next });
     return true;
   },
 };

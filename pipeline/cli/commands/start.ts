@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
@@ -27,6 +27,7 @@ import {
   textOption,
 } from '../spec.ts';
 import { quoted } from '../typed-commands.ts';
+import { makeFolder } from '../../files/make-folder.ts';
 
 /** Larger stores are not written as TSV again, only to compare. */
 const MAX_ROWS_WRITTEN_BACK = 1000;
@@ -148,7 +149,7 @@ async function extractImages(
 /** Draws images and extracts them. What is in the demo folder is the demo's own and is replaced. */
 async function extractDemo(options: OptionValues, context: CommandContext): Promise<Made | undefined> {
   const folder = join(context.data, 'demo');
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const images = await makeDemoImages(join(folder, 'images'));
   const given = textOption(options, 'out');
   const out = given ?? join(folder, 'demo_obj36.safetensors');

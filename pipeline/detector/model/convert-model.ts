@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { isErrno, LxmertDataError } from '../../errors.ts';
@@ -10,6 +10,7 @@ import { buildBackboneGraph, buildHeadGraph } from './graphs.ts';
 import { BIASED_LAYERS, EMBEDDING_SHAPE, listConvolutions, listStemConvolutions } from './network.ts';
 import type { ExternalTensor, WeightTable } from './onnx-model.ts';
 import type { Weights } from './weights.ts';
+import { makeFolder } from '../../files/make-folder.ts';
 
 /** Goes up when the same weights are converted to other bytes. */
 const CONVERTER_VERSION = 1;
@@ -52,7 +53,7 @@ export async function convertModel(
   if (cached !== undefined) return cached;
   // Another process that mends the same damaged folder may take ours away before it has put its own there.
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    await mkdir(dirname(folder), { recursive: true });
+    await makeFolder(dirname(folder));
     await removeStalePartials(folder);
     const partial = await createPartialFolder(folder, 'model');
     try {
