@@ -10,7 +10,7 @@ export type PipelineEvent =
       readonly done: number;
       readonly total: number;
       /** What `done` and `total` count. */
-      readonly unit: 'bytes' | 'rows' | 'images' | 'files' | 'records';
+      readonly unit: 'bytes' | 'images' | 'files' | 'records';
       readonly rows?: number;
       /** More for people, such as the speed of each worker. */
       readonly detail?: string;

@@ -19,7 +19,7 @@ const EVENT = v.variant('event', [
     input: text,
     done: count,
     total: count,
-    unit: v.picklist(['bytes', 'images']),
+    unit: v.picklist(['bytes', 'images', 'files', 'records']),
   }),
   v.object({
     event: v.literal('problem'),

@@ -62,6 +62,25 @@ nobodyTest('without a home, without an entry in passwd, and with data that canno
   }
 });
 
+/** A user namespace, in which a folder can be covered by a file system that is read-only. */
+const READ_ONLY = ['-rm', 'sh', '-c', 'mount -t tmpfs -o ro none "$0" && exec "$@"'];
+const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
+
+(canMount ? test : test.skip)('data on a read-only file system is named in one sentence', async t => {
+  const folder = await makeTempFolder(t);
+  for (const args of [
+    ['start', '--weights', 'untrained'],
+    ['fetch', 'vqa'],
+  ]) {
+    const program = [process.execPath, MAIN, ...args, '--data', join(folder, 'a', 'b')];
+    const { code, stderr } = await startProgram('unshare', [...READ_ONLY, folder, ...program], { cwd: ROOT })
+      .result;
+    t.is(code, 1, stderr);
+    t.regex(stderr, /\/a: the file system is read-only/);
+    t.notRegex(stderr, /no such file/);
+  }
+});
+
 testWithTools('a limit of address space is named in one sentence', ['prlimit'], async t => {
   const folder = await makeTempFolder(t);
   await writeTsv(folder, makeLines(1), 'x.tsv');

@@ -1,8 +1,8 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { ROOT } from '../helpers/cli.ts';
-import { copyCheckout, installTools, runIn } from '../helpers/package.ts';
+import { copyCheckout, installTools, runIn, testInCi } from '../helpers/package.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
 import { makeLines } from '../helpers/rows.ts';
 
@@ -37,21 +37,24 @@ async function readEngine(): Promise<string> {
   return engines.node.replace('>=', '');
 }
 
-test('the packed package installs from the registry alone and works on the oldest Node.js that it names', async t => {
-  t.timeout(600_000);
-  const [tarball, folder] = [await pack(t), join(await makeTempFolder(t), 'project')];
-  await mkdir(folder);
-  const oldest = await readEngine();
-  const bin = await installTools(t, { npm: '10.9.0', node: oldest });
-  await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-  const options = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'];
-  await runIn(t, folder, ['npm', 'install', ...options, tarball], [bin]);
-  await writeFile(join(folder, 'a.tsv'), makeLines(3).join(''));
-  await writeFile(join(folder, 'program.js'), PROGRAM);
-  const { stdout } = await runIn(t, folder, ['node', 'program.js'], [bin]);
-  t.like(JSON.parse(stdout), { node: `v${oldest}`, ok: [true, true, true, true], features: 36 * 2048 });
-  t.deepEqual(await readFile(join(folder, 'b.tsv')), await readFile(join(folder, 'a.tsv')));
-  const command = join(folder, 'node_modules', '.bin', 'lxmert-data');
-  const verified = await runIn(t, folder, [command, 'verify', 'a.safetensors'], [bin]);
-  t.regex(verified.stdout, /a\.safetensors/);
-});
+testInCi(
+  'the packed package installs from the registry alone and works on the oldest Node.js that it names',
+  async t => {
+    t.timeout(600_000);
+    const [tarball, folder] = [await pack(t), join(await makeTempFolder(t), 'project')];
+    await mkdir(folder);
+    const oldest = await readEngine();
+    const bin = await installTools(t, { npm: '10.9.0', node: oldest });
+    await writeFile(join(folder, 'package.json'), '{"type":"module"}');
+    const options = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'];
+    await runIn(t, folder, ['npm', 'install', ...options, tarball], [bin]);
+    await writeFile(join(folder, 'a.tsv'), makeLines(3).join(''));
+    await writeFile(join(folder, 'program.js'), PROGRAM);
+    const { stdout } = await runIn(t, folder, ['node', 'program.js'], [bin]);
+    t.like(JSON.parse(stdout), { node: `v${oldest}`, ok: [true, true, true, true], features: 36 * 2048 });
+    t.deepEqual(await readFile(join(folder, 'b.tsv')), await readFile(join(folder, 'a.tsv')));
+    const command = join(folder, 'node_modules', '.bin', 'lxmert-data');
+    const verified = await runIn(t, folder, [command, 'verify', 'a.safetensors'], [bin]);
+    t.regex(verified.stdout, /a\.safetensors/);
+  },
+);
