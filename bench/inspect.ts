@@ -15,6 +15,8 @@ interface Frames {
   readonly cells: number;
 }
 
+/** Frames of scrolling step by step, before the leaps. */
+const STEPS = 360;
 /** Scrolls for 400 frames, the last 40 in leaps through the whole page, and returns how long each took. */
 const SCROLL = `new Promise(done => {
   const times = [];
@@ -22,14 +24,23 @@ const SCROLL = `new Promise(done => {
   const step = now => {
     if (last !== undefined) times.push(now - last);
     last = now;
-    const leap = times.length < 360 ? 120 : document.documentElement.scrollHeight / 40;
-    if (times.length === 360) scrollTo({ top: 0, behavior: 'instant' });
+    const leap = times.length < ${STEPS} ? 120 : document.documentElement.scrollHeight / 40;
+    if (times.length === ${STEPS}) scrollTo({ top: 0, behavior: 'instant' });
     scrollBy({ top: leap, behavior: 'instant' });
     if (times.length < 400) requestAnimationFrame(step);
     else done({ times, cells: document.querySelectorAll('#grid li').length });
   };
   requestAnimationFrame(step);
 })`;
+/** What any page takes here: as many plain boxes as the grid has cells, on a page as high, scrolled in the same way. */
+const PLAIN = (count: number): string => `
+  document.body.innerHTML = '<ul id="grid" style="padding: 0; margin: 0"></ul>';
+  const grid = document.getElementById('grid');
+  for (let box = 0; box < ${count}; box++) {
+    const item = document.createElement('li');
+    item.style.cssText = 'display: inline-block; width: 200px; height: 220px; margin: 5px; background: #ccc';
+    grid.append(item);
+  }`;
 /** From typing a class to the grid that shows it. */
 const FIND = `new Promise(done => {
   const began = performance.now();
@@ -73,6 +84,8 @@ const opened: number[] = [];
 const read: number[] = [];
 const found: number[] = [];
 const frames: number[] = [];
+const leaps: number[] = [];
+const plain: number[] = [];
 const blank: number[] = [];
 const memory: number[] = [];
 const ofPage: number[] = [];
@@ -86,6 +99,10 @@ for (let turn = 0; turn < runs; turn++) {
   });
   const window = browser.pages()[0] ?? (await browser.newPage());
   blank.push(memoryOf(profile).all);
+  const other = await browser.newPage();
+  await other.evaluate(PLAIN(images));
+  plain.push(...(await other.evaluate<Frames>(SCROLL)).times);
+  await other.close();
   const began = performance.now();
   await window.goto(pathToFileURL(page).href, { waitUntil: 'commit' });
   await window.locator('#grid .thumbnail-inner').nth(9).waitFor({ state: 'attached' });
@@ -93,7 +110,8 @@ for (let turn = 0; turn < runs; turn++) {
   await window.waitForLoadState('load');
   read.push((performance.now() - began) / 1000);
   const scrolled = await window.evaluate<Frames>(SCROLL);
-  frames.push(...scrolled.times);
+  frames.push(...scrolled.times.slice(0, STEPS));
+  leaps.push(...scrolled.times.slice(STEPS));
   cells = Math.max(cells, scrolled.cells);
   const used = memoryOf(profile);
   memory.push(used.all);
@@ -101,15 +119,19 @@ for (let turn = 0; turn < runs; turn++) {
   found.push(await window.evaluate<number>(FIND));
   await browser.close();
 }
-frames.sort((a, b) => a - b);
-const at = (share: number): string => frames[Math.floor(share * (frames.length - 1))]!.toFixed(0);
+const describeFrames = (times: readonly number[]): string => {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (share: number): string => sorted[Math.floor(share * (sorted.length - 1))]!.toFixed(0);
+  const long = times.filter(time => time > 50).length;
+  return `median ${at(0.5)} ms a frame, 99 % within ${at(0.99)} ms, longest ${at(1)} ms; ${long} of ${times.length} above 50 ms`;
+};
 const list = (values: readonly number[], digits: number): string =>
   values.map(value => value.toFixed(digits)).join(' ');
 print(`opening it in Chromium, until pictures and boxes are in the grid: ${list(opened, 2)} s`);
 print(`  until all of the file is read: ${list(read, 2)} s`);
-print(
-  `scrolling through it: median ${at(0.5)} ms a frame, 99 % within ${at(0.99)} ms, longest ${at(1)} ms; ${frames.filter(time => time > 50).length} of ${frames.length} above 50 ms; at most ${cells} cells`,
-);
+print(`scrolling through it, at most ${cells} cells: ${describeFrames(frames)}`);
+print(`  in leaps: ${describeFrames(leaps)}`);
+print(`  a page of ${images} plain boxes, both: ${describeFrames(plain)}`);
 print(`finding a class: ${list(found, 0)} ms`);
 print(
   `memory after that (PSS): the page's process ${list(ofPage, 0)} MB, all of Chromium ${list(memory, 0)} MB, of which ${list(blank, 0)} MB before the page was opened`,
