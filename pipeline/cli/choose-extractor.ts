@@ -9,7 +9,7 @@ import {
   findEngine,
   prepareDocker,
 } from '../extraction/docker/backend.ts';
-import { givenGpus, type GpuChoice, parseGpus } from '../extraction/docker/gpus.ts';
+import { givenGpus, type GpuChoice, parseGpus } from '../extraction/gpu-choice.ts';
 import { startEmbeddedExtractor } from '../extraction/embedded/start.ts';
 import { listTorchDevices, mayHaveGpu } from '../extraction/torch/devices.ts';
 import { prepareTorch, TORCH_LIBRARIES } from '../extraction/torch/start.ts';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { givenGpus } from '../../../pipeline/extraction/docker/gpus.ts';
+import { givenGpus } from '../../../pipeline/extraction/gpu-choice.ts';
 import { readWorkerIndex } from '../../../pipeline/extraction/cluster/worker-index.ts';
 
 const found = test.macro((t, text: string, env: Record<string, string>, index: number, count: number) => {
