@@ -22,6 +22,15 @@ export function parseGpus(text: string): GpuChoice {
  */
 export function givenGpus(env: Readonly<Record<string, string | undefined>>): GpuChoice {
   const text = env['SLURM_STEP_GPUS'] ?? env['SLURM_JOB_GPUS'] ?? env['CUDA_VISIBLE_DEVICES'];
-  if (text === undefined) return 'all';
+  return readGpus(text) ?? 'all';
+}
+
+/** The GPUs that a scheduler gave to this process, as CUDA numbers them here; undefined where nobody gave any. */
+export function visibleGpus(env: Readonly<Record<string, string | undefined>>): GpuChoice | undefined {
+  return readGpus(env['CUDA_VISIBLE_DEVICES']);
+}
+
+function readGpus(text: string | undefined): GpuChoice | undefined {
+  if (text === undefined) return undefined;
   return text === '' || text === '-1' || text === 'NoDevFiles' ? 'none' : parseGpus(text);
 }

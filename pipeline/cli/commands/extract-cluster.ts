@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { LxmertDataError } from '../../errors.ts';
 import { describeKubernetesJob, toYaml } from '../../extraction/cluster/kubernetes.ts';
 import {
+  isSifBackend,
   openPlan,
-  ROW_OPTIONS,
+  rowOptionsOf,
   UNIT_IMAGES,
   writePlan,
   type ClusterPlan,
@@ -192,14 +193,15 @@ async function fixBackend(options: OptionValues, context: CommandContext): Promi
   if (given === undefined) {
     throw new LxmertDataError('ERR_USAGE', {
       what: 'a plan needs --backend, since the machine that plans is not the one that computes',
-      expected: '--backend torch, docker or embedded',
+      expected: '--backend torch, docker, apptainer or embedded',
     });
   }
   const { name, weights } = await chooseBackend(options, context);
   const fixed: Record<string, string> = {};
   for (const option of BACKEND_OPTIONS) {
     const value = textOption(options, option.name);
-    if (value !== undefined) fixed[option.name] = value;
+    if (value !== undefined)
+      fixed[option.name] = option.name === 'image' && isSifBackend(name) ? resolve(value) : value;
   }
   return { ...fixed, backend: name, weights: weights === 'untrained' ? weights : resolve(weights) };
 }
@@ -207,7 +209,9 @@ async function fixBackend(options: OptionValues, context: CommandContext): Promi
 async function work(plan: ClusterPlan, options: OptionValues, context: CommandContext): Promise<boolean> {
   const { index, count } = readWorkerIndex(textOption(options, 'worker') ?? '', process.env);
   const { backend } = plan.file;
-  const other = ROW_OPTIONS.filter(name => options[name] !== undefined && options[name] !== backend[name]);
+  const other = rowOptionsOf(backend['backend']).filter(
+    name => options[name] !== undefined && options[name] !== backend[name],
+  );
   if (other.length > 0) {
     throw new LxmertDataError('ERR_USAGE', {
       what: 'workers of a plan make the same rows',
