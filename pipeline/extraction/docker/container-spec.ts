@@ -17,7 +17,7 @@ export interface WorkerSpec {
   /** GPU as the engine's machine numbers it; undefined for a CPU. */
   readonly gpu: string | undefined;
   readonly gpuWay: GpuWay;
-  /** Path of the weights on the engine's machine; nothing beside it is mounted. `untrained` for none. */
+  /** Path of the weights on the engine's machine; nothing beside it is mounted. `untrained` has no file. */
   readonly weights: string;
   readonly folders: MountedFolders;
   /** `uid:gid`; undefined where the system has none. */
