@@ -74,10 +74,9 @@ export class Schedule {
   /** Whether a helper is at work on a unit, which may come back to this worker as one of those that nobody works on. */
   async #isWithHelper(unit: number): Promise<boolean> {
     const { folder, now } = this.#options;
-    const claim = statSync(claimFile(folder, unit), { throwIfNoEntry: false });
-    if (claim === undefined) return false;
+    if (!existsSync(claimFile(folder, unit))) return false;
     // It has just been claimed, and the attempt may not have a file yet; later, the attempt alone shows life.
-    if (now() - claim.mtimeMs < SILENCE_MS) return true;
+    if (this.#isClaimed(unit)) return true;
     return await isHeld(folder, (await groupAttempts(folder)).get(unit) ?? [], now());
   }
 
@@ -91,7 +90,8 @@ export class Schedule {
       // Once each, so that a unit that can never be finished does not keep a worker for ever.
       if (this.#tried.has(unit)) continue;
       this.#tried.add(unit);
-      if (!isDone(folder, unit) && (await this.#claim(unit))) return unit;
+      if (this.#isClaimed(unit) || isDone(folder, unit)) continue;
+      if (await this.#claim(unit)) return unit;
     }
     return undefined;
   }
@@ -113,13 +113,17 @@ export class Schedule {
     return free;
   }
 
+  /** Most are claimed when many help; looked up without a thread, and without an error for each. */
+  #isClaimed(unit: number): boolean {
+    const { folder, now } = this.#options;
+    const found = statSync(claimFile(folder, unit), { throwIfNoEntry: false });
+    return found !== undefined && now() - found.mtimeMs < SILENCE_MS;
+  }
+
   /** Whether this worker is the first of those that would help with a unit. */
   async #claim(unit: number): Promise<boolean> {
     const { folder, now } = this.#options;
     const path = claimFile(folder, unit);
-    // Most are held when many help; looked up without a thread, and without an error for each.
-    const before = statSync(path, { throwIfNoEntry: false });
-    if (before !== undefined && now() - before.mtimeMs < SILENCE_MS) return false;
     try {
       await (await createOwn(path)).close();
     } catch (error) {
