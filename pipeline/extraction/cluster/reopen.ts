@@ -1,6 +1,8 @@
-import { readdir, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, LxmertDataError } from '../../errors.ts';
+import { LxmertDataError } from '../../errors.ts';
+import { moveAtomically } from '../../files/atomic.ts';
 import { failedFile, openPlanFolder, partialFolder, unitFile, unitName, unitOfFailures } from './layout.ts';
 import type { ClusterPlan } from './plan.ts';
 import { readPublished } from './publish.ts';
@@ -22,11 +24,9 @@ export async function reopenFailedUnits({ folder }: ClusterPlan): Promise<readon
   const units = names.flatMap(name => unitOfFailures(name) ?? []).sort((a, b) => a - b);
   for (const unit of units) {
     // Without its rows a unit is open, and its failures count no more.
-    await rename(unitFile(folder, unit), join(partialFolder(folder), `${unitName(unit)}.retry.tsv`)).catch(
-      (error: unknown) => {
-        if (!isErrno(error, 'ENOENT')) throw error;
-      },
-    );
+    const rows = unitFile(folder, unit);
+    const partial = join(partialFolder(folder), `${unitName(unit)}.retry.tsv`);
+    if (existsSync(rows)) await moveAtomically(rows, partial, { force: true });
     await rm(failedFile(folder, unit), { force: true });
   }
   await rm(join(folder, 'free-units.json'), { force: true });
