@@ -4,12 +4,19 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import {
+  type ApptainerOptions,
+  describeApptainerRuns,
+  prepareApptainer,
+} from '../extraction/apptainer/backend.ts';
+import type { ApptainerName } from '../extraction/apptainer/program.ts';
+import { SIF_RECIPE } from '../extraction/apptainer/image.ts';
+import {
   DEFAULT_IMAGE,
   describeDockerRuns,
   findEngine,
   prepareDocker,
 } from '../extraction/docker/backend.ts';
-import { givenGpus, type GpuChoice, parseGpus } from '../extraction/docker/gpus.ts';
+import { givenGpus, type GpuChoice, parseGpus, visibleGpus } from '../extraction/gpu-choice.ts';
 import { startEmbeddedExtractor } from '../extraction/embedded/start.ts';
 import { listTorchDevices, mayHaveGpu } from '../extraction/torch/devices.ts';
 import { prepareTorch, TORCH_LIBRARIES } from '../extraction/torch/start.ts';
@@ -24,12 +31,16 @@ import {
   textOption,
 } from './spec.ts';
 
-const NAMES = ['docker', 'torch', 'embedded'] as const;
+const NAMES = ['docker', 'apptainer', 'singularity', 'torch', 'embedded'] as const;
 type BackendName = (typeof NAMES)[number];
+
+const IN_SIF = ['image', 'gpus', 'per-gpu', 'rois', 'batch', 'threads'];
 
 /** Which backends understand an option; naming one that only one of them has chooses it. */
 const OPTIONS_OF: Readonly<Record<BackendName, readonly string[]>> = {
   docker: ['image', 'gpus', 'per-gpu', 'memory'],
+  apptainer: IN_SIF,
+  singularity: IN_SIF,
   torch: ['device', 'python', 'rois', 'batch', 'threads'],
   embedded: ['device', 'rois', 'batch', 'threads'],
 };
@@ -40,7 +51,7 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
     name: 'backend',
     value: 'NAME',
     description:
-      'what runs the detector: docker, torch or embedded (default: torch or docker where they can use a GPU)',
+      'what runs the detector: docker, apptainer (or singularity), torch or embedded (default: torch or docker where they can use a GPU)',
     choices: NAMES,
   },
   {
@@ -54,15 +65,20 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
     name: 'gpus',
     value: 'LIST',
     description:
-      'docker: all, none, or numbers such as 0,2 (default: those of CUDA_VISIBLE_DEVICES, else all)',
+      'docker, apptainer: all, none, or numbers such as 0,2 (default: those of CUDA_VISIBLE_DEVICES, else all)',
     looksLike: /^(all|none|\d+(,\d+)*)$/,
   },
-  { name: 'per-gpu', value: 'N', description: 'docker: workers on each GPU (default 1)', integer: true },
+  {
+    name: 'per-gpu',
+    value: 'N',
+    description: 'docker, apptainer: workers on each GPU (default 1)',
+    integer: true,
+  },
   {
     name: 'image',
     value: 'NAME',
-    description: `docker: image of the detector (default ${DEFAULT_IMAGE})`,
-    looksLike: /^[a-z0-9][\w.-]*([/:@][\w.:@-]+)*$/,
+    description: `docker: image of the detector (default ${DEFAULT_IMAGE}); apptainer: path of a .sif`,
+    looksLike: /^[a-z0-9][\w.-]*([/:@][\w.:@-]+)*$|\.sif$/,
   },
   {
     name: 'memory',
@@ -86,19 +102,19 @@ export const BACKEND_OPTIONS: readonly OptionSpec[] = [
     name: 'rois',
     value: 'N',
     description:
-      'torch, embedded: regions looked at, 36 to 300; fewer are faster and give other boxes (default 300)',
+      'torch, embedded, also in a .sif: regions looked at, 36 to 300; fewer are faster and give other boxes (default 300)',
     integer: true,
   },
   {
     name: 'batch',
     value: 'N',
-    description: 'torch, embedded: regions in the network at a time',
+    description: 'torch, embedded, also in a .sif: regions in the network at a time',
     integer: true,
   },
   {
     name: 'threads',
     value: 'N',
-    description: 'torch, embedded: threads of the network on a CPU (default: all cores)',
+    description: 'torch, embedded, also in a .sif: threads of the network on a CPU (default: all cores)',
     integer: true,
   },
 ];
@@ -155,6 +171,8 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
     });
     return { name, why, weights, prepare: () => Promise.resolve({ start: [start] }), describe };
   }
+  if (name === 'apptainer' || name === 'singularity')
+    return { name, why, weights, ...inApptainer(name, { weights, network }, options, context) };
   const settings = {
     image,
     gpus: chooseGpus(textOption(options, 'gpus')),
@@ -170,6 +188,38 @@ export async function chooseBackend(options: OptionValues, context: CommandConte
     prepare: async plan => await prepareDocker(settings, plan, context),
     describe: async plan => await describeDockerRuns(settings, plan),
   };
+}
+
+function inApptainer(
+  program: ApptainerName,
+  { weights, network }: Pick<ApptainerOptions, 'weights' | 'network'>,
+  options: OptionValues,
+  context: CommandContext,
+): Pick<Backend, 'prepare' | 'describe'> {
+  const gpus = textOption(options, 'gpus');
+  const settings: ApptainerOptions = {
+    program,
+    image: sifOf(options),
+    gpus: gpus === undefined ? visibleGpus(process.env) : parseGpus(gpus),
+    perGpu: integerOption(options, 'per-gpu') ?? 1,
+    weights,
+    cacheDirectory: join(context.data, 'detector', 'converted'),
+    network,
+  };
+  return {
+    prepare: async plan => await prepareApptainer(settings, plan, context),
+    describe: async plan => await describeApptainerRuns(settings, plan),
+  };
+}
+
+function sifOf(options: OptionValues): string {
+  const path = textOption(options, 'image');
+  if (path !== undefined) return path;
+  throw new LxmertDataError('ERR_USAGE', {
+    what: 'apptainer needs an image',
+    expected: '--image X.sif',
+    hint: SIF_RECIPE,
+  });
 }
 
 function chooseGpus(text: string | undefined): GpuChoice {
@@ -215,6 +265,8 @@ function decideByOptions(options: OptionValues): Pick<Backend, 'name' | 'why'> |
   const device = textOption(options, 'device') ?? 'auto';
   if (!['auto', 'cpu'].includes(device))
     return { name: 'torch', why: `--device ${device} is one of its devices` };
+  if (textOption(options, 'image')?.endsWith('.sif') === true)
+    return { name: 'apptainer', why: '--image is a .sif' };
   for (const [name, only] of [
     ['docker', OPTIONS_OF.docker],
     ['torch', TORCH_ONLY],

@@ -3,6 +3,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { errorText, LxmertDataError } from '../errors.ts';
 import { findPython, probePython } from '../python/find-python.ts';
+import { findApptainer } from '../extraction/apptainer/program.ts';
 import { Engine } from '../extraction/docker/engine.ts';
 import { listTorchDevices } from '../extraction/torch/devices.ts';
 import { findEngineAddress } from '../extraction/docker/engine-address.ts';
@@ -41,6 +42,7 @@ export async function examineMachine(options: ExamineOptions): Promise<readonly 
     examineDisk(options.dataRoot),
     examinePython(),
     examineDocker(),
+    examineApptainer(),
     examineWeights(options.weights),
     examineNetwork(options.manifest, options.signal),
   ]);
@@ -148,6 +150,14 @@ async function examineDocker(): Promise<Finding[]> {
       found: `${version} at ${address.label}, ${gpus}, ${formatBytes(memoryBytes)} of memory`,
     },
   ];
+}
+
+async function examineApptainer(): Promise<Finding[]> {
+  const check = 'apptainer';
+  const found = await withPatience(findApptainer('apptainer')).catch(oneLine);
+  if (typeof found === 'object') return [{ check, state: 'ok', found: found.version }];
+  const hint = 'needed for --backend apptainer only, which runs containers where there is no Docker';
+  return [{ check, state: 'missing', found: found ?? 'neither apptainer nor singularity is in PATH', hint }];
 }
 
 async function examineWeights(path: string): Promise<Finding[]> {

@@ -54,7 +54,7 @@ export async function simulateCluster(options: Simulation): Promise<SimulationRe
   const at = (delay: number, run: Event['run']): void => events.add({ time: now + delay, run });
 
   const startWorker = (index: number): void => {
-    const schedule = new Schedule({ folder, units, index, count: workers, now: () => now });
+    const schedule = new Schedule({ folder, units, index, count: workers, now: () => now, random });
     const takeNext = async (): Promise<void> => {
       const before = process.cpuUsage();
       const unit = await schedule.next();

@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { LxmertDataError } from '../../errors.ts';
 import { describeKubernetesJob, toYaml } from '../../extraction/cluster/kubernetes.ts';
 import {
+  isSifBackend,
   openPlan,
-  ROW_OPTIONS,
+  rowOptionsOf,
   UNIT_IMAGES,
   writePlan,
   type ClusterPlan,
@@ -15,8 +16,9 @@ import {
   type PublishOptions,
   type PublishResult,
 } from '../../extraction/cluster/publish.ts';
+import { reopenFailedUnits } from '../../extraction/cluster/reopen.ts';
 import type { WorkerResult } from '../../extraction/cluster/run-worker.ts';
-import type { WorkerIndex } from '../../extraction/cluster/schedule.ts';
+import { nameUnits, type WorkerIndex } from '../../extraction/cluster/schedule.ts';
 import {
   readSlurmQueue,
   SLURM_COMMON,
@@ -64,6 +66,7 @@ export const CLUSTER_OPTIONS: readonly OptionSpec[] = [
     looksLike: /^(\d+(\/\d+)?|auto)$/,
   },
   { name: 'publish', description: "make the store of the plan's finished units" },
+  { name: 'retry-failed', description: 'let workers try images without a row again' },
   { name: 'status', description: 'print how far the plan is' },
   { name: 'watch', description: 'with --status: go on printing until all is done' },
   {
@@ -111,15 +114,18 @@ export async function runOnPlan(
   planImages: () => Promise<ExtractPlan>,
 ): Promise<boolean> {
   const folder = checkFolder(textOption(options, 'plan') ?? '');
-  const asked = ['worker', 'publish', 'status', 'on'].filter(name => options[name] !== undefined);
+  const asked = ['worker', 'publish', 'status', 'on', 'retry-failed'].filter(
+    name => options[name] !== undefined,
+  );
   if (asked.length > 1) {
     throw new LxmertDataError('ERR_USAGE', {
       what: 'one thing at a time',
-      expected: 'one of --worker, --publish, --status and --on',
+      expected: 'one of --worker, --publish, --status, --retry-failed and --on',
       got: asked.map(name => `--${name}`).join(' '),
     });
   }
   if (options['worker'] !== undefined) return await work(await openPlan(folder), options, context);
+  if (options['retry-failed'] === true) return await retryFailed(await openPlan(folder), context);
   if (options['publish'] === true) return await publish(await openPlan(folder), options, context);
   if (options['status'] === true) return await showStatus(await openPlan(folder), options, context);
   // Planning and submitting in one go is what most do.
@@ -195,14 +201,15 @@ async function fixBackend(options: OptionValues, context: CommandContext): Promi
   if (given === undefined) {
     throw new LxmertDataError('ERR_USAGE', {
       what: 'a plan needs --backend, since the machine that plans is not the one that computes',
-      expected: '--backend torch, docker or embedded',
+      expected: '--backend torch, docker, apptainer or embedded',
     });
   }
   const { name, weights } = await chooseBackend(options, context);
   const fixed: Record<string, string> = {};
   for (const option of BACKEND_OPTIONS) {
     const value = textOption(options, option.name);
-    if (value !== undefined) fixed[option.name] = value;
+    if (value !== undefined)
+      fixed[option.name] = option.name === 'image' && isSifBackend(name) ? resolve(value) : value;
   }
   return { ...fixed, backend: name, weights: weights === 'untrained' ? weights : resolve(weights) };
 }
@@ -210,7 +217,9 @@ async function fixBackend(options: OptionValues, context: CommandContext): Promi
 async function work(plan: ClusterPlan, options: OptionValues, context: CommandContext): Promise<boolean> {
   const { index, count } = readWorkerIndex(textOption(options, 'worker') ?? '', process.env);
   const { backend } = plan.file;
-  const other = ROW_OPTIONS.filter(name => options[name] !== undefined && options[name] !== backend[name]);
+  const other = rowOptionsOf(backend['backend']).filter(
+    name => options[name] !== undefined && options[name] !== backend[name],
+  );
   if (other.length > 0) {
     throw new LxmertDataError('ERR_USAGE', {
       what: 'workers of a plan make the same rows',
@@ -282,6 +291,17 @@ async function publish(plan: ClusterPlan, options: OptionValues, context: Comman
   context.emit({ event: 'result', stage: 'extract', ok, ...details });
   printPublication(result, context);
   return ok;
+}
+
+async function retryFailed(plan: ClusterPlan, { emit, print }: CommandContext): Promise<boolean> {
+  const units = await reopenFailedUnits(plan);
+  emit({ event: 'result', stage: 'extract', ok: true, reopened_units: units });
+  print(
+    units.length === 0
+      ? `${plan.folder}: every image that was computed has its row`
+      : `${plan.folder}: ${units.length} units are open again: ${nameUnits(units)}; run workers, then --publish`,
+  );
+  return true;
 }
 
 export async function publishOptions(

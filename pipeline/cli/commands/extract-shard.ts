@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
 import {
   hasPlan,
-  ROW_OPTIONS,
+  isSifBackend,
+  rowOptionsOf,
   UNIT_IMAGES,
   writePlan,
   type WrittenPlan,
@@ -84,11 +85,13 @@ async function planShards(
   options: OptionValues,
 ): Promise<WrittenPlan> {
   const fixed: Record<string, string> = {};
-  for (const name of ROW_OPTIONS) {
-    const value = textOption(options, name);
-    if (value !== undefined) fixed[name] = value;
-  }
   const { name, weights } = backend;
+  for (const option of rowOptionsOf(name)) {
+    const value = textOption(options, option);
+    if (value !== undefined) fixed[option] = value;
+  }
+  const image = textOption(options, 'image');
+  if (image !== undefined && isSifBackend(name)) fixed['image'] = resolve(image);
   return await writePlan({
     folder: rowFolder,
     out,

@@ -16,8 +16,20 @@ const PLANNING_MS = 60_000;
 /** Images of a unit: 100 MB of rows, a minute of a GPU. */
 export const UNIT_IMAGES = 256;
 
-/** Options of a backend that decide what the rows are. */
-export const ROW_OPTIONS: readonly string[] = ['backend', 'rois', 'image'];
+const ROW_OPTIONS: readonly string[] = ['backend', 'rois', 'image'];
+
+/**
+ * Options of a backend that decide what the rows are. The path of a .sif is none: hosts may keep it in different
+ * folders, and rows name its sha256.
+ */
+export function rowOptionsOf(backend: string | undefined): readonly string[] {
+  return isSifBackend(backend) ? ROW_OPTIONS.filter(name => name !== 'image') : ROW_OPTIONS;
+}
+
+/** Whether `--image` of this backend is a path. */
+export function isSifBackend(backend: string | undefined): boolean {
+  return backend === 'apptainer' || backend === 'singularity';
+}
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -193,7 +205,8 @@ function checkSame(folder: string, before: PlanFile, now: PlanFile, ownPaths: bo
 
 function describeBackend(backend: PlanFile['backend'], rowOptionsOnly: boolean): string {
   const options = Object.entries(backend).sort();
-  return JSON.stringify(rowOptionsOnly ? options.filter(([name]) => ROW_OPTIONS.includes(name)) : options);
+  const rowOptions = rowOptionsOf(backend['backend']);
+  return JSON.stringify(rowOptionsOnly ? options.filter(([name]) => rowOptions.includes(name)) : options);
 }
 
 async function checkNoRows(folder: string): Promise<void> {

@@ -27,6 +27,8 @@ export interface ScheduleOptions extends WorkerIndex {
   readonly ownOnly?: boolean | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** From 0 to 1; chosen by tests alone. */
+  readonly random?: () => number;
 }
 
 const hintSchema = v.object({ time: v.number(), free: v.array(v.number()) });
@@ -59,26 +61,37 @@ export class Schedule {
 
   /** The next unit to do; undefined where all are done or in the hands of workers that show life. */
   async next(): Promise<number | undefined> {
-    const { folder, units, count } = this.#options;
+    const { folder, units, count, ownOnly } = this.#options;
     while (this.#next < units) {
       const unit = this.#next;
       this.#next += count;
-      if (!isDone(folder, unit)) return unit;
+      if (isDone(folder, unit)) continue;
+      if (ownOnly === true || !(await this.#isWithHelper(unit))) return unit;
     }
-    return this.#options.ownOnly === true ? undefined : await this.#nextOfOthers();
+    return ownOnly === true ? undefined : await this.#nextOfOthers();
+  }
+
+  /** Whether a helper is at work on a unit, which may come back to this worker as one of those that nobody works on. */
+  async #isWithHelper(unit: number): Promise<boolean> {
+    const { folder, now } = this.#options;
+    if (!existsSync(claimFile(folder, unit))) return false;
+    // It has just been claimed, and the attempt may not have a file yet; later, the attempt alone shows life.
+    if (this.#isClaimed(unit)) return true;
+    return await isHeld(folder, (await groupAttempts(folder)).get(unit) ?? [], now());
   }
 
   async #nextOfOthers(): Promise<number | undefined> {
-    const { folder, index, count } = this.#options;
+    const { folder, random = Math.random } = this.#options;
     const free = await this.#listFree();
-    // Each worker begins elsewhere, so that helpers do not meet.
-    const begin = Math.floor(((index - 1) * free.length) / count);
+    // Each worker begins elsewhere every time, so that helpers do not meet.
+    const begin = Math.floor(random() * free.length);
     for (let step = 0; step < free.length; step++) {
       const unit = free[(begin + step) % free.length]!;
       // Once each, so that a unit that can never be finished does not keep a worker for ever.
       if (this.#tried.has(unit)) continue;
       this.#tried.add(unit);
-      if (!isDone(folder, unit) && (await this.#claim(unit))) return unit;
+      if (this.#isClaimed(unit) || isDone(folder, unit)) continue;
+      if (await this.#claim(unit)) return unit;
     }
     return undefined;
   }
@@ -100,13 +113,17 @@ export class Schedule {
     return free;
   }
 
+  /** Most are claimed when many help; looked up without a thread, and without an error for each. */
+  #isClaimed(unit: number): boolean {
+    const { folder, now } = this.#options;
+    const found = statSync(claimFile(folder, unit), { throwIfNoEntry: false });
+    return found !== undefined && now() - found.mtimeMs < SILENCE_MS;
+  }
+
   /** Whether this worker is the first of those that would help with a unit. */
   async #claim(unit: number): Promise<boolean> {
     const { folder, now } = this.#options;
     const path = claimFile(folder, unit);
-    // Most are held when many help; looked up without a thread, and without an error for each.
-    const before = statSync(path, { throwIfNoEntry: false });
-    if (before !== undefined && now() - before.mtimeMs < SILENCE_MS) return false;
     try {
       await (await createOwn(path)).close();
     } catch (error) {
@@ -123,10 +140,14 @@ export class Schedule {
 export async function listHeldUnits(folder: string, now: number): Promise<ReadonlySet<number>> {
   const held = new Set<number>();
   for (const [unit, names] of await groupAttempts(folder)) {
-    const silences = await Promise.all(names.map(async name => await silenceOf(folder, name, now)));
-    if (silences.some(silence => silence < SILENCE_MS)) held.add(unit);
+    if (await isHeld(folder, names, now)) held.add(unit);
   }
   return held;
+}
+
+async function isHeld(folder: string, names: readonly string[], now: number): Promise<boolean> {
+  const silences = await Promise.all(names.map(async name => await silenceOf(folder, name, now)));
+  return silences.some(silence => silence < SILENCE_MS);
 }
 
 /** Files of attempts, dead or alive, by their unit. */

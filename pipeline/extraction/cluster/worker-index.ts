@@ -14,7 +14,8 @@ const ENGINES: readonly {
   { index: 'PBS_ARRAYID', first: 1 },
   { index: 'SGE_TASK_ID', first: 'SGE_TASK_FIRST' },
   { index: 'LSB_JOBINDEX', first: 1, count: 'LSB_JOBINDEX_END' },
-  { index: 'SWARM_TASK_SLOT', first: 1 },
+  // Of a replicated job, whose slots count from 0.
+  { index: 'SWARM_TASK_SLOT', first: 0 },
 ];
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -36,7 +37,7 @@ function fromEnvironment(wanted: number | undefined, env: Environment): WorkerIn
     return value === undefined || !/^\d+$/.test(value) ? undefined : Number(value);
   };
   for (const engine of ENGINES) {
-    const value = number(engine.index);
+    const value = number(engine.index) ?? firstSlot(engine.index, env);
     // LSF sets 0, and SGE "undefined", outside of arrays.
     if (value === undefined || (engine.index === 'LSB_JOBINDEX' && value === 0)) continue;
     const first = typeof engine.first === 'number' ? engine.first : (number(engine.first) ?? 1);
@@ -48,6 +49,11 @@ function fromEnvironment(wanted: number | undefined, env: Environment): WorkerIn
     'an environment without an index',
     `--worker I/N, or one of ${ENGINES.map(({ index }) => index).join(', ')}`,
   );
+}
+
+/** Swarm knows no slot 0: in its place, its template gives the id of the node, 25 letters and digits. */
+function firstSlot(name: string, env: Environment): number | undefined {
+  return name === 'SWARM_TASK_SLOT' && /^[a-z\d]{25}$/.test(env[name] ?? '') ? 0 : undefined;
 }
 
 function checkIndex(index: WorkerIndex, text: string): WorkerIndex {

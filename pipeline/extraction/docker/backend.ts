@@ -1,29 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { basename, dirname, relative, resolve } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
 import { formatBytes } from '../../files/format-bytes.ts';
 import type { StageContext } from '../../events.ts';
+import { checkWeights, type ContainerPlan } from '../container-folders.ts';
+import { describeMounts, EXTRACTOR_LABEL, toContainerPath } from '../container-layout.ts';
 import type { ExtractorEvent } from '../contract.ts';
 import { startImageChecker } from '../image-checker.ts';
 import { checkPrivateFolder } from '../private-folder.ts';
 import type { Extractors } from '../run-extractors.ts';
 import { startContainerExtractor } from './container-extractor.ts';
-import { buildContainer, describeRun, type GpuWay, listMounts } from './container-spec.ts';
+import { buildContainer, describeRun, type GpuWay } from './container-spec.ts';
 import { Engine, type EngineFacts, type EngineImage } from './engine.ts';
 import { findEngineAddress, isOpenToNetwork } from './engine-address.ts';
 import { probeGpus } from './gpus.ts';
 import { ownerLabels, removeLeftovers } from './leftovers.ts';
 import { watchSpeed } from './speed.ts';
-import {
-  type DockerBackendOptions,
-  type DockerPlan,
-  checkWeights,
-  followLinks,
-  makeSettings,
-} from './worker-settings.ts';
+import { type DockerBackendOptions, makeSettings } from './worker-settings.ts';
 
-const EXTRACTOR_LABEL = 'lxmert-data.extractor';
 const OPEN_WARNING =
   'this connection is neither encrypted nor checked, so others on the network can read and change all of it; use ssh:// or TLS (DOCKER_TLS_VERIFY)';
 const ENGINE_WAIT_SECONDS = 120;
@@ -36,7 +30,7 @@ export const DEFAULT_IMAGE = 'airsplay/bottom-up-attention';
 /** Says what would be run, as `docker run` commands, without starting anything. `--gpus all` is shown for one GPU. */
 export async function describeDockerRuns(
   options: DockerBackendOptions,
-  plan: DockerPlan,
+  plan: ContainerPlan,
 ): Promise<readonly string[]> {
   const gpus = options.gpus === 'none' ? [undefined] : options.gpus === 'all' ? ['0'] : options.gpus;
   const facts = { securityOptions: [] as readonly string[] };
@@ -47,7 +41,7 @@ export async function describeDockerRuns(
 /** Makes an engine ready for an extraction: weights checked, leftovers removed, image here, GPUs tried. */
 export async function prepareDocker(
   options: DockerBackendOptions,
-  plan: DockerPlan,
+  plan: ContainerPlan,
   context: StageContext,
 ): Promise<Extractors> {
   const note = (message: string): void => context.emit({ event: 'note', message });
@@ -99,10 +93,7 @@ export async function prepareDocker(
     start: workers.map(startWorker),
     checkImage: async path => await checker.check(path),
     close: async () => await checker.close(),
-    toContainerPath: path =>
-      dirname(resolve(path)) === base.folders.rows
-        ? `/rows/${basename(path)}`
-        : `/images/${relative(base.folders.images, followLinks(path)).replaceAll('\\', '/')}`,
+    toContainerPath: path => toContainerPath(base.folders, path),
   };
 }
 
@@ -119,12 +110,6 @@ async function openEngine(
   for (const name of await removeLeftovers(engine))
     note(`container ${name} of a run that was killed: removed`);
   return { engine, facts };
-}
-
-function describeMounts(spec: Parameters<typeof listMounts>[0]): readonly string[] {
-  return listMounts(spec).map(
-    ({ source, target, readOnly }) => `containers see ${source} as ${target}${readOnly ? ', read-only' : ''}`,
-  );
 }
 
 function warnOfMemory(

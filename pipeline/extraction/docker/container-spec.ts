@@ -1,24 +1,23 @@
-import { basename } from 'node:path';
+import {
+  CAFFE_COMMAND,
+  CUDA_CACHE,
+  listArguments,
+  listMounts,
+  type MountedFolders,
+  NO_BYTECODE,
+  quoteWord,
+} from '../container-layout.ts';
 import type { ContainerBody } from './engine.ts';
 
 /** How a container is given its GPU: by a request (Docker 19.03 and newer) or by NVIDIA's runtime. */
 export type GpuWay = 'request' | 'runtime';
-
-/** Folders of the engine's machine, by what they hold. `rows` is what extractors may write to. */
-export interface MountedFolders {
-  readonly images: string;
-  readonly rows: string;
-  readonly script: string;
-  /** For what CUDA compiles for a GPU that the image was not made for: minutes, once. */
-  readonly cache?: string | undefined;
-}
 
 export interface WorkerSpec {
   readonly image: string;
   /** GPU as the engine's machine numbers it; undefined for a CPU. */
   readonly gpu: string | undefined;
   readonly gpuWay: GpuWay;
-  /** Path of the weights on the engine's machine, or `untrained`; nothing beside the file is mounted. */
+  /** Path of the weights on the engine's machine; nothing beside it is mounted. `untrained` has no file. */
   readonly weights: string;
   readonly folders: MountedFolders;
   /** `uid:gid`; undefined where the system has none. */
@@ -34,22 +33,14 @@ export interface WorkerSpec {
 /** The root file system is read-only; programs of the image keep their caches here. */
 const TMP_OPTIONS = 'rw,exec,nosuid,nodev,size=4g';
 const SHM_BYTES = 1 << 30;
-/** Weights out of a formula, which only extractors that an image brings along have. */
-export const UNTRAINED = 'untrained';
 const MAX_PROCESSES = 2048;
-const SCRIPT = '/lxmert-data/extract.py';
-/** Old images have Python 2 as `python`, new ones only `python3`. */
-const START_SCRIPT = `if command -v python >/dev/null 2>&1; then exec python -u ${SCRIPT} "$@"; else exec python3 -u ${SCRIPT} "$@"; fi`;
-
 /** Everything of a worker's container that the engine is asked for. */
 export function buildContainer(spec: WorkerSpec): ContainerBody {
   const { gpu, gpuWay } = spec;
-  const args = [`--weights=${weightsTarget(spec)}`, `--device=${gpu === undefined ? 'cpu' : 'cuda'}`];
+  const args = listArguments(spec);
   return {
     Image: spec.image,
-    ...(spec.ownExtractor
-      ? { Cmd: args }
-      : { Entrypoint: ['/bin/sh', '-c', START_SCRIPT, 'extract'], Cmd: args }),
+    ...(spec.ownExtractor ? { Cmd: args } : { Entrypoint: [...CAFFE_COMMAND], Cmd: args }),
     ...(spec.user === undefined ? {} : { User: spec.user }),
     WorkingDir: '/tmp',
     Env: listEnvironment(spec),
@@ -88,26 +79,6 @@ export function buildContainer(spec: WorkerSpec): ContainerBody {
   };
 }
 
-/** What a container sees of the engine's machine. */
-export function listMounts(
-  spec: Pick<WorkerSpec, 'folders' | 'weights'>,
-): readonly { readonly source: string; readonly target: string; readonly readOnly: boolean }[] {
-  const { images, rows, script, cache } = spec.folders;
-  return [
-    { source: images, target: '/images', readOnly: true },
-    { source: rows, target: '/rows', readOnly: false },
-    ...(spec.weights === UNTRAINED
-      ? []
-      : [{ source: spec.weights, target: weightsTarget(spec), readOnly: true }]),
-    { source: script, target: '/lxmert-data', readOnly: true },
-    ...(cache === undefined ? [] : [{ source: cache, target: '/cache', readOnly: false }]),
-  ];
-}
-
-function weightsTarget({ weights }: Pick<WorkerSpec, 'weights'>): string {
-  return weights === UNTRAINED ? UNTRAINED : `/weights/${basename(weights)}`;
-}
-
 /** The part of a container's settings that gives it these GPUs; all of them if none is named. */
 export function requestGpus(
   way: GpuWay,
@@ -132,9 +103,9 @@ function securityOptions({ selinux }: WorkerSpec): string[] {
 function listEnvironment({ gpu, gpuWay, folders }: WorkerSpec): string[] {
   return [
     'HOME=/tmp',
-    'PYTHONDONTWRITEBYTECODE=1',
+    NO_BYTECODE,
     ...(gpu === undefined ? ['NVIDIA_VISIBLE_DEVICES=void'] : gpuEnvironment(gpuWay, [gpu])),
-    ...(folders.cache === undefined ? [] : ['CUDA_CACHE_PATH=/cache', 'CUDA_CACHE_MAXSIZE=2147483648']),
+    ...(folders.cache === undefined ? [] : CUDA_CACHE),
   ];
 }
 
@@ -159,12 +130,8 @@ export function describeRun(spec: WorkerSpec): string {
       `type=bind,source=${source},target=${target}${readOnly === true ? ',readonly' : ''}`,
     ]),
     Object.entries(spec.labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]),
-    spec.ownExtractor ? [] : ['--entrypoint', '/bin/sh'],
-    [spec.image, ...(spec.ownExtractor ? [] : ['-c', START_SCRIPT, 'extract']), ...(body.Cmd ?? [])],
+    spec.ownExtractor ? [] : ['--entrypoint', CAFFE_COMMAND[0]],
+    [spec.image, ...(spec.ownExtractor ? [] : CAFFE_COMMAND.slice(1)), ...(body.Cmd ?? [])],
   ];
   return args.flat().map(quoteWord).join(' ');
-}
-
-function quoteWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -4,32 +4,6 @@ import { type GpuWay, gpuEnvironment, requestGpus } from './container-spec.ts';
 import { DemuxStream } from './demux.ts';
 import type { Engine, EngineFacts } from './engine.ts';
 
-/** GPUs wanted: all there are, these, or none (the CPU). */
-export type GpuChoice = 'all' | 'none' | readonly string[];
-
-/** Reads `--gpus`. */
-export function parseGpus(text: string): GpuChoice {
-  if (text === 'all' || text === 'none') return text;
-  const names = text.split(',').map(name => name.trim());
-  const valid = names.every(name => /^\d+$|^GPU-[\w-]+$|^MIG-[\w/-]+$/.test(name));
-  if (valid && new Set(names).size === names.length) return names;
-  throw new LxmertDataError('ERR_USAGE', {
-    what: '--gpus is not understood',
-    expected: 'all, none, or numbers such as 0,2',
-    got: text,
-  });
-}
-
-/**
- * The GPUs that a scheduler gave to this process, as the engine's machine numbers them: Slurm's own list first, since
- * within its limits CUDA counts from 0. `all` where nobody gave any.
- */
-export function givenGpus(env: Readonly<Record<string, string | undefined>>): GpuChoice {
-  const text = env['SLURM_STEP_GPUS'] ?? env['SLURM_JOB_GPUS'] ?? env['CUDA_VISIBLE_DEVICES'];
-  if (text === undefined) return 'all';
-  return text === '' || text === '-1' || text === 'NoDevFiles' ? 'none' : parseGpus(text);
-}
-
 export interface ReadyGpus {
   readonly way: GpuWay;
   readonly gpus: readonly string[];

@@ -1,4 +1,4 @@
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { openPlan } from '../../../pipeline/extraction/cluster/plan.ts';
@@ -54,4 +54,21 @@ test('an image without a row is a fact of its unit: the worker is done, publicat
     1,
   );
   t.like(JSON.parse(json.trim().split('\n').at(-1)!), { ok: false, out: shared.out, rows: 8, wanted: 9 });
+});
+
+test('images without a row are tried again after --retry-failed, and the rest is not computed twice', async t => {
+  const shared = await planShared(t, 9, 3);
+  const path = join(shared.images, 'img_0004.bmp');
+  const image = await readFile(path);
+  await writeFile(path, 'no image');
+  const plan = ['extract', '--plan', shared.rows];
+  await run(t, [...plan, '--worker', '1/1']);
+  await writeFile(path, image);
+  t.regex((await run(t, [...plan, '--retry-failed'])).stdout, /1 units are open again: unit-000001;/);
+  const early = await run(t, [...plan, '--publish'], 1);
+  t.regex(early.stderr, /1 units are not done: unit-000001/);
+  t.regex((await run(t, [...plan, '--worker', '1/1'])).stdout, /1 units, 1 images computed/);
+  await run(t, [...plan, '--publish']);
+  t.is(await sha256(shared.out), shared.single);
+  t.regex((await run(t, [...plan, '--retry-failed'], 1)).stderr, /every image of this plan has its row/);
 });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { givenGpus } from '../../../pipeline/extraction/docker/gpus.ts';
+import { givenGpus } from '../../../pipeline/extraction/gpu-choice.ts';
 import { readWorkerIndex } from '../../../pipeline/extraction/cluster/worker-index.ts';
 
 const found = test.macro((t, text: string, env: Record<string, string>, index: number, count: number) => {
@@ -14,7 +14,8 @@ test('AWS Batch', found, '10', { AWS_BATCH_JOB_ARRAY_INDEX: '9' }, 10, 10);
 test('PBS', found, '4', { PBS_ARRAY_INDEX: '4' }, 4, 4);
 test('SGE', found, '4', { SGE_TASK_ID: '6', SGE_TASK_FIRST: '5' }, 2, 4);
 test('LSF', found, '4', { LSB_JOBINDEX: '2' }, 2, 4);
-test('Docker Swarm', found, '4', { SWARM_TASK_SLOT: '2' }, 2, 4);
+test('Docker Swarm', found, '4', { SWARM_TASK_SLOT: '2' }, 3, 4);
+test('Docker Swarm, slot 0', found, '4', { SWARM_TASK_SLOT: 'scmepl125ynyvt39trqfx2wl2' }, 1, 4);
 
 test('an index that is not there, or not one of the workers, is refused', t => {
   for (const [text, env] of [

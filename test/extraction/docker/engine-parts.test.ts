@@ -14,7 +14,7 @@ import {
   describeRun,
   type WorkerSpec,
 } from '../../../pipeline/extraction/docker/container-spec.ts';
-import { parseGpus } from '../../../pipeline/extraction/docker/gpus.ts';
+import { parseGpus } from '../../../pipeline/extraction/gpu-choice.ts';
 import { watchSpeed } from '../../../pipeline/extraction/docker/speed.ts';
 import { makeContext } from '../../helpers/rows.ts';
 import { makeTempFolder } from '../../helpers/temp.ts';

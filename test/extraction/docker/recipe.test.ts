@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { chown, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext, type Implementation } from 'ava';
-import sharp from 'sharp';
 import type { ExtractorEvent, ImageBatch } from '../../../pipeline/extraction/contract.ts';
 import { startEmbeddedExtractor } from '../../../pipeline/extraction/embedded/start.ts';
 import {
@@ -10,8 +9,8 @@ import {
   startExtractorProcess,
   type StartExtractor,
 } from '../../../pipeline/extraction/process.ts';
-import { seededRandom } from '../../../pipeline/rows/synthetic-row.ts';
 import { ROOT, startProgram } from '../../helpers/cli.ts';
+import { paint } from '../../helpers/paint.ts';
 import { makeTempFolder } from '../../helpers/temp.ts';
 
 /* The image of docker/embedded, built and run by a real engine. */
@@ -100,14 +99,6 @@ async function runBatch(
   running.send(batch);
   running.finish();
   return { end: await running.ended, events };
-}
-
-/** Noise in blocks, so that there is something to see. */
-async function paint(path: string, width: number, height: number): Promise<void> {
-  const random = seededRandom(height * width);
-  const blocks = Buffer.from(Array.from({ length: 12 * 16 * 3 }, () => random() * 256));
-  const image = sharp(blocks, { raw: { height: 12, width: 16, channels: 3 } });
-  await image.resize(width, height, { fit: 'fill', kernel: 'nearest' }).png().toFile(path);
 }
 
 testWithEngine('the image makes the rows that the program makes without Docker, byte for byte', async t => {
