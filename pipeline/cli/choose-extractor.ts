@@ -222,6 +222,20 @@ function sifOf(options: OptionValues): string {
   });
 }
 
+/**
+ * Fails with ERR_INPUT where the weights are missing, before anything is started.
+ */
+export function requireWeights({ weights }: Pick<Backend, 'weights'>): void {
+  if (weights === 'untrained' || existsSync(weights)) return;
+  throw new LxmertDataError('ERR_INPUT', {
+    what: 'the weights file does not exist',
+    where: weights,
+    hint: weights.endsWith('.caffemodel')
+      ? 'lxmert-data fetch detector --split caffe downloads the file for Caffe; or name yours with --weights'
+      : 'lxmert-data fetch detector downloads them; or name yours with --weights; --weights untrained tries every step without them',
+  });
+}
+
 function chooseGpus(text: string | undefined): GpuChoice {
   return text === undefined ? givenGpus(process.env) : parseGpus(text);
 }

@@ -349,6 +349,7 @@ for (const [args, near] of [
   [['fetch', 'vqaa', '--dry-run'], 'vqa'],
   [['fetch', 'vqa', '--split', 'minval', '--dry-run'], 'minival'],
   [['extract', 'nlvr2/vaild', '--images', '.'], 'nlvr2/valid'],
+  [['extract', 'trian', '--images', '.'], 'coco/train'],
   [['verify', 'nlvr'], 'nlvr2'],
 ] as const) {
   test(`${args.join(' ')}: did you mean ${near}?`, async t => {
@@ -357,3 +358,17 @@ for (const [args, near] of [
     t.true(stderr.includes(`did you mean ${near}?`), stderr);
   });
 }
+
+test('extract without weights says how to get them before it starts, in a dry run too', async t => {
+  const data = await makeTempFolder(t);
+  const image = { create: { width: 8, height: 8, channels: 3, background: 'red' } } as const;
+  await sharp(image).png().toFile(join(data, 'a.png'));
+  for (const more of [[], ['--dry-run'], ['--dry-run', '--shard', '1/2']]) {
+    const args = ['extract', 'custom', '--images', data, '--data', data, '--backend', 'embedded', ...more];
+    const { code, stdout, stderr } = await runCli(args);
+    t.is(code, 1);
+    t.is(stdout.includes('1 images'), more.length > 0);
+    t.regex(stderr, /detector\.safetensors: the weights file does not exist/);
+    t.regex(stderr, /lxmert-data fetch .*detector .*--weights untrained/);
+  }
+});

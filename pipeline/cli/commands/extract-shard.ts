@@ -19,7 +19,7 @@ import {
   rowFolderOf,
 } from '../../extraction/plan-extraction.ts';
 import { publishPlan } from '../../stages/extract-on-cluster.ts';
-import { type Backend, chooseBackend } from '../choose-extractor.ts';
+import { type Backend, chooseBackend, requireWeights } from '../choose-extractor.ts';
 import { openReport } from '../report-file.ts';
 import { type CommandContext, type OptionValues, textOption } from '../spec.ts';
 import { printPublication, publishOptions, runPlanWorker } from './extract-cluster.ts';
@@ -55,6 +55,7 @@ export async function runShard(
   const listed = await planExtraction({ ...request, force: request.force === true || isPlanned }, context);
   if (options['dry-run'] === true) {
     await showShard(listed, shard, backend, context);
+    requireWeights(backend);
     return true;
   }
   const { plan, root, isNew } = await planShards(listed, shard, backend, options);

@@ -23,7 +23,7 @@ import {
   type OptionValues,
   textOption,
 } from '../spec.ts';
-import { type Backend, BACKEND_OPTIONS, chooseBackend } from '../choose-extractor.ts';
+import { type Backend, BACKEND_OPTIONS, chooseBackend, requireWeights } from '../choose-extractor.ts';
 import { openReport, reportOption } from '../report-file.ts';
 import { quoted } from '../typed-commands.ts';
 import { CLUSTER_OPTIONS, defaultOut, exitCodeOfWorker, runOnPlan } from './extract-cluster.ts';
@@ -122,8 +122,10 @@ export const extractCommand: CommandSpec = {
     const plan = await planExtraction(request, context);
     if (options['dry-run'] === true) {
       await showPlan(plan, backend, context);
+      requireWeights(backend);
       return true;
     }
+    requireWeights(backend);
     const result = await extract(
       {
         plan,
