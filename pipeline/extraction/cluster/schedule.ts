@@ -53,6 +53,7 @@ export class Schedule {
   readonly #options: ScheduleOptions;
   #next: number;
   readonly #tried = new Set<number>();
+  readonly #leftToHelpers: number[] = [];
 
   constructor(options: ScheduleOptions) {
     this.#options = options;
@@ -67,11 +68,19 @@ export class Schedule {
       this.#next += count;
       if (isDone(folder, unit)) continue;
       if (ownOnly === true || !(await this.#isWithHelper(unit))) return unit;
+      this.#leftToHelpers.push(unit);
     }
-    return ownOnly === true ? undefined : await this.#nextOfOthers();
+    return ownOnly === true ? undefined : ((await this.#nextOfOthers()) ?? this.#nextLeft());
   }
 
-  /** Whether a helper is at work on a unit, which may come back to this worker as one of those that nobody works on. */
+  /** Own units that a helper has not finished: it may have died, and a worker does not end before its own units are done. */
+  #nextLeft(): number | undefined {
+    for (let unit = this.#leftToHelpers.shift(); unit !== undefined; unit = this.#leftToHelpers.shift())
+      if (!isDone(this.#options.folder, unit)) return unit;
+    return undefined;
+  }
+
+  /** Whether a helper is at work on a unit. */
   async #isWithHelper(unit: number): Promise<boolean> {
     const { folder, now } = this.#options;
     if (!existsSync(claimFile(folder, unit))) return false;
