@@ -1,14 +1,17 @@
 /** A name is near if at most this part of its letters differs. */
 const MAX_DIFFERENCE = 0.5;
 
-/** The known name that `word` is most likely a misspelling or a part of; undefined if none is close. */
+/**
+ * The known name that `word` is most likely a misspelling or a part of, also where the folder before a slash was left
+ * out; undefined if none is close.
+ */
 export function nearestName(word: string, names: readonly string[]): string | undefined {
   const wanted = word.toLowerCase();
   const whole = names.filter(name => name.split('-').includes(wanted));
   let best = whole.length > 0 ? Infinity : MAX_DIFFERENCE;
   let nearest: string | undefined;
   for (const name of whole.length > 0 ? whole : names) {
-    const difference = editDistance(wanted, name) / Math.max(wanted.length, name.length);
+    const difference = Math.min(differenceOf(wanted, name), differenceOf(wanted, name.replace(/^.*\//s, '')));
     if (difference < best) [best, nearest] = [difference, name];
   }
   return nearest;
@@ -18,6 +21,11 @@ export function nearestName(word: string, names: readonly string[]): string | un
 export function suggest(word: string, names: readonly string[], otherwise?: string): string | undefined {
   const near = nearestName(word, names);
   return near === undefined ? otherwise : `did you mean ${near}?`;
+}
+
+/** The part of the letters of two words that differs. */
+function differenceOf(a: string, b: string): number {
+  return editDistance(a, b) / Math.max(a.length, b.length);
 }
 
 /** How many letters must be inserted, removed, replaced or swapped with their neighbour (Damerau and Levenshtein). */

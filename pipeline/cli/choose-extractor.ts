@@ -222,9 +222,7 @@ function sifOf(options: OptionValues): string {
   });
 }
 
-/**
- * Fails with ERR_INPUT where the weights are missing, before anything is started.
- */
+/** Throws ERR_INPUT if the weights are missing, before anything is started. */
 export function requireWeights({ weights }: Pick<Backend, 'weights'>): void {
   if (weights === 'untrained' || existsSync(weights)) return;
   throw new LxmertDataError('ERR_INPUT', {

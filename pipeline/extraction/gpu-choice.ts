@@ -16,6 +16,11 @@ export function parseGpus(text: string): GpuChoice {
   });
 }
 
+/** The numbers of the GPUs in what `nvidia-smi -L` prints. */
+export function readGpuListing(listing: string): readonly string[] {
+  return [...listing.matchAll(/^GPU (\d+):/gm)].map(match => match[1]!);
+}
+
 /**
  * The GPUs that a scheduler gave to this process, as the engine's machine numbers them: Slurm's own list first, since
  * within its limits CUDA counts from 0. `all` where nobody gave any.

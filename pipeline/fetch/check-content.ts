@@ -1,39 +1,11 @@
-import { createHash } from 'node:crypto';
-import { type FileHandle, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { LxmertDataError } from '../errors.ts';
-import { openRegular } from '../files/open-checked.ts';
+import type { FileDigest } from '../files/digest.ts';
 import { countRecords } from '../annotations/count-records.ts';
 import { openZipArchive } from '../inputs/zip-archive.ts';
 import type { Asset } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { checkWeights } from './check-weights.ts';
-
-export interface FileDigest {
-  readonly sizeBytes: number;
-  readonly sha256: string;
-}
-
-export async function digestFile(path: string, signal?: AbortSignal): Promise<FileDigest> {
-  const file = await openRegular(path);
-  return await digestHandle(file, signal).finally(() => file.close());
-}
-
-/** Digest of all that an open file holds. */
-export async function digestHandle(file: FileHandle, signal?: AbortSignal): Promise<FileDigest> {
-  const hash = createHash('sha256');
-  let sizeBytes = 0;
-  const chunks: AsyncIterable<Buffer> = file.createReadStream({
-    start: 0,
-    highWaterMark: 1 << 20,
-    autoClose: false,
-    signal,
-  });
-  for await (const chunk of chunks) {
-    hash.update(chunk);
-    sizeBytes += chunk.length;
-  }
-  return { sizeBytes, sha256: hash.digest('hex') };
-}
 
 type Plain = Exclude<Asset, { kind: 'features' }>;
 

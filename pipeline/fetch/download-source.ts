@@ -1,5 +1,6 @@
 import { access, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { type FileDigest, digestFile } from '../files/digest.ts';
 import type { StageContext } from '../events.ts';
 import { getMirror } from '../manifest/load.ts';
 import type { Asset, Manifest, Source } from '../manifest/load.ts';
@@ -14,8 +15,7 @@ import { createMirror } from '../mirrors/registry.ts';
 import type { MirrorProvider } from '../mirrors/mirror.ts';
 import { type Limit, makeLimit } from '../workers/limit.ts';
 import { downloadPath, sourceShape } from './asset-files.ts';
-import { digestFile, sizeOf } from './check-content.ts';
-import type { FileDigest } from './check-content.ts';
+import { sizeOf } from './check-content.ts';
 import type { LockEntry } from './data-lock.ts';
 import { makeFolder } from '../files/make-folder.ts';
 

@@ -1,6 +1,6 @@
+import { type FileDigest } from '../files/digest.ts';
 import { assetOf, type Manifest } from '../manifest/load.ts';
 import { targetPath } from './asset-files.ts';
-import type { FileDigest } from './check-content.ts';
 import { addToLock, type LockEntries, type LockEntry } from './data-lock.ts';
 
 export interface LockOptions {

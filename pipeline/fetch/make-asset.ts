@@ -1,4 +1,5 @@
 import { basename, dirname, join } from 'node:path';
+import { type FileDigest } from '../files/digest.ts';
 import { findVqaQuestions, planVqa, type VqaFile } from '../annotations/make-vqa.ts';
 import { loadVqaRule } from '../annotations/vqa-rule.ts';
 import { writePythonList } from '../annotations/write-python-list.ts';
@@ -6,7 +7,7 @@ import type { StageContext } from '../events.ts';
 import { type Asset, assetOf, type Manifest } from '../manifest/load.ts';
 import { MirrorFault } from '../net/mirror-fault.ts';
 import { targetPath } from './asset-files.ts';
-import { checkContent, type FileDigest } from './check-content.ts';
+import { checkContent } from './check-content.ts';
 import { lockAsset, type LockOptions } from './lock-asset.ts';
 import type { FailedAsset } from './fetch-failure.ts';
 import { blameInput, checkLock } from './place-asset.ts';

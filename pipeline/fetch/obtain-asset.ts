@@ -1,4 +1,5 @@
 import { dirname, join, relative } from 'node:path';
+import { digestFile } from '../files/digest.ts';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { assetOf, type Manifest, orderSources, type Source } from '../manifest/load.ts';
@@ -8,7 +9,7 @@ import { StoreFile } from '../store/reader.ts';
 import { writeTsv } from '../store/write-tsv.ts';
 import type { Limit } from '../workers/limit.ts';
 import { downloadPath, describeLocation, targetPath } from './asset-files.ts';
-import { checkContent, digestFile } from './check-content.ts';
+import { checkContent } from './check-content.ts';
 
 import type { LockEntries, LockEntry } from './data-lock.ts';
 import { lockAsset } from './lock-asset.ts';

@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { type FileDigest, digestFile, digestHandle } from '../files/digest.ts';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { copyAtomically, moveAtomically } from '../files/atomic.ts';
@@ -15,8 +16,7 @@ import { buildStore, type BuildResult } from '../store/build-store.ts';
 import { checkStore } from '../store/check-store.ts';
 import { DOWNLOADS } from '../manifest/reserved-names.ts';
 import { STAGING, targetPath } from './asset-files.ts';
-import { checkContent, describeDoubt, digestFile, digestHandle } from './check-content.ts';
-import type { FileDigest } from './check-content.ts';
+import { checkContent, describeDoubt } from './check-content.ts';
 import { describeLockMismatch } from './data-lock.ts';
 import type { LockEntry } from './data-lock.ts';
 

@@ -1,3 +1,4 @@
+import { digestFile } from '../files/digest.ts';
 import { listSome } from '../show-text.ts';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -11,7 +12,7 @@ import { openRandomAccess } from '../inputs/random-access.ts';
 import { fileKindOf, KIND_BYTES } from '../inputs/file-kind.ts';
 import { readZipDirectory } from '../inputs/zip-directory.ts';
 import { describeLocation } from './asset-files.ts';
-import { checkContent, digestFile, sizeOf } from './check-content.ts';
+import { checkContent, sizeOf } from './check-content.ts';
 import type { AssetFiles } from './place-asset.ts';
 import { hasPublishedName, listPublishedNames, plainName } from './published-names.ts';
 

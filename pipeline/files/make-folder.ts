@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { isErrno } from '../errors.ts';
 
 /**
  * Makes a folder and those above it that are missing. Where the system refuses, the error names the folder that could not
@@ -9,7 +10,7 @@ export async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true });
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    if (!isErrno(error, 'ENOENT')) throw error;
     await makeEach(path);
   }
 }
@@ -18,12 +19,8 @@ async function makeEach(path: string): Promise<void> {
   try {
     await mkdir(path);
   } catch (error) {
-    if (!isMissing(error) || dirname(path) === path) throw error;
+    if (!isErrno(error, 'ENOENT') || dirname(path) === path) throw error;
     await makeEach(dirname(path));
     await mkdir(path);
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -1,4 +1,4 @@
-import { nearestName, suggest } from '../nearest-name.ts';
+import { suggest } from '../nearest-name.ts';
 import { imageSetOf } from './load.ts';
 import { LxmertDataError } from '../errors.ts';
 import type { Manifest } from './schema.ts';
@@ -39,19 +39,9 @@ export function findImageSet(manifest: Manifest, name: string, dataset?: string)
     got: full,
     hint:
       first === undefined
-        ? suggestSet(full, names)
+        ? suggest(full, names)
         : `name the dataset too: --split ${first}/${name}, or --dataset ${first}`,
   });
-}
-
-/** A hint that names the set nearest to what was given, also where the dataset was left out. */
-function suggestSet(given: string, names: readonly string[]): string | undefined {
-  const split = nearestName(given, names.map(splitOf));
-  return suggest(given, names) ?? suggest(names.find(name => splitOf(name) === split) ?? '', names);
-}
-
-function splitOf(name: string): string {
-  return name.replace(/^.*\//s, '');
 }
 
 function describe(manifest: Manifest, name: string): ImageSet {

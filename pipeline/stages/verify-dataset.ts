@@ -1,10 +1,11 @@
+import { digestFile } from '../files/digest.ts';
 import { assetOf, datasetOf } from '../manifest/load.ts';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../errors.ts';
 import type { StageContext } from '../events.ts';
 import { targetPath } from '../fetch/asset-files.ts';
-import { checkContent, digestFile, sizeOf } from '../fetch/check-content.ts';
+import { checkContent, sizeOf } from '../fetch/check-content.ts';
 import { describeLockMismatch, readLock } from '../fetch/data-lock.ts';
 import type { LockEntries } from '../fetch/data-lock.ts';
 import { selectAssets } from '../manifest/select.ts';

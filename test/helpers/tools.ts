@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import test, { type Implementation } from 'ava';
@@ -12,6 +13,12 @@ export function hasTool(name: string): boolean {
       return false;
     }
   });
+}
+
+/** Whether the command docker reaches an engine for Linux on this machine. */
+export function hasLinuxEngine(): boolean {
+  const answer = spawnSync('docker', ['version', '--format', '{{.Server.Os}}'], { encoding: 'utf8' });
+  return process.platform === 'linux' && answer.status === 0 && answer.stdout.trim() === 'linux';
 }
 
 /** A test that runs other programs: skipped by name where one is missing, and a failure in CI, which installs them. */

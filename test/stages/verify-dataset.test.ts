@@ -2,7 +2,7 @@ import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { digestFile } from '../../pipeline/fetch/check-content.ts';
+import { digestFile } from '../../pipeline/files/digest.ts';
 import { addToLock } from '../../pipeline/fetch/data-lock.ts';
 import { loadManifest } from '../../pipeline/manifest/load.ts';
 import type { Manifest } from '../../pipeline/manifest/load.ts';

@@ -318,6 +318,11 @@ export async function publishOptions(
   };
 }
 
+/** The command to run on what an extraction made. */
+export function nextFor(out: string): string {
+  return `lxmert-data ${out.endsWith('.tsv') ? 'convert' : 'verify'} ${quoted(out)}`;
+}
+
 /** What was published, and where nothing was, why. */
 export function printPublication(
   result: PublishResult,
@@ -327,8 +332,7 @@ export function printPublication(
   if (result.detector?.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
   for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) print(`  no row for ${id}: ${reason}`);
   if (out !== null) {
-    const next = out.endsWith('.tsv') ? 'convert' : 'verify';
-    finish(`${out}: ${rows} images`, { done: rows, next: `lxmert-data ${next} ${quoted(out)}` });
+    finish(`${out}: ${rows} images`, { done: rows, next: nextFor(out) });
     return;
   }
   if (publisher !== undefined) {

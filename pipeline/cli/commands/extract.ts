@@ -25,8 +25,7 @@ import {
 } from '../spec.ts';
 import { type Backend, BACKEND_OPTIONS, chooseBackend, requireWeights } from '../choose-extractor.ts';
 import { openReport, reportOption } from '../report-file.ts';
-import { quoted } from '../typed-commands.ts';
-import { CLUSTER_OPTIONS, defaultOut, exitCodeOfWorker, runOnPlan } from './extract-cluster.ts';
+import { CLUSTER_OPTIONS, defaultOut, exitCodeOfWorker, nextFor, runOnPlan } from './extract-cluster.ts';
 import { runShard } from './extract-shard.ts';
 
 const MAX_LISTED = 20;
@@ -199,10 +198,9 @@ function printResult(result: ExtractResult, { print, finish, error }: CommandCon
   if (missing.length > MAX_LISTED)
     print(`  … and ${missing.length - MAX_LISTED} more; --report FILE.json lists all`);
   if (out !== null) {
-    const next = out.endsWith('.tsv') ? 'convert' : 'verify';
     finish(`${out}: ${rows} images, ${resumed} of them done before`, {
       done: rows - resumed,
-      next: `lxmert-data ${next} ${quoted(out)}`,
+      next: nextFor(out),
     });
   } else {
     error(

@@ -17,6 +17,7 @@ import { validate } from '../../stages/validate.ts';
 import { verifyStore } from '../../stages/verify-store.ts';
 import { openStore } from '../../store/feature-store.ts';
 import { UNTRAINED_WARNING } from '../../store/metadata.ts';
+import { requireWeights } from '../choose-extractor.ts';
 import { findTrainedWeights, resolveInputs } from '../inputs.ts';
 import {
   type CommandContext,
@@ -184,12 +185,12 @@ async function extractTo(
 
 /** The trained weights where they exist or can be downloaded, else synthetic ones, said plainly. */
 async function chooseWeights(given: string | undefined, context: CommandContext): Promise<string> {
-  const trained = given ?? findTrainedWeights(context.data);
-  if (trained === 'untrained' || existsSync(trained)) return trained;
   if (given !== undefined) {
-    const hint = 'or give --weights untrained';
-    throw new LxmertDataError('ERR_INPUT', { what: 'the weights file does not exist', where: given, hint });
+    requireWeights({ weights: given });
+    return given;
   }
+  const trained = findTrainedWeights(context.data);
+  if (existsSync(trained)) return trained;
   if (await fetchWeights(context)) return trained;
   context.print(`The trained weights were not found (${trained}), so synthetic weights are used.`);
   context.print(`${UNTRAINED_WARNING}. Every step is the real one.`);

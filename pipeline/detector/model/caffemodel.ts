@@ -1,7 +1,6 @@
+import { digestHandle } from '../../files/digest.ts';
 import { listSome } from '../../show-text.ts';
-import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import { errorText, isErrno, LxmertDataError } from '../../errors.ts';
 import { openRegular } from '../../files/open-checked.ts';
 import type { BlobIndex, BlobSpan } from './caffemodel-layer.ts';
@@ -38,7 +37,7 @@ export async function openCaffemodel(path: string): Promise<Weights> {
     const { size } = await file.stat();
     const index = await indexFile(file, path, size);
     await checkNetwork(index, path);
-    const id = await hashFile(file);
+    const id = (await digestHandle(file)).sha256;
     return { id, read: blob => readBlob(file, path, blob, index.get(blob)), close: () => file.close() };
   } catch (error) {
     await file.close();
@@ -77,12 +76,6 @@ async function openFile(path: string): Promise<FileHandle> {
       cause: error,
     });
   }
-}
-
-async function hashFile(file: FileHandle): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 }), hash);
-  return hash.digest('hex');
 }
 
 async function indexFile(file: FileHandle, path: string, size: number): Promise<BlobIndex> {

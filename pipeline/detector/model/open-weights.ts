@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { pipeline } from 'node:stream/promises';
+import { digestFile } from '../../files/digest.ts';
 import { errorText, LxmertDataError } from '../../errors.ts';
 import { openRegular } from '../../files/open-checked.ts';
 import { openRandomAccess, type RandomAccess } from '../../inputs/random-access.ts';
@@ -52,7 +51,7 @@ export async function openWeights(path: string): Promise<OpenedWeights> {
   const { tensors, close } = await openTensors(path, form);
   try {
     const { layout, read } = portWeights(tensors, keys, path);
-    return { id: await hashFile(path), form, layout, boxes, read, close };
+    return { id: (await digestFile(path)).sha256, form, layout, boxes, read, close };
   } catch (error) {
     await close();
     throw error;
@@ -172,11 +171,4 @@ function bufferAccess(bytes: Buffer): RandomAccess {
     read: (into, position) => Promise.resolve(bytes.copy(into, 0, position)),
     close: () => Promise.resolve(),
   };
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  const file = await openRegular(path);
-  await pipeline(file.createReadStream({ highWaterMark: 1 << 20 }), hash);
-  return hash.digest('hex');
 }

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { errorText, LxmertDataError } from '../../errors.ts';
@@ -7,7 +6,8 @@ import type { StageContext } from '../../events.ts';
 import { checkWeights, type ContainerPlan, findFolders } from '../container-folders.ts';
 import { describeMounts, EXTRACTOR_LABEL, toContainerPath } from '../container-layout.ts';
 import type { ExtractorEvent } from '../contract.ts';
-import type { GpuChoice } from '../gpu-choice.ts';
+import { makeFolder } from '../../files/make-folder.ts';
+import { type GpuChoice, readGpuListing } from '../gpu-choice.ts';
 import { startImageChecker } from '../image-checker.ts';
 import { type ExtractorEnd, type RunningExtractor, startExtractorProcess } from '../process.ts';
 import type { Extractors } from '../run-extractors.ts';
@@ -49,7 +49,7 @@ export async function prepareApptainer(
   context: StageContext,
 ): Promise<Extractors> {
   const note = (message: string): void => context.emit({ event: 'note', message });
-  await mkdir(options.cacheDirectory, { recursive: true });
+  await makeFolder(options.cacheDirectory);
   const { runs, version, digest } = await planRuns(options, plan);
   const gpus = [...new Set(runs.flatMap(({ gpu }) => gpu ?? []))];
   note(
@@ -109,7 +109,7 @@ async function listGpus(): Promise<readonly string[]> {
     ({ stdout }) => stdout,
     errorText,
   );
-  const numbers = [...answer.matchAll(/^GPU (\d+):/gm)].map(match => match[1]!);
+  const numbers = readGpuListing(answer);
   if (numbers.length > 0) return numbers;
   throw new LxmertDataError('ERR_DEVICE', {
     what: 'this machine shows no NVIDIA GPU',

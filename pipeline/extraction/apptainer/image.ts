@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { errorText, LxmertDataError } from '../../errors.ts';
+import { digestHandle } from '../../files/digest.ts';
 import { openRegular } from '../../files/open-checked.ts';
 
 /** A .sif begins with a line that starts it, and this. */
@@ -34,9 +33,7 @@ export async function identifyImage(path: string): Promise<string | undefined> {
     const { bytesRead } = await file.read(begin, 0, begin.length, 0);
     if (begin.toString('latin1', MAGIC.offset, bytesRead) !== MAGIC.text)
       throw unusable(path, 'another file');
-    const hash = createHash('sha256');
-    await pipeline(file.createReadStream({ start: 0, highWaterMark: 1 << 20, autoClose: false }), hash);
-    return `sha256:${hash.digest('hex')}`;
+    return `sha256:${(await digestHandle(file)).sha256}`;
   } finally {
     await file.close();
   }

@@ -18,7 +18,7 @@ export interface ApptainerProgram {
 
 const run = promisify(execFile);
 
-/** The program of this name in PATH, or singularity in place of apptainer; undefined where there is none. */
+/** Finds a program in PATH: apptainer, else singularity, or singularity alone. Returns undefined if it is not installed. */
 export async function findApptainer(wanted: ApptainerName): Promise<ApptainerProgram | undefined> {
   for (const program of PROGRAMS.slice(PROGRAMS.indexOf(wanted))) {
     const version = await readVersion(program);
@@ -27,7 +27,7 @@ export async function findApptainer(wanted: ApptainerName): Promise<ApptainerPro
   return undefined;
 }
 
-/** As `findApptainer`, but throws ERR_ENGINE where there is none. */
+/** Like `findApptainer`, but throws ERR_ENGINE if nothing is installed. */
 export async function requireApptainer(wanted: ApptainerName): Promise<ApptainerProgram> {
   const found = await findApptainer(wanted);
   if (found !== undefined) return found;

@@ -54,6 +54,11 @@ export function claimFile(folder: string, unit: number): string {
   return join(partialFolder(folder), `${unitName(unit)}.claim`);
 }
 
+/** Units that nobody works on, as a helper found them. */
+export function freeUnitsFile(folder: string): string {
+  return join(folder, 'free-units.json');
+}
+
 /** Makes the folder and those in it, or takes those that exist. Fails (ERR_IO) where others can write to it. */
 export async function openPlanFolder(folder: string): Promise<PrivateFolder> {
   const own = await openPrivateFolder(folder);

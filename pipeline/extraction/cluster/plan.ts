@@ -19,7 +19,7 @@ export const UNIT_IMAGES = 256;
 const ROW_OPTIONS: readonly string[] = ['backend', 'rois', 'image'];
 
 /**
- * Options of a backend that decide what the rows are. The path of a .sif is none: hosts may keep it in different
+ * Options of a backend that decide what the rows are. The path of a .sif does not: hosts may keep the file in different
  * folders, and rows name its sha256.
  */
 export function rowOptionsOf(backend: string | undefined): readonly string[] {

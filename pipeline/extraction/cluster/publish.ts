@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { digestHandle } from '../../files/digest.ts';
 import { LxmertDataError } from '../../errors.ts';
 import type { StageContext } from '../../events.ts';
 import { checkFreeSpace, checkOutput } from '../../files/checks.ts';
@@ -183,10 +183,8 @@ async function isPublishedByOther({ folder }: ClusterPlan, error: unknown): Prom
 /** Fails (ERR_INPUT) where the list of images is not the one that was planned. */
 async function checkList({ folder, file }: ClusterPlan): Promise<void> {
   const path = join(folder, 'images.txt');
-  const hash = createHash('sha256');
   const list = await openOwn(path);
-  for await (const block of list.createReadStream()) hash.update(block as Buffer);
-  const got = hash.digest('hex');
+  const { sha256: got } = await digestHandle(list).finally(() => list.close());
   if (got === file.list) return;
   throw new LxmertDataError('ERR_INPUT', {
     what: 'the list of a planned extraction was changed',

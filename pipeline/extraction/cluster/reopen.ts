@@ -3,7 +3,15 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LxmertDataError } from '../../errors.ts';
 import { moveAtomically } from '../../files/atomic.ts';
-import { failedFile, openPlanFolder, partialFolder, unitFile, unitName, unitOfFailures } from './layout.ts';
+import {
+  failedFile,
+  freeUnitsFile,
+  openPlanFolder,
+  partialFolder,
+  unitFile,
+  unitName,
+  unitOfFailures,
+} from './layout.ts';
 import type { ClusterPlan } from './plan.ts';
 import { readPublished } from './publish.ts';
 
@@ -29,6 +37,6 @@ export async function reopenFailedUnits({ folder }: ClusterPlan): Promise<readon
     if (existsSync(rows)) await moveAtomically(rows, partial, { force: true });
     await rm(failedFile(folder, unit), { force: true });
   }
-  await rm(join(folder, 'free-units.json'), { force: true });
+  await rm(freeUnitsFile(folder), { force: true });
   return units;
 }

@@ -5,7 +5,7 @@ import { isErrno } from '../../errors.ts';
 import { createOwn } from '../../files/open-checked.ts';
 import { v } from '../../schema.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
-import { claimFile, partialFolder, unitFile, unitName, unitOfFile } from './layout.ts';
+import { claimFile, freeUnitsFile, partialFolder, unitFile, unitName, unitOfFile } from './layout.ts';
 
 /** An attempt that shows no life for this long may be dead, and others may do its unit. */
 export const SILENCE_MS = 60_000;
@@ -46,7 +46,8 @@ export async function listDoneUnits(folder: string): Promise<Set<number>> {
 
 /**
  * Gives a worker its units: first its own, index, index + count, …, of which each is looked up by its name, so that no
- * worker lists more than its slice; then units that are open and that nobody works on. Two workers may get the same unit;
+ * worker lists more than its slice; then units that are open and that nobody works on; at last those of its own that it left to
+ * a helper and that are not done. Two workers may get the same unit;
  * that costs time and nothing else.
  */
 export class Schedule {
@@ -108,7 +109,7 @@ export class Schedule {
   /** Units that are open and that nobody works on, from the list that helpers share or from the folders. */
   async #listFree(): Promise<readonly number[]> {
     const { folder, units, now } = this.#options;
-    const path = join(folder, 'free-units.json');
+    const path = freeUnitsFile(folder);
     // Only a hint: whatever is wrong with it, the folders are listed.
     const hint = await readJsonFile(path, hintSchema).catch(() => undefined);
     const age = now() - (hint?.time ?? -Infinity);

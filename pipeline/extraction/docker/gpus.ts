@@ -1,5 +1,6 @@
 import { text } from 'node:stream/consumers';
 import { LxmertDataError } from '../../errors.ts';
+import { readGpuListing } from '../gpu-choice.ts';
 import { type GpuWay, gpuEnvironment, requestGpus } from './container-spec.ts';
 import { DemuxStream } from './demux.ts';
 import type { Engine, EngineFacts } from './engine.ts';
@@ -77,7 +78,7 @@ async function listGpus(
 }
 
 function numberGpus(listing: string, engine: Engine): readonly string[] {
-  const numbers = [...listing.matchAll(/^GPU (\d+):/gm)].map(match => match[1]!);
+  const numbers = readGpuListing(listing);
   if (numbers.length > 0) return numbers;
   throw new LxmertDataError('ERR_ENGINE', {
     what: 'the containers of this engine see no GPU',

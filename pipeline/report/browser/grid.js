@@ -140,25 +140,10 @@ export function createGrid(list, catalogue, linkTo) {
     for (const cell of free) discard(cell);
     if (!isLeap) drawSoon();
   };
-  let isRendering = false;
-  const requestRender = () => {
-    if (isRendering) return;
-    isRendering = true;
-    requestAnimationFrame(() => {
-      isRendering = false;
-      if (list.offsetParent !== null) render();
-    });
-  };
-
-  let isWaiting = false;
-  const drawSoon = () => {
-    if (isWaiting) return;
-    isWaiting = true;
-    requestAnimationFrame(() => {
-      isWaiting = false;
-      drawSome(BUDGET);
-    });
-  };
+  const requestRender = oncePerFrame(() => {
+    if (list.offsetParent !== null) render();
+  });
+  const drawSoon = oncePerFrame(() => drawSome(BUDGET));
   /** @param {number} budget */
   const drawSome = budget => {
     const began = performance.now();
@@ -259,5 +244,22 @@ export function createGrid(list, catalogue, linkTo) {
       if (position >= 0) focus(position);
       else render();
     },
+  };
+}
+
+/**
+ * Work to be done in the next frame, once, however often it is asked for.
+ *
+ * @param {() => void} work
+ */
+function oncePerFrame(work) {
+  let isWaiting = false;
+  return () => {
+    if (isWaiting) return;
+    isWaiting = true;
+    requestAnimationFrame(() => {
+      isWaiting = false;
+      work();
+    });
   };
 }

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -12,13 +11,10 @@ import { run, sha256, startWorker, writeImages } from '../../helpers/cluster.ts'
 import { paint } from '../../helpers/paint.ts';
 import { makeEmbeddedSif, makeShellImage, makeShellSif } from '../../helpers/sif.ts';
 import { makeTempFolder } from '../../helpers/temp.ts';
-import { testWithTools } from '../../helpers/tools.ts';
+import { hasLinuxEngine, testWithTools } from '../../helpers/tools.ts';
 
 /** A real Apptainer, which .ci/apptainer makes where Debian has none. */
 const TOOLS = ['apptainer'];
-const hasEngine =
-  spawnSync('docker', ['version', '--format', '{{.Server.Os}}'], { encoding: 'utf8' }).stdout.trim() ===
-  'linux';
 
 /** Says what it was given, tries what it must not do, and ends with a code that no other try changes. */
 const SHELL_EXTRACTOR = `echo '{"event":"ready","detector":{"name":"shell","weights":"untrained"}}'
@@ -134,7 +130,7 @@ async function readStore(path: string): Promise<{ rows: Buffer; detector: object
   return { rows: (await readFile(path)).subarray(header.dataStart), detector: provenance.detector };
 }
 
-const needed = hasEngine ? TOOLS : [...TOOLS, 'a Docker engine'];
+const needed = hasLinuxEngine() ? TOOLS : [...TOOLS, 'a Docker engine'];
 
 testWithTools('the embedded image as a .sif makes the rows of the embedded backend', needed, async t => {
   const folder = await makeTempFolder(t);

@@ -12,6 +12,7 @@ import {
 import { ROOT, startProgram } from '../../helpers/cli.ts';
 import { paint } from '../../helpers/paint.ts';
 import { makeTempFolder } from '../../helpers/temp.ts';
+import { hasLinuxEngine } from '../../helpers/tools.ts';
 
 /* The image of docker/embedded, built and run by a real engine. */
 
@@ -19,8 +20,7 @@ const TAG = 'lxmert-data-embedded:test';
 /** Someone without a name on this machine or in the image, where we may give files away. */
 const [UID, GID] = process.getuid?.() === 0 ? [12_345, 23_456] : [process.getuid?.(), process.getgid?.()];
 
-const engine = spawnSync('docker', ['version', '--format', '{{.Server.Os}}'], { encoding: 'utf8' });
-const hasEngine = process.platform === 'linux' && engine.status === 0 && engine.stdout.trim() === 'linux';
+const hasEngine = hasLinuxEngine();
 
 function testWithEngine(title: string, body: Implementation<[]>): void {
   if (hasEngine) test.serial(title, body);

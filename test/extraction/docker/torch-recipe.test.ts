@@ -1,13 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import sharp from 'sharp';
 import { exchangeFolderOf } from '../../../pipeline/extraction/exchange-folder.ts';
-import { pythonEnvironment } from '../../../pipeline/python/find-python.ts';
 import { ROOT, runCli, startProgram } from '../../helpers/cli.ts';
 import { makeTempFolder } from '../../helpers/temp.ts';
+import { hasLinuxEngine } from '../../helpers/tools.ts';
+import { hasTorch, paintWideImages, TORCH_PYTHON } from '../../helpers/torch.ts';
 
 /* The image of docker/torch, built by a real engine on a base that .ci/torch-image makes, and run on the CPU. */
 
@@ -15,17 +14,14 @@ const BASE = 'lxmert-data-test/pytorch:cpu';
 const IMAGE = 'lxmert-data-torch:test';
 /** The same with an entry point that notes which GPU it was given, and goes on with the CPU. */
 const NOTING = 'lxmert-data-torch-noting:test';
-const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-const PYTHON = process.env['TORCH_PYTHON'] ?? join(cache, 'lxmert-data-ci/torch/bin/python');
 
 const lacks = findLack();
 
 function findLack(): string | undefined {
-  const found = (program: string, ...args: string[]): boolean =>
-    spawnSync(program, args, { stdio: 'ignore', env: pythonEnvironment() }).status === 0;
-  if (!found('docker', 'version')) return 'a Docker engine on this machine';
-  if (!found(PYTHON, '-c', 'import torch, numpy, PIL')) return 'TORCH_PYTHON with torch, numpy and pillow';
-  if (!found('docker', 'image', 'inspect', BASE)) return `the image ${BASE}, which .ci/torch-image makes`;
+  if (!hasLinuxEngine()) return 'a Docker engine for Linux on this machine';
+  if (!hasTorch()) return 'TORCH_PYTHON with torch, numpy and pillow';
+  if (spawnSync('docker', ['image', 'inspect', BASE], { stdio: 'ignore' }).status !== 0)
+    return `the image ${BASE}, which .ci/torch-image makes`;
   return undefined;
 }
 
@@ -45,19 +41,6 @@ async function build(tag: string, ...args: readonly string[]): Promise<void> {
 
 async function buildImage(): Promise<void> {
   await build(IMAGE, `--build-arg=BASE=${BASE}`, '--file=docker/torch/Dockerfile', '.');
-}
-
-/** Wide pictures, which are little work for the network. */
-async function paintImages(t: ExecutionContext, count: number): Promise<string> {
-  const folder = await makeTempFolder(t);
-  for (let index = 0; index < count; index++) {
-    const size = { width: 400, height: 40 + 2 * index };
-    const pixels = Buffer.from(
-      Array.from({ length: 3 * size.width * size.height }, (_, i) => (i * (index + 3)) % 251),
-    );
-    await sharp(pixels, { raw: { ...size, channels: 3 } }).toFile(join(folder, `wide_${index}.png`));
-  }
-  return folder;
 }
 
 async function extract(t: ExecutionContext, images: string, args: readonly string[]) {
@@ -81,9 +64,9 @@ testWithImage('the image of PyTorch makes the rows of PyTorch without Docker, by
   const inspect = await startProgram('docker', ['image', 'inspect', '--format', label, IMAGE]).result;
   t.is(inspect.stdout.trim(), 'torch 65534:65534');
 
-  const images = await paintImages(t, 1);
+  const images = await paintWideImages(t, 1);
   const here = await extract(t, images, [
-    ...['--backend', 'torch', '--device', 'cpu', '--python', PYTHON, '--weights', 'untrained'],
+    ...['--backend', 'torch', '--device', 'cpu', '--python', TORCH_PYTHON, '--weights', 'untrained'],
   ]);
   t.is(here.code, 0, here.stderr);
   const docker = ['--backend', 'docker', '--image', IMAGE, '--gpus', 'none', '--weights', 'untrained'];
@@ -106,7 +89,7 @@ testWithImage('with GPUs, a container of the image is given each of them', async
   await writeFile(join(context, 'Dockerfile'), `FROM ${IMAGE}\nENTRYPOINT ${entry}\n`);
   await build(NOTING, context);
 
-  const images = await paintImages(t, 8);
+  const images = await paintWideImages(t, 8);
   const docker = ['--backend', 'docker', '--image', NOTING, '--weights', 'untrained', '--gpus'];
   const run = await extract(t, images, [...docker, '1,3']);
   t.is(run.code, 0, run.stderr);
@@ -117,7 +100,7 @@ testWithImage('with GPUs, a container of the image is given each of them', async
 
 testWithImage('a GPU that PyTorch cannot use, and weights that it cannot read, end the run', async t => {
   await buildImage();
-  const images = await paintImages(t, 1);
+  const images = await paintWideImages(t, 1);
   const docker = ['--backend', 'docker', '--image', IMAGE];
   const device = await extract(t, images, [...docker, '--gpus', '0', '--weights', 'untrained']);
   t.is(device.code, 1);

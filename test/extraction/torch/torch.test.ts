@@ -1,9 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import sharp from 'sharp';
 import { EXTRACTOR_EXIT, type ExtractorEvent } from '../../../pipeline/extraction/contract.ts';
 import { startExtractorProcess } from '../../../pipeline/extraction/process.ts';
 import { chooseTorchDevices, listTorchDevices } from '../../../pipeline/extraction/torch/devices.ts';
@@ -13,35 +10,22 @@ import { runCli } from '../../helpers/cli.ts';
 import { findSplit, runExtraction } from '../../helpers/extraction.ts';
 import { makeContext } from '../../helpers/rows.ts';
 import { makeTempFolder } from '../../helpers/temp.ts';
+import { hasTorch, paintWideImages, TORCH_PYTHON } from '../../helpers/torch.ts';
 
-const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-const PYTHON = process.env['TORCH_PYTHON'] ?? join(cache, 'lxmert-data-ci/torch/bin/python');
+const isInstalled = hasTorch();
 
 /** Skipped by name where no Python has what the detector needs; in CI that fails. */
 function testWithTorch(title: string, body: (t: ExecutionContext) => Promise<void>): void {
-  const options = { env: pythonEnvironment() };
-  if (spawnSync(PYTHON, ['-c', 'import torch, numpy, PIL'], options).status === 0) test.serial(title, body);
+  if (isInstalled) test.serial(title, body);
   else if (process.env['CI'] === 'true')
-    test.serial(title, t => t.fail(`${PYTHON} lacks torch, numpy or pillow`));
+    test.serial(title, t => t.fail(`${TORCH_PYTHON} lacks torch, numpy or pillow`));
   else test.skip(`${title} (needs TORCH_PYTHON with torch, numpy and pillow)`, body);
-}
-
-/** Wide pictures, which are little work for the network. */
-async function paintImages(t: ExecutionContext, count: number): Promise<string> {
-  const folder = await makeTempFolder(t);
-  for (let index = 0; index < count; index++) {
-    const size = { width: 400, height: 40 + 2 * index };
-    const pixels = Buffer.alloc(3 * size.width * size.height);
-    for (let i = 0; i < pixels.length; i++) pixels[i] = (i * (index + 3) + (i >> 7) * 31) % 256;
-    await sharp(pixels, { raw: { ...size, channels: 3 } }).toFile(join(folder, `wide_${index}.png`));
-  }
-  return folder;
 }
 
 const FAST = { weights: 'untrained', rois: 36, threads: 1 };
 
 testWithTorch('stores are the same, byte for byte, whatever the number of processes', async t => {
-  const images = await paintImages(t, 4);
+  const images = await paintWideImages(t, 4);
   const extractOn = async (devices: readonly string[]): Promise<Buffer> => {
     // One name, since it stands in the store.
     const data = await makeTempFolder(t);
@@ -51,7 +35,7 @@ testWithTorch('stores are the same, byte for byte, whatever the number of proces
       images,
       data,
       out,
-      start: () => Promise.resolve(startTorchExtractors(PYTHON, devices, FAST)),
+      start: () => Promise.resolve(startTorchExtractors(TORCH_PYTHON, devices, FAST)),
     };
     const result = await runExtraction(run, makeContext());
     t.true(result.ok);
@@ -63,7 +47,7 @@ testWithTorch('stores are the same, byte for byte, whatever the number of proces
 });
 
 testWithTorch('the command line extracts with --backend torch and resumes', async t => {
-  const images = await paintImages(t, 2);
+  const images = await paintWideImages(t, 2);
   const data = await makeTempFolder(t);
   const out = join(data, 'x.safetensors');
   const args = [
@@ -78,7 +62,7 @@ testWithTorch('the command line extracts with --backend torch and resumes', asyn
     '--weights',
     'untrained',
   ];
-  const torch = ['--rois', '36', '--threads', '1', '--device', 'cpu', '--python', PYTHON];
+  const torch = ['--rois', '36', '--threads', '1', '--device', 'cpu', '--python', TORCH_PYTHON];
   const dry = await runCli([...args, ...torch, '--dry-run']);
   t.is(dry.code, 0, dry.stderr);
   t.regex(dry.stderr, /backend torch: --python is one of its options/);
@@ -94,7 +78,7 @@ testWithTorch('the command line extracts with --backend torch and resumes', asyn
 });
 
 testWithTorch('devices that PyTorch does not see are refused with those it sees', async t => {
-  const seen = await listTorchDevices(PYTHON);
+  const seen = await listTorchDevices(TORCH_PYTHON);
   if (typeof seen === 'string') throw new Error(seen);
   t.throws(() => chooseTorchDevices('cuda:99', seen), { message: /does not see the device "cuda:99"/ });
   t.regex((await listTorchDevices('no-such-python')) as string, /ENOENT/);
@@ -120,7 +104,7 @@ testWithTorch('exit codes and events of the program keep to the contract', async
     const events: ExtractorEvent[] = [];
     const take = (event: ExtractorEvent): void => void events.push(event);
     const running = startExtractorProcess(
-      PYTHON,
+      TORCH_PYTHON,
       [PYTHON_PROGRAM, '--detector', ...args],
       take,
       pythonEnvironment(),
