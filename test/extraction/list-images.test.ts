@@ -115,7 +115,7 @@ if (process.platform !== 'win32') {
     const refused = await runCli(args);
     t.is(refused.code, 1);
     t.regex(refused.stderr, message);
-    t.is((await runCli([...args, '--follow-links', '--backend', 'embedded'])).code, 0);
+    t.is((await runCli([...args, '--follow-links', '--weights', 'untrained'])).code, 0);
   });
 
   test('FIFOs and devices in a folder are left out and counted; a FIFO is no list', async t => {
