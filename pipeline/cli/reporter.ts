@@ -97,7 +97,11 @@ function createTextReporter({ mode, out, err, command, calling }: ReporterOption
       }
     },
     print,
-    finish: (line, facts) => print(`${line}${describeFacts((performance.now() - began) / 1000, facts)}`),
+    finish(line, facts) {
+      // What is closed after it must not bring the progress back below the summary.
+      progress?.end();
+      print(`${line}${describeFacts((performance.now() - began) / 1000, facts)}`);
+    },
     show: result,
     error,
     end() {
