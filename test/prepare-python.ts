@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from './run-steps.ts';
@@ -8,13 +9,13 @@ import { ROOT } from './run-steps.ts';
  * A private Python in .venv with the reader and what its tests need, made once for each content of pyproject.toml.
  * Undefined where no Python 3.9 with venv is installed, or pip cannot install what is needed.
  */
-export function preparePython(): string | undefined {
+export async function preparePython(): Promise<string | undefined> {
   const venv = join(ROOT, '.venv');
   const python = join(venv, 'bin', 'python');
   const wanted = createHash('sha256').update(readFileSync(join(ROOT, 'reader', 'pyproject.toml')));
   const stamp = join(venv, `.ready-${wanted.digest('hex').slice(0, 16)}`);
   if (existsSync(stamp)) return python;
-  const base = findPython();
+  const base = await findPython();
   if (base === undefined) return undefined;
   const install = [
     '-m',
@@ -25,17 +26,20 @@ export function preparePython(): string | undefined {
     '-e',
     './reader[test,check]',
   ];
-  if (!runQuietly(base, ['-m', 'venv', venv]) || !runQuietly(python, install)) return undefined;
+  if (!(await runQuietly(base, ['-m', 'venv', venv])) || !(await runQuietly(python, install)))
+    return undefined;
   writeFileSync(stamp, '');
   return python;
 }
 
-function findPython(): string | undefined {
-  return ['python3', 'python'].find(name =>
-    runQuietly(name, ['-c', 'import ensurepip, sys, venv; assert sys.version_info >= (3, 9)']),
-  );
+async function findPython(): Promise<string | undefined> {
+  const script = 'import ensurepip, sys, venv; assert sys.version_info >= (3, 9)';
+  for (const name of ['python3', 'python']) if (await runQuietly(name, ['-c', script])) return name;
+  return undefined;
 }
 
-function runQuietly(program: string, args: readonly string[]): boolean {
-  return spawnSync(program, args, { cwd: ROOT, stdio: 'ignore' }).status === 0;
+async function runQuietly(program: string, args: readonly string[]): Promise<boolean> {
+  const child = spawn(program, args, { cwd: ROOT, stdio: 'ignore' });
+  const ended = once(child, 'close').catch(() => [null]);
+  return (await ended)[0] === 0;
 }

@@ -16,8 +16,9 @@ process.exitCode = runner.finish();
 
 async function runAll(): Promise<void> {
   // Before ava, whose tests of exports use this Python too.
-  const python = preparePython();
+  const preparing = preparePython();
   for (const step of STATIC_STEPS) await runner.run(step);
+  const python = await preparing;
   // Most of Python's tests wait for one core, so they run beside the others.
   await Promise.all([runner.run(ava), runPython(python)]);
 }
