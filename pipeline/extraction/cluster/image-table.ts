@@ -71,6 +71,8 @@ function damaged(where: string, expected: string, got: string): LxmertDataError 
 
 export interface TableContent {
   readonly images: readonly ListedImage[];
+  /** The path of an image as the list is to have it. */
+  readonly pathOf: (path: string) => string;
   readonly unitImages: number;
   /** Only compute the hash: a table is there already. */
   readonly keep: boolean;
@@ -79,7 +81,7 @@ export interface TableContent {
 /** Writes images.txt and images.idx, block by block, and returns the sha256 of images.txt. */
 export async function writeImageTable(
   folder: string,
-  { images, unitImages, keep }: TableContent,
+  { images, pathOf, unitImages, keep }: TableContent,
 ): Promise<string> {
   const hash = createHash('sha256');
   const offsets: string[] = [];
@@ -95,7 +97,8 @@ export async function writeImageTable(
       offset += bytes.length;
       block = '';
     };
-    for (const [position, { img_id: id, path }] of images.entries()) {
+    for (const [position, { img_id: id, path: given }] of images.entries()) {
+      const path = pathOf(given);
       if (/[\t\n\r]/.test(path)) throw cannotList(path);
       // At the start of a unit its offset must be known.
       if (position % unitImages === 0) {

@@ -167,7 +167,8 @@ async function comparePlan(
 async function describePlan(request: PlanRequest, root: string, keep: boolean): Promise<PlanFile> {
   const { folder, images, unitImages } = request;
   const list = await writeImageTable(folder, {
-    images: images.map(({ img_id, path }) => ({ img_id, path: relative(root, resolve(path)) })),
+    images,
+    pathOf: path => relative(root, resolve(path)),
     unitImages,
     keep,
   });
