@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isErrno, LxmertDataError } from '../errors.ts';
@@ -42,13 +42,35 @@ export async function openOwn(path: string, options: OpenOptions = {}): Promise<
   }
   return await keepOrClose(file, async () => {
     const found = await checkRegular(path, file, options);
-    if (found.nlink > 1n) throw refusal(path, `a file with ${found.nlink} hard links`);
-    const uid = process.getuid?.();
-    if (uid === undefined || [BigInt(uid), 0n].includes(found.uid)) return;
-    if (found.uid !== (await stat(dirname(path), { bigint: true })).uid) {
-      throw refusal(path, `a file of user ${found.uid}`);
+    const owner = ownerToCheck(path, found);
+    if (owner !== undefined && owner !== (await stat(dirname(path), { bigint: true })).uid) {
+      throw refusal(path, `a file of user ${owner}`);
     }
   });
+}
+
+/** The content of a small file, with the checks of `openOwn`, without the thread pool; undefined where it is not one of ours. */
+export function readOwnSync(path: string, maxBytes: number): Buffer | undefined {
+  let file: number | undefined;
+  try {
+    file = openSync(path, constants.O_RDONLY | NO_FOLLOW | NO_WAIT);
+    const found = fstatSync(file, { bigint: true });
+    if (!found.isFile() || found.size > BigInt(maxBytes)) return undefined;
+    const owner = ownerToCheck(path, found);
+    if (owner !== undefined && owner !== statSync(dirname(path), { bigint: true }).uid) return undefined;
+    return readFileSync(file);
+  } catch {
+    return undefined;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/** The owner of a file that only the owner of its folder may be; undefined for this user and root. Refuses other names. */
+function ownerToCheck(path: string, { nlink, uid: owner }: BigIntStats): bigint | undefined {
+  if (nlink > 1n) throw refusal(path, `a file with ${nlink} hard links`);
+  const uid = process.getuid?.();
+  return uid === undefined || owner === BigInt(uid) || owner === 0n ? undefined : owner;
 }
 
 /** Creates a file, open for reading and writing, that nothing stood in the place of; fails with EEXIST otherwise. */

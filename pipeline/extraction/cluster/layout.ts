@@ -19,6 +19,7 @@ import { openPrivateFolder, type PrivateFolder } from '../private-folder.ts';
 
 const UNIT_DIGITS = 6;
 const UNIT_FILE = /^unit-(\d{6,})\.tsv$/;
+const ATTEMPT_FILE = /^unit-(\d{6,})\..*\.tsv$/;
 const FAILED_FILE = /^unit-(\d{6,})\.failed\.json$/;
 
 export function unitName(unit: number): string {
@@ -36,6 +37,12 @@ export function failedFile(folder: string, unit: number): string {
 /** The number of the unit whose rows a file of `units/` has; undefined for all other names. */
 export function unitOfFile(name: string): number | undefined {
   const [, digits] = UNIT_FILE.exec(name) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** The number of the unit that a file of `partial/` has rows of; undefined for all other names. */
+export function unitOfAttempt(name: string): number | undefined {
+  const [, digits] = ATTEMPT_FILE.exec(name) ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 

@@ -1,11 +1,23 @@
-import { existsSync, statSync } from 'node:fs';
-import { readdir, stat, utimes } from 'node:fs/promises';
+import { existsSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../../errors.ts';
-import { createOwn } from '../../files/open-checked.ts';
+import { createOwn, readOwnSync } from '../../files/open-checked.ts';
 import { v } from '../../schema.ts';
-import { readJsonFile, writeJsonFile } from './json-file.ts';
-import { claimFile, freeUnitsFile, partialFolder, unitFile, unitName, unitOfFile } from './layout.ts';
+import { writeJsonFile } from './json-file.ts';
+import {
+  claimFile,
+  freeUnitsFile,
+  partialFolder,
+  unitFile,
+  unitName,
+  unitOfAttempt,
+  unitOfFile,
+} from './layout.ts';
+
+/*
+ * Files are looked up without the thread pool, which costs several times the processor time of the look-up itself, and
+ * without an error for each that is not there. A worker computes nothing while it chooses.
+ */
 
 /** An attempt that shows no life for this long may be dead, and others may do its unit. */
 export const SILENCE_MS = 60_000;
@@ -31,11 +43,18 @@ export interface ScheduleOptions extends WorkerIndex {
   readonly random?: () => number;
 }
 
-const hintSchema = v.object({ time: v.number(), free: v.array(v.number()) });
+const MAX_HINT_BYTES = 16 << 20;
+
+/** Units as `3-7,9-9`: checking thousands of numbers one by one takes longer than all else that a helper does. */
+const hintSchema = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({ time: v.number(), free: v.pipe(v.string(), v.regex(/^(\d+-\d+(,|$))*$/)) }),
+);
 
 /** The units that are done, from their files: one listing of a folder. */
-export async function listDoneUnits(folder: string): Promise<Set<number>> {
-  const names = await readNames(join(folder, 'units'));
+export function listDoneUnits(folder: string): Set<number> {
+  const names = readNames(join(folder, 'units'));
   const done = new Set<number>();
   for (const name of names) {
     const unit = unitOfFile(name);
@@ -68,7 +87,7 @@ export class Schedule {
       const unit = this.#next;
       this.#next += count;
       if (isDone(folder, unit)) continue;
-      if (ownOnly === true || !(await this.#isWithHelper(unit))) return unit;
+      if (ownOnly === true || !this.#isWithHelper(unit)) return unit;
       this.#leftToHelpers.push(unit);
     }
     return ownOnly === true ? undefined : ((await this.#nextOfOthers()) ?? this.#nextLeft());
@@ -82,12 +101,12 @@ export class Schedule {
   }
 
   /** Whether a helper is at work on a unit. */
-  async #isWithHelper(unit: number): Promise<boolean> {
+  #isWithHelper(unit: number): boolean {
     const { folder, now } = this.#options;
     if (!existsSync(claimFile(folder, unit))) return false;
     // It has just been claimed, and the attempt may not have a file yet; later, the attempt alone shows life.
     if (this.#isClaimed(unit)) return true;
-    return await isHeld(folder, (await groupAttempts(folder)).get(unit) ?? [], now());
+    return listHeldUnits(folder, now(), unit).has(unit);
   }
 
   async #nextOfOthers(): Promise<number | undefined> {
@@ -111,23 +130,21 @@ export class Schedule {
     const { folder, units, now } = this.#options;
     const path = freeUnitsFile(folder);
     // Only a hint: whatever is wrong with it, the folders are listed.
-    const hint = await readJsonFile(path, hintSchema).catch(() => undefined);
-    const age = now() - (hint?.time ?? -Infinity);
-    if (hint !== undefined && age >= 0 && age < HINT_MS) return hint.free;
-    const done = await listDoneUnits(folder);
+    const hint = v.safeParse(hintSchema, readOwnSync(path, MAX_HINT_BYTES)?.toString('latin1'));
+    const age = hint.success ? now() - hint.output.time : -1;
+    if (hint.success && age >= 0 && age < HINT_MS) return parseRanges(hint.output.free, units);
+    const done = listDoneUnits(folder);
     if (done.size >= units) return [];
-    const held = await listHeldUnits(folder, now());
+    const held = listHeldUnits(folder, now());
     const free: number[] = [];
     for (let unit = 0; unit < units; unit++) if (!done.has(unit) && !held.has(unit)) free.push(unit);
-    await writeJsonFile(path, { time: now(), free });
+    await writeJsonFile(path, { time: now(), free: formatRanges(free) });
     return free;
   }
 
-  /** Most are claimed when many help; looked up without a thread, and without an error for each. */
+  /** Most are claimed when many help. */
   #isClaimed(unit: number): boolean {
-    const { folder, now } = this.#options;
-    const found = statSync(claimFile(folder, unit), { throwIfNoEntry: false });
-    return found !== undefined && now() - found.mtimeMs < SILENCE_MS;
+    return isFresh(claimFile(this.#options.folder, unit), this.#options.now());
   }
 
   /** Whether this worker is the first of those that would help with a unit. */
@@ -138,56 +155,72 @@ export class Schedule {
       await (await createOwn(path)).close();
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
-      const found = await stat(path).catch(() => undefined);
-      if (found !== undefined && now() - found.mtimeMs < SILENCE_MS) return false;
+      if (this.#isClaimed(unit)) return false;
     }
-    await utimes(path, now() / 1000, now() / 1000).catch(() => undefined);
+    const seconds = now() / 1000;
+    try {
+      utimesSync(path, seconds, seconds);
+    } catch {
+      // Whoever finished the unit has removed it.
+    }
     return true;
   }
 }
 
-/** Units that somebody is at work on. */
-export async function listHeldUnits(folder: string, now: number): Promise<ReadonlySet<number>> {
+/** Ascending units as `3-7,9-9`. */
+function formatRanges(units: readonly number[]): string {
+  const ranges: string[] = [];
+  for (let at = 0; at < units.length;) {
+    const begin = at;
+    while (units[at + 1] === units[at]! + 1) at++;
+    ranges.push(`${units[begin]!}-${units[at]!}`);
+    at++;
+  }
+  return ranges.join(',');
+}
+
+function parseRanges(text: string, units: number): readonly number[] {
+  const found: number[] = [];
+  for (const range of text === '' ? [] : text.split(',')) {
+    const [begin = 0, end = 0] = range.split('-').map(Number);
+    for (let unit = begin; unit <= end && unit < units; unit++) found.push(unit);
+  }
+  return found;
+}
+
+/** Units that somebody is at work on, of all units or of one. */
+export function listHeldUnits(folder: string, now: number, only?: number): ReadonlySet<number> {
   const held = new Set<number>();
-  for (const [unit, names] of await groupAttempts(folder)) {
-    if (await isHeld(folder, names, now)) held.add(unit);
+  for (const name of readNames(partialFolder(folder))) {
+    const unit = unitOfAttempt(name);
+    if (unit === undefined || (only !== undefined && unit !== only) || held.has(unit)) continue;
+    if (isFresh(join(partialFolder(folder), name), now)) held.add(unit);
   }
   return held;
 }
 
-async function isHeld(folder: string, names: readonly string[], now: number): Promise<boolean> {
-  const silences = await Promise.all(names.map(async name => await silenceOf(folder, name, now)));
-  return silences.some(silence => silence < SILENCE_MS);
+/** Whether an attempt or a claim has shown life; not where it is gone. */
+function isFresh(path: string, now: number): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && now - found.mtimeMs < SILENCE_MS;
 }
 
-/** Files of attempts, dead or alive, by their unit. */
-async function groupAttempts(folder: string): Promise<ReadonlyMap<number, readonly string[]>> {
-  const attempts = new Map<number, string[]>();
-  for (const name of await readNames(partialFolder(folder))) {
-    const [, digits] = /^unit-(\d+)\..*\.tsv$/.exec(name) ?? [];
-    if (digits === undefined) continue;
-    const names = attempts.get(Number(digits));
-    if (names === undefined) attempts.set(Number(digits), [name]);
-    else names.push(name);
-  }
-  return attempts;
-}
-
-/** For how long an attempt has shown no life, in milliseconds. */
-async function silenceOf(folder: string, name: string, now: number): Promise<number> {
-  const found = await stat(join(partialFolder(folder), name)).catch(() => undefined);
-  return found === undefined ? Infinity : now - found.mtimeMs;
+/** Removes the mark of a helper, which most units never had. */
+export function removeClaim(folder: string, unit: number): void {
+  const path = claimFile(folder, unit);
+  if (existsSync(path)) rmSync(path, { force: true });
 }
 
 /** Names in a folder; none where it was removed, as publication does. */
-async function readNames(folder: string): Promise<readonly string[]> {
-  return await readdir(folder).catch((error: unknown) => {
+function readNames(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
     if (isErrno(error, 'ENOENT')) return [];
     throw error;
-  });
+  }
 }
 
-/** Looked up without a thread, and without an error for each unit that is open. */
 function isDone(folder: string, unit: number): boolean {
   return existsSync(unitFile(folder, unit));
 }

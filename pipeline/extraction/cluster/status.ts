@@ -57,8 +57,8 @@ export async function readStatus(plan: ClusterPlan, now: number): Promise<Cluste
     const all = { done: published.rows, total, failed: total - published.rows, units_done: units, units };
     return { ...all, rate: 0, seconds_left: 0, published: true, workers, units_without_worker: 0 };
   }
-  const doneUnits = await listDoneUnits(folder);
-  const held = new Set([...(await listHeldUnits(folder, now))].filter(unit => !doneUnits.has(unit)));
+  const doneUnits = listDoneUnits(folder);
+  const held = new Set([...listHeldUnits(folder, now)].filter(unit => !doneUnits.has(unit)));
   const failed = (await readFailures(folder)).length;
   const finished = [...doneUnits].reduce((sum, unit) => sum + plan.imagesOf(unit), 0);
   const atWork = new Map<number, number>();

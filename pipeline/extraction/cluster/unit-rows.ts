@@ -13,7 +13,8 @@ import type { RowBatch, RowKeeper } from '../row-batch.ts';
 import { RowLineReader } from '../row-lines.ts';
 import type { RowTarget } from '../run-extractors.ts';
 import { writeJsonFile } from './json-file.ts';
-import { claimFile, failedFile, partialFolder, unitFile, unitName } from './layout.ts';
+import { failedFile, partialFolder, unitFile, unitName } from './layout.ts';
+import { removeClaim } from './schedule.ts';
 
 interface Span {
   readonly offset: number;
@@ -128,7 +129,7 @@ export class UnitRows implements RowTarget, RowKeeper {
     }
     await this.discard();
     for (const left of await listPartials(folder, unit)) await rm(left, { force: true });
-    await rm(claimFile(folder, unit), { force: true });
+    removeClaim(folder, unit);
   }
 
   /** Ends the attempt; its rows stay for the next one. */
