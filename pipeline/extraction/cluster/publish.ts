@@ -13,6 +13,7 @@ import { extractionBytes } from '../plan-extraction.ts';
 import { type PublishedFile, publishSource, sourceNameOf } from '../publish-rows.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
 import { failedFile, unitOfFailures } from './layout.ts';
+import { isMadeOf } from './earlier-output.ts';
 import type { ClusterPlan } from './plan.ts';
 import { claimPublication } from './publisher.ts';
 import { listDoneUnits, nameUnits } from './schedule.ts';
@@ -89,7 +90,7 @@ export async function publishUnits(options: PublishOptions, context: StageContex
   const { folder, units } = plan;
   const before = await findPublished(plan);
   if (before !== undefined) return await describePublished(plan, before, context);
-  const done = await listDoneUnits(folder);
+  const done = listDoneUnits(folder);
   const open = Array.from({ length: units }, (_, unit) => unit).filter(unit => !done.has(unit));
   const missing = await readFailures(folder);
   const wanted = plan.file.images;
@@ -120,30 +121,49 @@ async function publishAll(
   { missing, detector }: Finished,
   context: StageContext,
 ): Promise<boolean> {
-  const { folder, out } = plan;
+  const { out } = plan;
   const wanted = plan.file.images;
+  const source = await openSource(plan, missing);
+  const isMade = !force && (await isMadeOf(out, source, context).finally(() => source.close()));
+  if (isMade) {
+    await finishPublication(plan, missing, keepRows);
+    return true;
+  }
   await checkOutput(out, force);
   await checkFreeSpace(out, extractionBytes(0, wanted));
   context.emit({ event: 'note', message: `publishing ${wanted} images to ${basename(out)}` });
   try {
     await checkList(plan);
-    const excused = new Set(missing.map(({ img_id: id }) => id));
-    const source = await UnitSource.open(plan, { name: sourceNameOf(out), excused });
+    const rows = await openSource(plan, missing);
     try {
-      if (!(await publishSource(source, { out, force, detector, verdicts }, context))) return false;
+      if (!(await publishSource(rows, { out, force, detector, verdicts }, context))) return false;
     } finally {
-      await source.close();
+      await rows.close();
     }
   } catch (error) {
     if (context.signal.aborted || !(await isPublishedByOther(plan, error))) throw error;
     context.emit({ event: 'note', message: `${out} was published by another process in the meantime` });
     return true;
   }
-  if (missing.length > 0) return true;
-  const published = { out, rows: wanted, time: Date.now() };
+  await finishPublication(plan, missing, keepRows);
+  return true;
+}
+
+async function openSource(plan: ClusterPlan, missing: readonly MissingImage[]): Promise<UnitSource> {
+  const excused = new Set(missing.map(({ img_id: id }) => id));
+  return await UnitSource.open(plan, { name: sourceNameOf(plan.out), excused });
+}
+
+/** Records what was published, and removes rows. Where images have no row, these may come yet, and all rows stay. */
+async function finishPublication(
+  { folder, out, file }: ClusterPlan,
+  missing: readonly MissingImage[],
+  keepRows: boolean,
+): Promise<void> {
+  if (missing.length > 0) return;
+  const published = { out, rows: file.images, time: Date.now() };
   await writeJsonFile(join(folder, 'published.json'), keepRows ? { ...published, kept: true } : published);
   if (!keepRows) await removeRows(folder);
-  return true;
 }
 
 /** What was published and still holds. Fails (ERR_INPUT) where neither output nor rows are there any more. */
@@ -161,9 +181,11 @@ async function findPublished(plan: ClusterPlan): Promise<Published | undefined> 
 
 async function describePublished(
   { folder, out, file }: ClusterPlan,
-  { rows }: Published,
+  { rows, kept }: Published,
   context: StageContext,
 ): Promise<PublishResult> {
+  // The publication may have died before it had removed them all.
+  if (kept !== true) await removeRows(folder);
   context.emit({ event: 'note', message: `${out} was published before` });
   const detector = await readDetectorFile(folder);
   return { ok: true, out, wanted: file.images, rows, detector, missing: [], missing_units: [] };

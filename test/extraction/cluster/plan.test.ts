@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { openPlan } from '../../../pipeline/extraction/cluster/plan.ts';
@@ -71,4 +71,43 @@ test('images without a row are tried again after --retry-failed, and the rest is
   await run(t, [...plan, '--publish']);
   t.is(await sha256(shared.out), shared.single);
   t.regex((await run(t, [...plan, '--retry-failed'], 1)).stderr, /every image of this plan has its row/);
+});
+
+test('a publication that was killed after its output had its name is finished by the next one', async t => {
+  const shared = await planShared(t, 9, 3);
+  const plan = ['extract', '--plan', shared.rows];
+  await run(t, [...plan, '--worker', '1/1']);
+  await run(t, [...plan, '--publish', '--keep-rows']);
+  // As it is when the output is there and nothing has been recorded: no published.json.
+  await rm(join(shared.rows, 'published.json'));
+  const before = await stat(shared.out);
+  t.like(JSON.parse((await run(t, [...plan, '--status', '--json'])).stdout), { done: 9, published: false });
+  t.regex((await run(t, [...plan, '--worker', '1/1'])).stdout, /0 units/);
+  await cp(join(shared.rows, 'units'), join(shared.folder, 'units'), { recursive: true });
+  await run(t, [...plan, '--publish']);
+  t.is((await stat(shared.out)).ino, before.ino, 'the output stays as it is');
+  t.is(await sha256(shared.out), shared.single);
+  t.false((await readdir(shared.rows)).includes('units'));
+  // As it is when it was killed before it had removed the rows.
+  await cp(join(shared.folder, 'units'), join(shared.rows, 'units'), { recursive: true });
+  t.like(JSON.parse((await run(t, [...plan, '--status', '--json'])).stdout), { done: 9, published: true });
+  await run(t, [...plan, '--publish']);
+  t.false((await readdir(shared.rows)).includes('units'));
+});
+
+test('an output of other rows is not taken for that of the plan', async t => {
+  const shared = await planShared(t, 9, 3);
+  const plan = ['extract', '--plan', shared.rows];
+  await run(t, [...plan, '--worker', '1/1']);
+  await run(t, [...plan, '--publish', '--keep-rows']);
+  await rm(join(shared.rows, 'published.json'));
+  const unit = join(shared.rows, 'units', 'unit-000001.tsv');
+  const rows = await readFile(unit);
+  // Another value in the base64 of one row, which is as long.
+  const at = rows.lastIndexOf(65);
+  rows[at] = 66;
+  await writeFile(unit, rows);
+  t.regex((await run(t, [...plan, '--publish'], 1)).stderr, /exists already/);
+  t.is(await sha256(shared.out), shared.single);
+  t.true((await readdir(shared.rows)).includes('units'));
 });
