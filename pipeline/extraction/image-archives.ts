@@ -136,7 +136,7 @@ export async function withArchives<SomePlan extends Plan>(
 ): Promise<Extractors> {
   const archives = await ImageArchives.open(plan.images, plan.rowFolder);
   if (archives === undefined) return await prepare(plan);
-  const images = plan.images.map(image => ({ ...image, path: archives.fileOf(image.path) }));
+  const images = plan.images.map(({ img_id, path }) => ({ img_id, path: archives.fileOf(path) }));
   try {
     return { ...(await prepare({ ...plan, images })), archives };
   } catch (error) {

@@ -1,8 +1,9 @@
 import { lstat, opendir, realpath, stat } from 'node:fs/promises';
 import { type Dirent, Stats } from 'node:fs';
-import { basename, dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
+import { dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
 import { imageKindOf } from '../detector/image/image-format.ts';
 import { errorText, isErrno, LxmertDataError } from '../errors.ts';
+import { compareFiles, ImageFile, type ListedImage, PathCutter, prefixOf } from './image-file.ts';
 import { isArchive, listArchive } from './image-archives.ts';
 import { describeIdFault, ID_RULE } from '../rows/image-id.ts';
 import { showText } from '../problem.ts';
@@ -32,11 +33,7 @@ const ENTRIES = 4096;
 /** Files of a list that are looked up at once. */
 const LOOKUPS = 64;
 
-export interface ListedImage {
-  /** File name up to its first dot, as the published extraction has it. */
-  readonly img_id: string;
-  readonly path: string;
-}
+export type { ListedImage } from './image-file.ts';
 
 export interface ImageList {
   /** Sorted by name, so that the list is the same on every machine. */
@@ -68,34 +65,35 @@ export async function listImages(path: string, recursive: boolean, followLinks =
   if (images.length === 0) throw noImages(path, left, recursive);
   const isSorted = isZip || found.isDirectory();
   // Those of a list stay in its order.
-  if (isSorted) sortByName(images);
+  if (isSorted) for (const list of [images, links]) list.sort(compareFiles);
   checkIds(images, path);
   checkUnique(images, path, isSorted);
-  if (!followLinks) await checkLinks(isSorted ? links.sort(byName) : links, path, found.isDirectory());
+  if (!followLinks) await checkLinks(links, path, found.isDirectory());
   return { images, left_out: left };
 }
 
 interface Found {
-  readonly images: ListedImage[];
-  /** Paths of the images that are links. */
-  readonly links: string[];
+  readonly images: ImageFile[];
+  /** Those that are links. */
+  readonly links: ImageFile[];
 }
 
 function takeImages(paths: readonly string[], leave: (reason: string) => void): Found {
-  const images: ListedImage[] = [];
+  const found: Found = { images: [], links: [] };
+  const cutter = new PathCutter();
   for (const path of paths) {
-    const image = toImage(path, basename(path), leave);
-    if (image !== undefined) images.push(image);
+    const { prefix, name } = cutter.cut(path);
+    if (isImageName(name, leave)) found.images.push(new ImageFile(prefix, name));
   }
-  return { images, links: [] };
+  return found;
 }
 
-/** An image by its name; undefined for other files. */
-function toImage(path: string, name: string, leave: (reason: string) => void): ListedImage | undefined {
+function isImageName(name: string, leave: (reason: string) => void): boolean {
+  const ending = extname(name);
   if (name.startsWith('.')) leave('hidden');
-  else if (!IMAGE_ENDINGS.has(extname(name).toLowerCase())) leave(`ending ${extname(name) || 'none'}`);
-  else return { img_id: name.slice(0, name.indexOf('.')), path };
-  return undefined;
+  else if (!IMAGE_ENDINGS.has(ending.toLowerCase())) leave(`ending ${ending || 'none'}`);
+  else return true;
+  return false;
 }
 
 function noImages(path: string, left: Readonly<Record<string, number>>, recursive: boolean): LxmertDataError {
@@ -129,34 +127,33 @@ async function walkFolder(
   });
 }
 
-/** Takes entries as they come: a folder may have millions. */
 async function walk(folder: string, recursive: boolean, leave: (reason: string) => void): Promise<Found> {
   const found: Found = { images: [], links: [] };
-  const folders = [folder];
-  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
-    for await (const entry of await opendir(next, { bufferSize: ENTRIES })) {
-      const path = join(next, entry.name);
-      if (!entry.isDirectory()) await takeEntry(entry, path, found, leave);
-      else if (recursive) folders.push(path);
+  for await (const { entry, prefix } of entriesOf(folder, recursive)) {
+    const isFile = entry.isFile();
+    if (!isFile && (await isSpecial(prefix + entry.name))) leave('a FIFO, socket or device');
+    else if (isImageName(entry.name, leave)) {
+      const image = new ImageFile(prefix, entry.name);
+      found.images.push(image);
+      if (!isFile) found.links.push(image);
     }
   }
   return found;
 }
 
-async function takeEntry(
-  entry: Dirent,
-  path: string,
-  { images, links }: Found,
-  leave: (reason: string) => void,
-): Promise<void> {
-  if (!entry.isFile() && (await isSpecial(path))) {
-    leave('a FIFO, socket or device');
-    return;
+/** What a folder has beside folders, as it comes: it may be millions. */
+async function* entriesOf(
+  root: string,
+  recursive: boolean,
+): AsyncGenerator<{ readonly entry: Dirent; readonly prefix: string }, void, undefined> {
+  const folders = [root];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    const prefix = prefixOf(folder);
+    for await (const entry of await opendir(folder, { bufferSize: ENTRIES })) {
+      if (!entry.isDirectory()) yield { entry, prefix };
+      else if (recursive) folders.push(prefix + entry.name);
+    }
   }
-  const image = toImage(path, entry.name, leave);
-  if (image === undefined) return;
-  images.push(image);
-  if (!entry.isFile()) links.push(path);
 }
 
 /** Whether a name is, or leads to, what is neither file nor folder. Dangling links are not: reading them gives the reason. */
@@ -176,6 +173,7 @@ async function readList(file: string, leave: (reason: string) => void): Promise<
     checkText(file, block, isFirst);
     isFirst = false;
   };
+  const cutter = new PathCutter();
   let paths: string[] = [];
   const lookUp = async (): Promise<void> => {
     const stats = await Promise.all(paths.map(path => lstat(path).catch((error: unknown) => error)));
@@ -185,10 +183,11 @@ async function readList(file: string, leave: (reason: string) => void): Promise<
       const isLink = facts instanceof Stats && facts.isSymbolicLink();
       const fault = isLink ? await stat(path).catch((error: unknown) => error) : facts;
       if (isErrno(fault, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) absent.push(path);
-      const image = toImage(path, basename(path), leave);
-      if (image === undefined) continue;
+      const { prefix, name } = cutter.cut(path);
+      if (!isImageName(name, leave)) continue;
+      const image = new ImageFile(prefix, name);
       found.images.push(image);
-      if (isLink) found.links.push(path);
+      if (isLink) found.links.push(image);
     }
     paths = [];
   };
@@ -236,12 +235,12 @@ function missingInList(file: string, absent: readonly string[], count: number): 
  * Fails with ERR_INPUT where images are links that lead out of the folder, or out of the folder that the link of a list
  * is in: whoever may write there could have any file of the user's read, and its folder shown to a container.
  */
-async function checkLinks(links: readonly string[], where: string, isFolder: boolean): Promise<void> {
+async function checkLinks(links: readonly ImageFile[], where: string, isFolder: boolean): Promise<void> {
   const leading: string[] = [];
   const root = isFolder ? await realpath(where) : undefined;
   for (let begin = 0; begin < links.length; begin += LOOKUPS) {
     const part = links.slice(begin, begin + LOOKUPS);
-    const targets = await Promise.all(part.map(async path => await findTarget(path, root)));
+    const targets = await Promise.all(part.map(async ({ path }) => await findTarget(path, root)));
     leading.push(...targets.filter(target => target !== undefined));
   }
   if (leading.length === 0) return;
@@ -264,26 +263,6 @@ async function findTarget(path: string, root: string | undefined): Promise<strin
   const way = relative(root ?? (await realpath(dirname(path))), target);
   const isInside = way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
   return isInside ? undefined : `${JSON.stringify(path)} -> ${JSON.stringify(target)}`;
-}
-
-/** By name first, then by folder: the order does not depend on how images are spread over folders. */
-function byName(a: string, b: string): number {
-  return compareText(basename(a), basename(b)) || compareText(a, b);
-}
-
-/** As `byName`, without cutting the name out of each path dozens of times. */
-function sortByName(images: ListedImage[]): void {
-  const [first] = images;
-  const folder = first === undefined ? '' : dirname(first.path);
-  const isFlat = images.every(
-    ({ path }) => path.lastIndexOf('/') === folder.length && path.startsWith(folder),
-  );
-  if (isFlat) images.sort((a, b) => compareText(a.path, b.path));
-  else images.sort((a, b) => byName(a.path, b.path));
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Names that no row may have are refused here, and not after hours at the end. */

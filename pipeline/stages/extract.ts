@@ -91,7 +91,7 @@ function findMissing(
 ): ExtractResult['missing'] {
   return images
     .filter(({ img_id: id }) => !folder.rows.has(id))
-    .map(image => ({ ...image, reason: failures.get(image.img_id) ?? 'no row' }));
+    .map(({ img_id, path }) => ({ img_id, path, reason: failures.get(img_id) ?? 'no row' }));
 }
 
 /** Reports progress: images, and what the extractors are doing between them. */
