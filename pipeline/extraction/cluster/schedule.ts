@@ -45,11 +45,11 @@ export interface ScheduleOptions extends WorkerIndex {
 
 const MAX_HINT_BYTES = 16 << 20;
 
-/** Units as `3-7,9-9`: checking thousands of numbers one by one takes longer than all else that a helper does. */
+/** A character for each unit, `1` where it is free: a helper reads no more of thousands than it looks at. */
 const hintSchema = v.pipe(
   v.string(),
   v.parseJson(),
-  v.object({ time: v.number(), free: v.pipe(v.string(), v.regex(/^(\d+-\d+(,|$))*$/)) }),
+  v.object({ time: v.number(), count: v.number(), free: v.string() }),
 );
 
 /** The units that are done, from their files: one listing of a folder. */
@@ -111,11 +111,9 @@ export class Schedule {
 
   async #nextOfOthers(): Promise<number | undefined> {
     const { folder, random = Math.random } = this.#options;
-    const free = await this.#listFree();
+    const { free, count } = await this.#listFree();
     // Each worker begins elsewhere every time, so that helpers do not meet.
-    const begin = Math.floor(random() * free.length);
-    for (let step = 0; step < free.length; step++) {
-      const unit = free[(begin + step) % free.length]!;
+    for (const unit of freeFrom(free, Math.floor(random() * count))) {
       // Once each, so that a unit that can never be finished does not keep a worker for ever.
       if (this.#tried.has(unit)) continue;
       this.#tried.add(unit);
@@ -126,20 +124,22 @@ export class Schedule {
   }
 
   /** Units that are open and that nobody works on, from the list that helpers share or from the folders. */
-  async #listFree(): Promise<readonly number[]> {
+  async #listFree(): Promise<{ readonly free: string; readonly count: number }> {
     const { folder, units, now } = this.#options;
     const path = freeUnitsFile(folder);
     // Only a hint: whatever is wrong with it, the folders are listed.
     const hint = v.safeParse(hintSchema, readOwnSync(path, MAX_HINT_BYTES)?.toString('latin1'));
     const age = hint.success ? now() - hint.output.time : -1;
-    if (hint.success && age >= 0 && age < HINT_MS) return parseRanges(hint.output.free, units);
+    const fits = hint.success && hint.output.free.length === units && hint.output.count <= units;
+    if (fits && age >= 0 && age < HINT_MS) return hint.output;
     const done = listDoneUnits(folder);
-    if (done.size >= units) return [];
+    if (done.size >= units) return { free: '', count: 0 };
     const held = listHeldUnits(folder, now());
-    const free: number[] = [];
-    for (let unit = 0; unit < units; unit++) if (!done.has(unit) && !held.has(unit)) free.push(unit);
-    await writeJsonFile(path, { time: now(), free: formatRanges(free) });
-    return free;
+    const marks = Array.from({ length: units }, (_, unit) => (done.has(unit) || held.has(unit) ? '0' : '1'));
+    const free = marks.join('');
+    const hinted = { time: now(), count: marks.filter(mark => mark === '1').length, free };
+    await writeJsonFile(path, hinted);
+    return hinted;
   }
 
   /** Most are claimed when many help. */
@@ -167,25 +167,13 @@ export class Schedule {
   }
 }
 
-/** Ascending units as `3-7,9-9`. */
-function formatRanges(units: readonly number[]): string {
-  const ranges: string[] = [];
-  for (let at = 0; at < units.length;) {
-    const begin = at;
-    while (units[at + 1] === units[at]! + 1) at++;
-    ranges.push(`${units[begin]!}-${units[at]!}`);
-    at++;
-  }
-  return ranges.join(',');
-}
-
-function parseRanges(text: string, units: number): readonly number[] {
-  const found: number[] = [];
-  for (const range of text === '' ? [] : text.split(',')) {
-    const [begin = 0, end = 0] = range.split('-').map(Number);
-    for (let unit = begin; unit <= end && unit < units; unit++) found.push(unit);
-  }
-  return found;
+/** Free units after the first `skipped`, then those. */
+function* freeFrom(free: string, skipped: number): Generator<number, void, undefined> {
+  let begin = free.indexOf('1');
+  for (let step = 0; step < skipped; step++) begin = free.indexOf('1', begin + 1);
+  if (begin < 0) return;
+  for (let unit = begin; unit >= 0; unit = free.indexOf('1', unit + 1)) yield unit;
+  for (let unit = free.indexOf('1'); unit < begin; unit = free.indexOf('1', unit + 1)) yield unit;
 }
 
 /** Units that somebody is at work on, of all units or of one. */
