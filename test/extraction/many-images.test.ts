@@ -7,7 +7,7 @@ import { listImages } from '../../pipeline/extraction/list-images.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
 
 /** More than a call takes as arguments. */
-const COUNT = 200_000;
+const COUNT = 130_000;
 /** Of one file; ext4 allows 65,000. */
 const LINKS = 50_000;
 
