@@ -138,8 +138,8 @@ export const extractCommand: CommandSpec = {
     await report.write(result);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'extract', ok, ...details });
-    printResult(result, context);
     printKnownAnswer(result.detector?.weights, await readVerdicts(context.data), context);
+    printResult(result, context);
     return ok;
   },
 };
@@ -189,14 +189,15 @@ async function showPlan(plan: ExtractPlan, backend: Backend, context: CommandCon
     `${images.length} images -> ${out}; rows kept in ${rowFolder} until then; up to ${disk} of disk`,
   );
   for (const line of await backend.describe(plan)) context.show(line);
+  context.finish(`${images.length} images would be extracted`, { next: 'the same without --dry-run' });
 }
 
-function printResult(result: ExtractResult, { print, finish, error }: CommandContext): void {
+function printResult(result: ExtractResult, { print, fault, finish, error }: CommandContext): void {
   const { out, rows, resumed, missing, detector } = result;
   if (detector?.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
-  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) print(`  no row for ${id}: ${reason}`);
+  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) fault(`  no row for ${id}: ${reason}`);
   if (missing.length > MAX_LISTED)
-    print(`  … and ${missing.length - MAX_LISTED} more; --report FILE.json lists all`);
+    fault(`  … and ${missing.length - MAX_LISTED} more; --report FILE.json lists all`);
   if (out !== null) {
     finish(`${out}: ${rows} images, ${resumed} of them done before`, {
       done: rows - resumed,
