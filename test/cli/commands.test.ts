@@ -116,7 +116,7 @@ test('every command ends with one line: what, where, how long, and what to do ne
     [['compare', 'x.safetensors', 'x.safetensors'], /^2 images compared; .*; next: lxmert-data inspect /],
     [['verify', 'x.safetensors'], /^2 images in one store verified; .*; next: lxmert-data inspect x/],
     [['verify', 'vqa', '--quick'], /^vqa: 7 files verified, WITH PROBLEMS; .*; next: lxmert-data fetch vqa$/],
-    [dryRun, /^1 images would be extracted; .*; next: the same without --dry-run$/],
+    [dryRun, /^1 image would be extracted; .*; next: the same without --dry-run$/],
     [[...dryRun, '--shard', '1/2'], /^part 1\/2 would be extracted; .*; next: the same without --dry-run$/],
   ];
   for (const [args, line] of cases) {
@@ -125,6 +125,10 @@ test('every command ends with one line: what, where, how long, and what to do ne
     t.regex(last, line, `${args.join(' ')}: ${stderr}`);
     t.regex(last, /; [\d.]+ m?s(,|;|$)/, args.join(' '));
   }
+  const lacking = [...extraction.slice(0, -1), 'none.pth', '--backend', 'embedded', '--dry-run'];
+  const { code, stdout } = await runCli(lacking, { cwd });
+  t.is(code, 1);
+  t.notRegex(stdout, /without --dry-run/, 'what would fail is not the next step');
 });
 
 test('what a verification found is never silent', async t => {

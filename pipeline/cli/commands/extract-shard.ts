@@ -57,6 +57,9 @@ export async function runShard(
   if (options['dry-run'] === true) {
     await showShard(listed, shard, backend, context);
     requireWeights(backend);
+    context.finish(`part ${shard.index}/${shard.count} would be extracted`, {
+      next: 'the same without --dry-run',
+    });
     return true;
   }
   const { plan, root, isNew } = await planShards(listed, shard, backend, options);
@@ -130,7 +133,6 @@ async function showShard(
     `part ${shard} of ${images.length} images -> ${out}; rows of all parts in ${rowFolder} until then`,
   );
   for (const line of await backend.describe(listed)) context.show(line);
-  context.finish(`part ${shard} would be extracted`, { next: 'the same without --dry-run' });
 }
 
 /** What is left for others when a part is done. */

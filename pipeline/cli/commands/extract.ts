@@ -122,6 +122,10 @@ export const extractCommand: CommandSpec = {
     if (options['dry-run'] === true) {
       await showPlan(plan, backend, context);
       requireWeights(backend);
+      const count = plan.images.length;
+      context.finish(`${count} ${count === 1 ? 'image' : 'images'} would be extracted`, {
+        next: 'the same without --dry-run',
+      });
       return true;
     }
     requireWeights(backend);
@@ -189,7 +193,6 @@ async function showPlan(plan: ExtractPlan, backend: Backend, context: CommandCon
     `${images.length} images -> ${out}; rows kept in ${rowFolder} until then; up to ${disk} of disk`,
   );
   for (const line of await backend.describe(plan)) context.show(line);
-  context.finish(`${images.length} images would be extracted`, { next: 'the same without --dry-run' });
 }
 
 function printResult(result: ExtractResult, { print, fault, finish, error }: CommandContext): void {

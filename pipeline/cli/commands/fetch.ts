@@ -107,9 +107,12 @@ export const fetchCommand: CommandSpec = {
       const ok = plan.fits && plan.unusable.length === 0;
       context.emit({ event: 'result', stage: 'fetch', ok, plan: withSnakeKeys(plan) });
       printPlan(plan, options, context);
-      context.finish(`${plan.files} of ${plan.assets.length} files would be fetched`, {
-        next: ok && plan.files > 0 ? 'the same without --dry-run' : undefined,
-      });
+      context.finish(
+        `${plan.files} of ${plan.assets.length} files would be ${options.from === undefined ? 'fetched' : 'taken'}`,
+        {
+          next: ok && plan.files > 0 ? 'the same without --dry-run' : undefined,
+        },
+      );
       return ok;
     }
     const result = await fetchAll(options, values, context);
