@@ -356,6 +356,8 @@ def main():
 
 if __name__ == "__main__":
     code = main()
+    # What others printed on standard output, which goes to standard error, may wait in a buffer.
+    sys.stdout.flush()
     sys.stderr.flush()
     # Threads of the network must not hold up the end, nor end it with another code.
     os._exit(code)

@@ -1,8 +1,7 @@
 import { type LockEntries, type LockEntry, readLock } from '../fetch/data-lock.ts';
 import type { AssetState } from '../fetch/target-states.ts';
 import { formatBytes, formatFreeBytes } from '../files/format-bytes.ts';
-import { assetOf, datasetOf, type Manifest, orderSources } from '../manifest/load.ts';
-import { selectAssets } from '../manifest/select.ts';
+import { assetOf, type Manifest, orderSources } from '../manifest/load.ts';
 import type {
   HealthCommand,
   HealthLink,
@@ -13,6 +12,7 @@ import type {
 } from '../report/health-page.ts';
 import { homeOf } from '../mirrors/registry.ts';
 import { formatCount } from '../show-text.ts';
+import { fetchAgain } from './fetch-again.ts';
 import type { CommandContext } from './spec.ts';
 import type { AssetStatus, DatasetStatus, DataStatus } from '../stages/status.ts';
 import { type DatasetReport, MISSING } from '../stages/verify-dataset.ts';
@@ -117,27 +117,13 @@ function commandOf(
   if (lacking.length === 0) return undefined;
   const differing = assets.filter(({ state }) => state === 'differs');
   return {
-    command: fetchCommand(
+    command: fetchAgain(
       dataset,
       lacking.map(({ name }) => name),
       manifest,
     ),
     before: differing.map(({ file }) => `Move ${file} away first.`),
   };
-}
-
-/** Fetches these files of a dataset; those that are there already are only checked. */
-function fetchCommand(dataset: string, names: readonly string[], manifest: Manifest): string {
-  const usual = selectAssets(manifest, { datasets: [dataset] });
-  const others = names.filter(name => !usual.includes(name));
-  const all = selectAssets(manifest, { datasets: [dataset], splits: ['all'] });
-  // Of a dataset with many splits, such as images, only those that are lacking.
-  if (others.length === 0) return `lxmert-data fetch ${dataset}`;
-  if (names.length === all.length) return `lxmert-data fetch ${dataset} --split all`;
-  const splits = Object.entries(datasetOf(manifest, dataset).splits)
-    .filter(([, assets]) => assets.some(name => names.includes(name)))
-    .map(([split]) => split);
-  return `lxmert-data fetch ${dataset} --split ${splits.join(',')}`;
 }
 
 /** What verification found in datasets. */
@@ -206,7 +192,7 @@ function describeReport(
     problems: others
       .filter(({ asset }) => isShown(asset))
       .map(({ asset, what, hint }) => ({ where: asset, what, fix: hint })),
-    command: missing.length === 0 ? undefined : { command: fetchCommand(dataset, missing, manifest) },
+    command: missing.length === 0 ? undefined : { command: fetchAgain(dataset, missing, manifest) },
   };
 }
 

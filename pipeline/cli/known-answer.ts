@@ -184,4 +184,6 @@ function print(
   context.show(
     `  largest difference of a feature: ${totals.features_worst.toPrecision(2)}, over ${totals.images} images`,
   );
+  const next = verdict === 'published' ? 'lxmert-data extract' : undefined;
+  context.finish(`${weights}: ${verdict}`, { done: totals.images, next });
 }

@@ -6,6 +6,7 @@ import { assetOf, datasetOf, type Manifest } from '../manifest/load.ts';
 import { fetchData } from '../stages/fetch.ts';
 import { verifyImages } from '../stages/verify-images.ts';
 import type { CommandContext } from './spec.ts';
+import { quoted } from './typed-commands.ts';
 
 const SPLIT = 'nlvr2-hashes';
 const MAX_LISTED = 20;
@@ -40,5 +41,9 @@ export async function verifyNlvr2Images(
     );
   if (problems.length > MAX_LISTED)
     context.show(`  … and ${problems.length - MAX_LISTED} more; --json lists all`);
+  context.finish(`${images}: ${wanted} images verified${result.ok ? '' : ', WITH PROBLEMS'}`, {
+    done: wanted,
+    next: result.ok ? `lxmert-data extract nlvr2/train --images ${quoted(images)}` : undefined,
+  });
   return result.ok;
 }

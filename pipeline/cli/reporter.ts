@@ -23,6 +23,8 @@ export interface Reporter {
   readonly emit: Emit;
   /** A line of the summary for people: not shown with --quiet. */
   readonly print: (line: string) => void;
+  /** A line about what was found to be wrong: part of the summary, and with --quiet on standard error. */
+  readonly fault: (line: string) => void;
   /** The last line of the summary: what was made and where, how long it took, and what to do next. */
   readonly finish: (line: string, facts?: SummaryFacts) => void;
   /** A line of a result that was asked for (a list, a plan, a status): shown with --quiet too. */
@@ -42,6 +44,8 @@ export interface SummaryFacts {
   readonly unit?: ProgressEvent['unit'] | undefined;
   /** What to do next, as a command or in words. */
   readonly next?: string | undefined;
+  /** Whether standard output is for another program, such as kubectl, and the summary goes to standard error. */
+  readonly aside?: boolean | undefined;
 }
 
 export interface ReporterOptions {
@@ -97,10 +101,16 @@ function createTextReporter({ mode, out, err, command, calling }: ReporterOption
       }
     },
     print,
+    fault(line) {
+      if (quiet) style('red', line);
+      else result(line);
+    },
     finish(line, facts) {
       // What is closed after it must not bring the progress back below the summary.
       progress?.end();
-      print(`${line}${describeFacts((performance.now() - began) / 1000, facts)}`);
+      const summary = `${line}${describeFacts((performance.now() - began) / 1000, facts)}`;
+      if (facts?.aside !== true) print(summary);
+      else if (!quiet) style('dim', summary);
     },
     show: result,
     error,
@@ -135,6 +145,7 @@ function createJsonReporter({ out, calling }: ReporterOptions): Reporter {
       else if (event.event !== 'progress' || isDue(event)) write(event);
     },
     print: () => undefined,
+    fault: () => undefined,
     finish: () => undefined,
     show: () => undefined,
     // The result event of the command has it.

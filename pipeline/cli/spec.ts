@@ -28,7 +28,8 @@ export interface ArgumentSpec {
 export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
 
 /** What a command gets besides its arguments and options: the data root, and where to report. */
-export interface CommandContext extends StageContext, Pick<Reporter, 'print' | 'finish' | 'show' | 'error'> {
+export interface CommandContext
+  extends StageContext, Pick<Reporter, 'print' | 'fault' | 'finish' | 'show' | 'error'> {
   /** Root of the data, laid out as LXMERT's README shows. */
   readonly data: string;
   /** A text with its commands as this user must type them, for what is not printed; see typed-commands.ts. */

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { nameCommandsAsTyped } from '../../pipeline/cli/typed-commands.ts';
@@ -31,7 +31,7 @@ test('show: a store, an image, and an image as data', async t => {
     /^x\.safetensors: 2 images, f32, .*\n[^]*source {4}x\.tsv, 2 rows, sha256 [0-9a-f]{64}\n/,
   );
   const image = await runCli(['show', 'x.safetensors', id], { cwd });
-  t.is(image.stdout.trimEnd().split('\n').length, 37);
+  t.is(image.stdout.trimEnd().split('\n').length, 38, 'the image, its 36 boxes and the summary');
   t.true(image.stdout.startsWith(`${id}  row 1, `));
   const data = resultOf(
     (await runCli(['show', 'x.safetensors', id, '--json', '--features'], { cwd })).stdout,
@@ -96,6 +96,61 @@ test('doctor ends quickly without a network, and says what to do about each thin
     new RegExp(`lxmert-data fetch --data ${data} detector`),
     'what was asked for is printed with --quiet too',
   );
+});
+
+test('every command ends with one line: what, where, how long, and what to do next', async t => {
+  const cwd = await makeTempFolder(t);
+  await writeTsv(cwd, makeLines(2), 'x.tsv');
+  await runCli(['convert', 'x.tsv'], { cwd });
+  await mkdir(join(cwd, 'photos'));
+  await writeFile(join(cwd, 'photos', 'a.jpg'), '');
+  const extraction = ['extract', 'custom', '--images', 'photos', '--out', 'y.safetensors', '-w', 'untrained'];
+  const dryRun = [...extraction, '--backend', 'embedded', '--dry-run'];
+  const cases: readonly (readonly [args: readonly string[], line: RegExp])[] = [
+    [['status'], /^data: 0 of \d+ files present; .*; next: lxmert-data fetch DATASET$/],
+    [['doctor'], /^\d+ checks: \d+ ok, \d+ missing, 0 failed; /],
+    [['show', 'x.safetensors'], /^x\.safetensors: described; .*; next: lxmert-data show x\.safetensors SYN/],
+    [['show', 'x.safetensors', makeSyntheticRow(1).img_id], /^x\.safetensors: 1 of 2 images; .* inspect x/],
+    [['fetch', '--list'], /^\d+ datasets, \d+ mirrors; .*; next: lxmert-data fetch DATASET --dry-run$/],
+    [['fetch', 'vqa', '--kind', 'json', '-n'], /^5 of 5 files would be fetched; .*; next: the same without/],
+    [['compare', 'x.safetensors', 'x.safetensors'], /^2 images compared; .*; next: lxmert-data inspect /],
+    [['verify', 'x.safetensors'], /^2 images in one store verified; .*; next: lxmert-data inspect x/],
+    [['verify', 'vqa', '--quick'], /^vqa: 7 files verified, WITH PROBLEMS; .*; next: lxmert-data fetch vqa$/],
+    [dryRun, /^1 image would be extracted; .*; next: the same without --dry-run$/],
+    [[...dryRun, '--shard', '1/2'], /^part 1\/2 would be extracted; .*; next: the same without --dry-run$/],
+  ];
+  for (const [args, line] of cases) {
+    const { stdout, stderr } = await runCli(args, { cwd });
+    const last = stdout.trimEnd().split('\n').at(-1) ?? '';
+    t.regex(last, line, `${args.join(' ')}: ${stderr}`);
+    t.regex(last, /; [\d.]+ m?s(,|;|$)/, args.join(' '));
+  }
+  const lacking = [...extraction.slice(0, -1), 'none.pth', '--backend', 'embedded', '--dry-run'];
+  const { code, stdout } = await runCli(lacking, { cwd });
+  t.is(code, 1);
+  t.notRegex(stdout, /without --dry-run/, 'what would fail is not the next step');
+});
+
+test('what a verification found is never silent', async t => {
+  const cwd = await makeTempFolder(t);
+  await writeTsv(cwd, makeLines(2), 'x.tsv');
+  await runCli(['convert', 'x.tsv'], { cwd });
+  const good = await runCli(['verify', 'x.safetensors', '--quiet'], { cwd });
+  t.like(good, { code: 0, stderr: '' });
+  t.regex(good.stdout, /^x\.safetensors: 2 images, f32, intact\n/);
+  const bytes = await readFile(join(cwd, 'x.safetensors'));
+  bytes[bytes.length >> 1]! ^= 1;
+  await writeFile(join(cwd, 'x.safetensors'), bytes);
+  const damaged = await runCli(['verify', 'x.safetensors', '--quiet'], { cwd });
+  t.like(damaged, { code: 1, stdout: '' });
+  t.regex(damaged.stderr, /^x\.safetensors: 2 images, f32, DAMAGED\n[^]*what to do: convert it again/);
+  const missing = await runCli(['verify', 'vqa', '--quiet'], { cwd });
+  t.like(missing, { code: 1, stdout: '' });
+  t.regex(missing.stderr, /^vqa: 7 problems\n[^]*\n {2}7 missing; what to do: lxmert-data fetch vqa\n$/);
+  t.is(missing.stderr.match(/what to do/g)?.length, 1, 'what helps against all is said once');
+  const both = await runCli(['verify', 'vqa', 'nlvr2', '--data', 'd'], { cwd });
+  const next = 'next: lxmert-data fetch --data d vqa && lxmert-data fetch --data d nlvr2';
+  t.true(both.stdout.trimEnd().endsWith(next), both.stdout);
 });
 
 test('commands in messages are named as this user must type them', t => {

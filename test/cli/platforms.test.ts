@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { makeDemoImages } from '../../pipeline/extraction/demo-images.ts';
@@ -88,9 +88,8 @@ testWithTools('a limit of address space is named in one sentence', ['prlimit'], 
     await startProgram(
       'bash',
       ['-c', 'ulimit -v "$1"; shift; exec "$@"', 'bash', String(kilobytes), ...args],
-      {
-        cwd: folder,
-      },
+      // Modules that are compiled already need less.
+      { cwd: folder, env: { XDG_CACHE_HOME: join(folder, 'cache') } },
     ).result;
   const converted = await limited(12_000_000, process.execPath, MAIN, 'convert', 'x.tsv');
   t.is(converted.code, 1);
@@ -118,4 +117,23 @@ test('status lists what another machine left, with its age and how to remove it'
     stdout,
     /leftover of the machine 0123456789ab: .*, 4 bytes, written to [\d.]+ s ago; .*rm -r .*\.store\.partial\n/,
   );
+});
+
+test('compiled modules are kept where only this user writes, and nowhere else', async t => {
+  const home = await makeTempFolder(t);
+  const kept = join(home, 'lxmert-data', 'compiled');
+  const run = async (): Promise<void> => {
+    const { code, stderr } = await runCli(['fetch', '--list'], { env: { XDG_CACHE_HOME: home } });
+    t.is(code, 0, stderr);
+  };
+  await run();
+  t.deepEqual((await readdir(kept)).length, 1);
+  const shared = await makeTempFolder(t);
+  await mkdir(join(shared, 'lxmert-data', 'compiled'), { recursive: true });
+  await chmod(join(shared, 'lxmert-data', 'compiled'), 0o777);
+  const { code } = await runCli(['fetch', '--list'], { env: { XDG_CACHE_HOME: shared } });
+  t.is(code, 0);
+  t.deepEqual(await readdir(join(shared, 'lxmert-data', 'compiled')), []);
+  // A place where no folder can be made.
+  t.is((await runCli(['fetch', '--list'], { env: { XDG_CACHE_HOME: '/dev/null' } })).code, 0);
 });

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -19,10 +21,38 @@ const PYTHON = [process.env['EXPORT_PYTHON'], join(ROOT, '.venv', 'bin', 'python
 
 const testWithPython = PYTHON === undefined ? test.skip : test;
 
+const built = await mkdtemp(join(tmpdir(), 'lxmert-data-test-'));
+test.after.always(async () => {
+  await rm(built, { recursive: true });
+});
+
+/** Stores by their lines: many tests need the same, and converting takes longer than what most of them look at. */
+const stores = new Map<string, Promise<string>>();
+
+/** A folder with x.tsv of these lines and its store. */
 async function makeStore(t: ExecutionContext, lines: readonly string[]): Promise<string> {
   const folder = await makeTempFolder(t);
+  const key = lines.join('');
+  const store = stores.get(key) ?? buildStore(lines, String(stores.size));
+  stores.set(key, store);
+  for (const name of ['x.tsv', 'x.safetensors'])
+    await copyFile(join(await store, name), join(folder, name), constants.COPYFILE_FICLONE);
+  return folder;
+}
+
+async function buildStore(lines: readonly string[], name: string): Promise<string> {
+  const folder = join(built, name);
+  await mkdir(folder);
   await convert({ files: [await writeTsv(folder, lines, 'x.tsv')], threads: 1 }, makeContext());
   return folder;
+}
+
+/** So many rows that writing them takes a while. */
+function makeManyLines(): readonly string[] {
+  const lines = makeLines(20);
+  return Array.from({ length: 800 }, (_, index) =>
+    lines[index % 20]!.replace(/^SYNTHETIC_\d+/, `ID_${index}`),
+  );
 }
 
 test('TSV with a line index: the bytes of the source, and where each row begins', async t => {
@@ -341,11 +371,7 @@ testWithPython('an untrained detector is told', async t => {
 });
 
 testWithPython('Ctrl-C while Python writes: exit code 130 and nothing left', async t => {
-  const lines = makeLines(20);
-  const many = Array.from({ length: 800 }, (_, index) =>
-    lines[index % 20]!.replace(/^SYNTHETIC_\d+/, `ID_${index}`),
-  );
-  const folder = await makeStore(t, many);
+  const folder = await makeStore(t, makeManyLines());
   const words = ['export', 'x.safetensors', '--to', 'npz', '--out', 'y', '--python', PYTHON!, '--json'];
   const { child, result } = startCli(words, { cwd: folder });
   child.stdout!.once('data', () => child.kill('SIGINT'));
@@ -358,11 +384,7 @@ testWithPython('Ctrl-C while Python writes: exit code 130 and nothing left', asy
 testWithPython(
   'a program that is killed takes its Python along, and nothing stays under the name',
   async t => {
-    const lines = makeLines(20);
-    const many = Array.from({ length: 800 }, (_, index) =>
-      lines[index % 20]!.replace(/^SYNTHETIC_\d+/, `ID_${index}`),
-    );
-    const folder = await makeStore(t, many);
+    const folder = await makeStore(t, makeManyLines());
     const words = ['export', 'x.safetensors', '--to', 'npz', '--out', 'y', '--python', PYTHON!, '--json'];
     const { child, result } = startCli(words, { cwd: folder });
     child.stdout!.once('data', () => child.kill('SIGKILL'));

@@ -1,6 +1,6 @@
 import { compareStores, type CompareStoresResult } from '../../stages/compare-stores.ts';
 import { LxmertDataError } from '../../errors.ts';
-import { type CommandSpec, textOption } from '../spec.ts';
+import { type CommandContext, type CommandSpec, textOption } from '../spec.ts';
 import { showAll } from '../../show-text.ts';
 import { resolveStores } from '../inputs.ts';
 import { openReport, REPLACE_REPORT_OPTION, reportOption } from '../report-file.ts';
@@ -50,7 +50,7 @@ export const compareCommand: CommandSpec = {
     );
     await report.write(result);
     context.emit({ event: 'result', stage: 'compare', ...result });
-    printComparison(stores, result, context.print);
+    printComparison(stores, result, context.show);
     context.finish(`${result.totals.images} images compared${result.ok ? '' : ': NOT ALIKE'}`, {
       done: result.totals.images,
       next: `lxmert-data inspect ${stores.map(quoted).join(' ')} --open`,
@@ -62,23 +62,23 @@ export const compareCommand: CommandSpec = {
 function printComparison(
   stores: readonly [string, string],
   result: CompareStoresResult,
-  print: (line: string) => void,
+  show: CommandContext['show'],
 ): void {
   const { totals, detectors, only_in_first: onlyFirst, only_in_second: onlySecond } = result;
   const share = (value: number | null): string => (value === null ? 'no classes' : value.toFixed(4));
-  print(`${stores[0]}: ${detectors[0]}\n${stores[1]}: ${detectors[1]}`);
-  print(`${totals.images} images in both, ${onlyFirst} only in the first, ${onlySecond} only in the second`);
+  show(`${stores[0]}: ${detectors[0]}\n${stores[1]}: ${detectors[1]}`);
+  show(`${totals.images} images in both, ${onlyFirst} only in the first, ${onlySecond} only in the second`);
   if (totals.not_finite > 0)
-    print(`${totals.not_finite} images with values that are not finite, left out of the means`);
-  print(`cosine of features: mean ${totals.cosine_mean.toFixed(4)}, worst ${totals.cosine_worst.toFixed(6)}`);
-  print(`largest difference of a feature: ${totals.features_worst.toExponential(2)}`);
-  print(
+    show(`${totals.not_finite} images with values that are not finite, left out of the means`);
+  show(`cosine of features: mean ${totals.cosine_mean.toFixed(4)}, worst ${totals.cosine_worst.toFixed(6)}`);
+  show(`largest difference of a feature: ${totals.features_worst.toExponential(2)}`);
+  show(
     `overlap of boxes (IoU): mean ${totals.iou_mean.toFixed(4)}; at the same index: ${share(totals.same_index)}`,
   );
-  print(`same object class: ${share(totals.objects)}, same attribute class: ${share(totals.attributes)}`);
+  show(`same object class: ${share(totals.objects)}, same attribute class: ${share(totals.attributes)}`);
   const worst = [...result.images].sort((a, b) => a.cosine_mean - b.cosine_mean).slice(0, MAX_LISTED);
   for (const { img_id: id, cosine_mean: cosine, iou, objects } of worst) {
-    print(
+    show(
       `  ${showAll(id)}: cosine ${cosine.toFixed(4)}, IoU ${iou.toFixed(4)}, objects ${objects?.toFixed(2) ?? '-'}`,
     );
   }

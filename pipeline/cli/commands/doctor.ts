@@ -29,6 +29,12 @@ export const doctorCommand: CommandSpec = {
       context.show(`${WORDS[state].padEnd(6)}  ${check.padEnd(width)}  ${found}`);
       if (hint !== undefined) context.show(`${' '.repeat(8 + width)}  what to do: ${hint}`);
     }
+    const count = (wanted: keyof typeof WORDS): number =>
+      findings.filter(({ state }) => state === wanted).length;
+    context.finish(
+      `${findings.length} checks: ${count('ok')} ok, ${count('missing')} missing, ${count('failed')} failed`,
+      { next: ok ? undefined : 'what is said at those that failed' },
+    );
     return ok;
   },
 };

@@ -293,14 +293,14 @@ async function publish(plan: ClusterPlan, options: OptionValues, context: Comman
   return ok;
 }
 
-async function retryFailed(plan: ClusterPlan, { emit, print }: CommandContext): Promise<boolean> {
+async function retryFailed(plan: ClusterPlan, { emit, finish }: CommandContext): Promise<boolean> {
   const units = await reopenFailedUnits(plan);
   emit({ event: 'result', stage: 'extract', ok: true, reopened_units: units });
-  print(
-    units.length === 0
-      ? `${plan.folder}: every image that was computed has its row`
-      : `${plan.folder}: ${units.length} units are open again: ${nameUnits(units)}; run workers, then --publish`,
-  );
+  if (units.length === 0) finish(`${plan.folder}: every image that was computed has its row`);
+  else
+    finish(`${plan.folder}: ${units.length} units are open again: ${nameUnits(units)}`, {
+      next: 'run workers, then --publish',
+    });
   return true;
 }
 
@@ -326,11 +326,11 @@ export function nextFor(out: string): string {
 /** What was published, and where nothing was, why. */
 export function printPublication(
   result: PublishResult,
-  { print, finish, error }: Pick<CommandContext, 'print' | 'finish' | 'error'>,
+  { print, fault, finish, error }: Pick<CommandContext, 'print' | 'fault' | 'finish' | 'error'>,
 ): void {
   const { out, rows, missing, missing_units: open, publisher } = result;
   if (result.detector?.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
-  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) print(`  no row for ${id}: ${reason}`);
+  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) fault(`  no row for ${id}: ${reason}`);
   if (out !== null) {
     finish(`${out}: ${rows} images`, { done: rows, next: nextFor(out) });
     return;
@@ -364,9 +364,22 @@ async function showStatus(
     if (!isOver)
       context.emit({ event: 'progress', stage: 'extract', input: plan.out, done, total, unit: 'images' });
     printStatus(status, queue, context);
-    if (isOver) return true;
+    if (isOver) {
+      context.finish(`${plan.folder}: ${done} of ${total} images done`, { next: nextForPlan(plan, status) });
+      return true;
+    }
     await delay(WATCH_MS, undefined, { signal: context.signal });
   }
+}
+
+/** What a plan needs next: workers, to be published, or to be looked at. */
+function nextForPlan(
+  { folder, out }: ClusterPlan,
+  { published, units_done: done, units }: ClusterStatus,
+): string {
+  if (published) return nextFor(out);
+  const step = done === units ? '--publish' : '--worker I/N';
+  return `lxmert-data extract --plan ${quoted(folder)} ${step}`;
 }
 
 function describeQueue(queue: Readonly<Record<string, number>>): readonly object[] {
@@ -438,6 +451,9 @@ async function submitToSlurm(
   if (options['dry-run'] === true) {
     context.emit({ event: 'result', stage: 'extract', ok: true, files: Object.values(files), job: null });
     context.show(`${files.work}: submit it with sbatch, then publish.sbatch with --dependency=afterany:JOB`);
+    context.finish(`${plan.folder}: scripts of ${workers} workers written`, {
+      next: `sbatch ${quoted(files.work)}, or the same without --dry-run`,
+    });
     return true;
   }
   const { id, publish: end } = await submitSlurmJobs(plan.folder);
@@ -451,6 +467,9 @@ async function submitToSlurm(
     publish_job: end,
   });
   context.show(`job ${id}: ${workers} workers; job ${end} publishes ${plan.out} when they have ended`);
+  context.finish(`${plan.folder}: ${plan.file.images} images submitted to Slurm`, {
+    next: `lxmert-data extract --plan ${quoted(plan.folder)} --status --watch`,
+  });
   return true;
 }
 
@@ -476,5 +495,9 @@ function showKubernetesJob(plan: ClusterPlan, options: OptionValues, context: Co
   const manifest = toYaml(job);
   context.emit({ event: 'result', stage: 'extract', ok: true, manifest });
   context.show(manifest.trimEnd());
+  context.finish(`${plan.folder}: a Job of ${workers} workers for ${plan.file.images} images`, {
+    next: `kubectl apply it, then lxmert-data extract --plan ${quoted(plan.folder)} --status`,
+    aside: true,
+  });
   return true;
 }

@@ -22,6 +22,7 @@ import { publishPlan } from '../../stages/extract-on-cluster.ts';
 import { type Backend, chooseBackend, requireWeights } from '../choose-extractor.ts';
 import { openReport } from '../report-file.ts';
 import { type CommandContext, type OptionValues, textOption } from '../spec.ts';
+import { quoted } from '../typed-commands.ts';
 import { printPublication, publishOptions, runPlanWorker } from './extract-cluster.ts';
 
 /** Units of each part, so that one that was interrupted loses little and others can take over the rest of it. */
@@ -56,6 +57,9 @@ export async function runShard(
   if (options['dry-run'] === true) {
     await showShard(listed, shard, backend, context);
     requireWeights(backend);
+    context.finish(`part ${shard.index}/${shard.count} would be extracted`, {
+      next: 'the same without --dry-run',
+    });
     return true;
   }
   const { plan, root, isNew } = await planShards(listed, shard, backend, options);
@@ -72,9 +76,16 @@ export async function runShard(
   await report.write({ ...published, ok });
   const part = { shard: `${shard.index}/${shard.count}`, units: computed.units, images: computed.images };
   context.emit({ event: 'result', stage: 'extract', ...published, ok, ...part });
-  context.print(`part ${part.shard}: ${part.units} units, ${part.images} images computed`);
-  if (isLast) printPublication(published, context);
-  else context.print(`  ${describeRest(published, shard, folder)}`);
+  const line = `part ${part.shard}: ${part.units} units, ${part.images} images computed`;
+  if (isLast) {
+    context.print(line);
+    printPublication(published, context);
+  } else {
+    context.finish(`${line}; ${describeRest(published, shard)}`, {
+      done: part.images,
+      next: `lxmert-data extract --plan ${quoted(folder)} --status`,
+    });
+  }
   return ok;
 }
 
@@ -125,16 +136,12 @@ async function showShard(
 }
 
 /** What is left for others when a part is done. */
-function describeRest(
-  { missing_units: open, publisher }: PublishResult,
-  { count }: WorkerIndex,
-  folder: string,
-): string {
+function describeRest({ missing_units: open, publisher }: PublishResult, { count }: WorkerIndex): string {
   if (publisher !== undefined) return `${publisher} is publishing`;
   const parts = [...new Set(open.map(unit => (unit % count) + 1))].sort((a, b) => a - b);
   const some = parts.slice(0, 5).join(', ') + (parts.length > 5 ? ', …' : '');
   const left = `${open.length} units are not done: ${nameUnits(open)}, of part ${some}`;
-  return `${left}; the part that ends last publishes (lxmert-data extract --plan ${folder} --status)`;
+  return `${left}; the part that ends last publishes`;
 }
 
 function parseShard(text: string): WorkerIndex {

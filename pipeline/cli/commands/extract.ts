@@ -122,6 +122,10 @@ export const extractCommand: CommandSpec = {
     if (options['dry-run'] === true) {
       await showPlan(plan, backend, context);
       requireWeights(backend);
+      const count = plan.images.length;
+      context.finish(`${count} ${count === 1 ? 'image' : 'images'} would be extracted`, {
+        next: 'the same without --dry-run',
+      });
       return true;
     }
     requireWeights(backend);
@@ -138,8 +142,8 @@ export const extractCommand: CommandSpec = {
     await report.write(result);
     const { ok, ...details } = result;
     context.emit({ event: 'result', stage: 'extract', ok, ...details });
-    printResult(result, context);
     printKnownAnswer(result.detector?.weights, await readVerdicts(context.data), context);
+    printResult(result, context);
     return ok;
   },
 };
@@ -191,12 +195,12 @@ async function showPlan(plan: ExtractPlan, backend: Backend, context: CommandCon
   for (const line of await backend.describe(plan)) context.show(line);
 }
 
-function printResult(result: ExtractResult, { print, finish, error }: CommandContext): void {
+function printResult(result: ExtractResult, { print, fault, finish, error }: CommandContext): void {
   const { out, rows, resumed, missing, detector } = result;
   if (detector?.weights === 'untrained') print(`  ${UNTRAINED_WARNING}`);
-  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) print(`  no row for ${id}: ${reason}`);
+  for (const { img_id: id, reason } of missing.slice(0, MAX_LISTED)) fault(`  no row for ${id}: ${reason}`);
   if (missing.length > MAX_LISTED)
-    print(`  … and ${missing.length - MAX_LISTED} more; --report FILE.json lists all`);
+    fault(`  … and ${missing.length - MAX_LISTED} more; --report FILE.json lists all`);
   if (out !== null) {
     finish(`${out}: ${rows} images, ${resumed} of them done before`, {
       done: rows - resumed,

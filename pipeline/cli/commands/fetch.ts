@@ -107,6 +107,12 @@ export const fetchCommand: CommandSpec = {
       const ok = plan.fits && plan.unusable.length === 0;
       context.emit({ event: 'result', stage: 'fetch', ok, plan: withSnakeKeys(plan) });
       printPlan(plan, options, context);
+      context.finish(
+        `${plan.files} of ${plan.assets.length} files would be ${options.from === undefined ? 'fetched' : 'taken'}`,
+        {
+          next: ok && plan.files > 0 ? 'the same without --dry-run' : undefined,
+        },
+      );
       return ok;
     }
     const result = await fetchAll(options, values, context);
@@ -209,7 +215,7 @@ function parseBaseUrls(text: string | undefined): Record<string, string> {
   );
 }
 
-function printList(manifest: Manifest, { show, emit }: CommandContext): void {
+function printList(manifest: Manifest, { show, emit, finish }: CommandContext): void {
   for (const [name, dataset] of Object.entries(manifest.datasets)) {
     show(`${name}: ${dataset.title}`);
     const groups: (readonly [string, readonly string[]])[] = Object.entries(dataset.splits);
@@ -227,6 +233,10 @@ function printList(manifest: Manifest, { show, emit }: CommandContext): void {
     show(`  ${name}: ${mirror.title}${mirror.experimental === true ? ', experimental' : ''}${state}`);
   }
   emit({ event: 'result', stage: 'fetch', ok: true, datasets: manifest.datasets, mirrors: manifest.mirrors });
+  const count = (entries: object): number => Object.keys(entries).length;
+  finish(`${count(manifest.datasets)} datasets, ${count(manifest.mirrors)} mirrors`, {
+    next: 'lxmert-data fetch DATASET --dry-run',
+  });
 }
 
 function printPlan(plan: FetchPreview, { from }: FetchOptions, { show }: CommandContext): void {

@@ -197,8 +197,9 @@ async function findVocabulary(
   return await readVocabulary(asked ?? join(context.data, 'vocab'), asked !== undefined);
 }
 
-function describe(result: InspectResult, { print }: CommandContext): void {
+function describe(result: InspectResult, context: CommandContext): void {
   const { images, surveyed, invalid, outliers, shown } = result;
+  const print = invalid === 0 ? context.print : context.fault;
   print(
     `${surveyed === images ? `${images} images read` : `${surveyed} of ${images} images read`}: ${invalid === 0 ? 'none invalid' : `${invalid} INVALID`}, ${outliers} outliers`,
   );

@@ -7,6 +7,7 @@ import { readRows, type ShownRow, type ShownStore } from '../../stages/show-rows
 import { describeDetector, UNTRAINED_WARNING } from '../../store/metadata.ts';
 import { resolveStores } from '../inputs.ts';
 import { type CommandContext, type CommandSpec, textOption } from '../spec.ts';
+import { quoted } from '../typed-commands.ts';
 
 export const showCommand: CommandSpec = {
   name: 'show',
@@ -43,6 +44,11 @@ export const showCommand: CommandSpec = {
     context.emit({ event: 'result', stage: 'show', ok: true, ...result });
     if (ids.length === 0) describeStore(result, context);
     for (const row of result.images) describeRow(row, names, context);
+    const [first = 'IMG_ID'] = ids.length > 0 ? ids : result.first_ids;
+    const command = ids.length === 0 ? 'show' : 'inspect';
+    context.finish(`${store}: ${ids.length === 0 ? 'described' : `${ids.length} of ${result.rows} images`}`, {
+      next: `lxmert-data ${command} ${quoted(store)} ${quoted(first)}`,
+    });
     return true;
   },
 };

@@ -93,7 +93,8 @@ export const startCommand: CommandSpec = {
     if (made === undefined) return false;
     context.print('verify every byte of it');
     const verified = await verifyStore(made.store, context);
-    context.print(`  ${verified.ok ? 'intact' : 'DAMAGED'}`);
+    if (verified.ok) context.print('  intact');
+    else context.fault('  DAMAGED');
     const same = await readBack(made.store, context);
     const ok = verified.ok && same;
     context.emit({ event: 'result', stage: 'start', ok, store: made.store, rows: verified.rows });
@@ -249,7 +250,8 @@ async function readBack(path: string, context: CommandContext): Promise<boolean>
     await exportTsv({ store: path, out: back }, context);
     const again = await validate({ files: [back] }, context);
     const same = again.sources[0]?.sha256 === source.sha256;
-    context.print(`  as TSV again: ${same ? 'the same bytes as' : 'NOT the bytes of'} the rows it came from`);
+    if (same) context.print('  as TSV again: the same bytes as the rows it came from');
+    else context.fault('  as TSV again: NOT the bytes of the rows it came from');
     return same;
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -3,11 +3,17 @@ import { LxmertDataError } from '../../errors.ts';
 import { withSnakeKeys } from '../json-keys.ts';
 import { loadManifest } from '../../manifest/load.ts';
 import { describeStatus } from '../health-pages.ts';
-import { readStatus } from '../../stages/status.ts';
+import { type DataStatus, readStatus } from '../../stages/status.ts';
 import { openReportFile, REPLACE_REPORT_OPTION } from '../report-file.ts';
 import { formatDuration } from '../progress-line.ts';
 import { quoted } from '../typed-commands.ts';
-import { type CommandSpec, MANIFEST_OPTION, manifestFiles, textOption } from '../spec.ts';
+import {
+  type CommandContext,
+  type CommandSpec,
+  MANIFEST_OPTION,
+  manifestFiles,
+  textOption,
+} from '../spec.ts';
 
 const WORDS = {
   present: 'present',
@@ -59,6 +65,16 @@ export const statusCommand: CommandSpec = {
       );
     }
     context.show(`disk: ${formatBytes(status.usedBytes)} used, ${formatFreeBytes(status.freeBytes)} free`);
+    context.finish(...summarize(status, context.data));
     return true;
   },
 };
+
+/** Files that datasets share are counted once. */
+function summarize({ datasets }: DataStatus, data: string): Parameters<CommandContext['finish']> {
+  const states = new Map(datasets.flatMap(({ assets }) => assets).map(({ name, state }) => [name, state]));
+  const here = [...states.values()].filter(state => state === 'present' || state === 'unlocked').length;
+  const begun = datasets.filter(({ assets }) => assets.some(({ state }) => state !== 'missing'));
+  const next = begun.length === 0 ? 'lxmert-data fetch DATASET' : 'lxmert-data verify';
+  return [`${data}: ${here} of ${states.size} files present`, { next }];
+}

@@ -6,7 +6,7 @@ import { loadManifest } from '../../manifest/load.ts';
 import type { Manifest } from '../../manifest/load.ts';
 import { readStatus } from '../../stages/status.ts';
 import { verifyDatasets } from '../../stages/verify-dataset.ts';
-import { describeDatasetReport } from '../print-datasets.ts';
+import { commandFor, describeDatasetReport } from '../print-datasets.ts';
 import type { SourceComparison } from '../../store/compare-rows.ts';
 import { type CheckedStore, verifyStores } from '../../stages/verify-store.ts';
 import {
@@ -202,11 +202,17 @@ async function verifyData(
   );
   const ok = reports.every(report => report.ok);
   context.emit({ event: 'result', stage: 'verify', ok, datasets: reports });
-  for (const line of reports.flatMap(describeDatasetReport)) context.print(line);
+  for (const report of reports) {
+    const write = report.ok ? context.show : context.fault;
+    for (const line of describeDatasetReport(report, manifest)) write(line);
+  }
   await report.write(reports, async () => await describeDatasets(reports, manifest, context));
   const files = reports.reduce((sum, { assets }) => sum + assets.length, 0);
   const names = reports.map(({ dataset }) => dataset).join(', ');
-  context.finish(`${names}: ${files} files verified${ok ? ', ready for training' : ', WITH PROBLEMS'}`);
+  const commands = reports.map(report => commandFor(report, manifest)).filter(next => next !== undefined);
+  context.finish(`${names}: ${files} files verified${ok ? ', ready for training' : ', WITH PROBLEMS'}`, {
+    next: commands.length === 0 ? undefined : commands.join(' && '),
+  });
   return ok;
 }
 
@@ -223,8 +229,9 @@ async function findPresentDatasets(manifest: Manifest, data: string): Promise<re
 }
 
 function printStore(store: CheckedStore, context: CommandContext): void {
-  const { print } = context;
   const intact = store.faults.length + store.damaged.length === 0;
+  // Of a store with problems every line is shown, since one explains the other.
+  const print = store.ok ? context.show : context.fault;
   print(`${store.path}: ${store.rows} images, ${store.dtype}, ${intact ? 'intact' : 'DAMAGED'}`);
   const { detector } = store.provenance;
   print(`  detector ${describeDetector(detector)}`);
@@ -242,7 +249,7 @@ function printStore(store: CheckedStore, context: CommandContext): void {
 }
 
 function printComparison(result: SourceComparison, context: CommandContext): void {
-  const { print } = context;
+  const print = result.ok ? context.show : context.fault;
   print(`  ${result.compared} rows compared with the source: ${result.ok ? 'all equal' : 'NOT EQUAL'}`);
   printSome(
     result.differences,

@@ -46,6 +46,9 @@ export async function prepareDocker(
 ): Promise<Extractors> {
   const note = (message: string): void => context.emit({ event: 'note', message });
   const warn = (message: string): void => context.emit({ event: 'warning', message });
+  // Before an engine is asked for an image of gigabytes; other images may take other weights.
+  checkImageName(options.image);
+  if (options.image === DEFAULT_IMAGE) await checkWeights(options.weights, false);
   const { engine, facts } = await openEngine(note, warn);
   if (options.gpus !== 'none') await mkdir(options.cacheDirectory, { recursive: true });
   const image = await ensureImage(engine, options, context);
@@ -169,12 +172,9 @@ function checkImageName(name: string): void {
 
 async function ensureImage(
   engine: Engine,
-  { image: name, weights }: DockerBackendOptions,
+  { image: name }: DockerBackendOptions,
   context: StageContext,
 ): Promise<EngineImage> {
-  checkImageName(name);
-  // Before an image of gigabytes is pulled; other images may take other weights.
-  if (name === DEFAULT_IMAGE) await checkWeights(weights, false);
   const here = await engine.findImage(name);
   if (here !== undefined) return here;
   context.emit({ event: 'note', message: `image ${name} is not on this engine; pulling it` });
