@@ -25,8 +25,8 @@ export async function traceScript(
   // Paths of descriptors are shown, so that a call on a handle tells its file.
   const child = spawn('strace', ['-f', '-qq', '-y', '-e', `trace=${calls}`, ...rules, ...node], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    // Injection counts calls by thread.
-    env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
+    // Injection counts calls by thread; Node's own files are not what is looked at.
+    env: { ...process.env, UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' },
   });
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { calls: stderr.split('\n').map(line => line.replace(/^\[pid +\d+\] /, '')), stdout };
