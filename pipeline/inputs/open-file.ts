@@ -19,11 +19,12 @@ export async function openFile(
   throw new LxmertDataError('ERR_INPUT', { what: 'this is not a file', where: path, expected, got });
 }
 
-export function describeOpenFailure(path: string, cause: unknown): LxmertDataError {
+/** Why a file cannot be opened; `expected` says what it should be, where its name alone does not. */
+export function describeOpenFailure(path: string, cause: unknown, expected?: string): LxmertDataError {
   if (isErrno(cause, 'ENOENT')) {
     const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
     const what = isLink ? 'this link leads to nothing' : 'there is no such file';
-    return new LxmertDataError('ERR_INPUT', { what, where: path, cause });
+    return new LxmertDataError('ERR_INPUT', { what, where: path, expected, cause });
   }
   const named = nameSystemError(cause);
   if (!(named instanceof LxmertDataError))

@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { errorText, LxmertDataError } from '../errors.ts';
 import { describeOpenFailure } from './open-file.ts';
 
+const EXPECTED = 'a list with one img_id a line, or LXMERT JSON';
+
 /** Ids whose rows lead a store, in their order, each once. */
 export interface PinnedIds {
   /** The file that lists them. */
@@ -18,7 +20,7 @@ export interface PinnedIds {
  */
 export async function readPinnedIds(path: string): Promise<PinnedIds> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw describeOpenFailure(path, error);
+    throw describeOpenFailure(path, error, EXPECTED);
   });
   const listed = /^\s*[[{]/.test(text) ? parseJsonIds(text, path) : text.split(/\r?\n/);
   const ids = [...new Set(listed.map(id => id.trim()).filter(id => id !== ''))];
@@ -26,7 +28,7 @@ export async function readPinnedIds(path: string): Promise<PinnedIds> {
     throw new LxmertDataError('ERR_INPUT', {
       what: 'the list has no img_id',
       where: path,
-      expected: 'one id a line, or LXMERT JSON',
+      expected: EXPECTED,
     });
   }
   return { path, ids, sha256: createHash('sha256').update(ids.join('\n')).digest('hex') };
