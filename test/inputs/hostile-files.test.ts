@@ -288,6 +288,12 @@ test('a source form that says something else is refused', t => {
   );
 });
 
+test('an img_id in place of the list of them is not there, and the list is described', async t => {
+  await t.throwsAsync(readPinnedIds('COCO_val2014_000000000042'), {
+    message: /no such file\n {2}expected: a list with one img_id a line/,
+  });
+});
+
 test('a store that is not there is a failure with a name', async t => {
   const folder = await makeTempFolder(t);
   const path = await writeTsv(folder, lines);

@@ -130,7 +130,7 @@ test(
   testRefused,
   { stores: ['none.safetensors'] },
   'ERR_INPUT',
-  /no such file[^]*one img_id a line/,
+  /no such file/,
 );
 
 test('a listed image that no store has, and an empty selection', async t => {
