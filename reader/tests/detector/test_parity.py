@@ -40,7 +40,9 @@ def test_every_stage_agrees_with_caffe(name: str, detector: Detector) -> None:
     assert next(line.got for line in lines if line.what == "features") < 1e-4
 
 
-def test_a_row_does_not_depend_on_the_images_around_it(detector: Detector) -> None:
+def test_a_row_does_not_depend_on_the_images_around_it() -> None:
+    # The head takes most of the time, for each region the same.
+    detector = Detector("untrained", device="cpu", rois=60)
     small = IMAGES["pano1000x150"]
     alone = detector(small)
     found = list(detector.map([small, b"no image", read_pixels(small)], in_flight=2))
