@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findPorts } from './ports.ts';
 
 export const hasNginx = spawnSync('nginx', ['-v']).status === 0;
 
@@ -17,7 +17,7 @@ export interface Nginx {
 export async function startNginx(folder: string, locationRules = ''): Promise<Nginx> {
   const root = join(folder, 'www');
   await mkdir(root, { recursive: true });
-  const port = await findFreePort();
+  const port = (await findPorts(1))[0]!;
   await writeFile(
     join(folder, 'nginx.conf'),
     `daemon off; pid ${folder}/nginx.pid; error_log ${folder}/error.log; worker_processes 1;
@@ -53,12 +53,4 @@ async function waitFor(url: string, child: ChildProcess): Promise<void> {
     await sleep(20);
   }
   throw new Error('nginx does not answer');
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise(resolve => server.close(resolve));
-  return port;
 }

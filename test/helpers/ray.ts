@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import got from 'got';
 import { startProgram } from './cli.ts';
+import { findPorts } from './ports.ts';
 import { makeTempFolder } from './temp.ts';
 
 const POLL_MS = 500;
@@ -65,18 +64,4 @@ export async function startRay(t: ExecutionContext, bin: string): Promise<Ray> {
       }
     },
   };
-}
-
-/** Ports that were free a moment ago. */
-async function findPorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  return await Promise.all(
-    servers.map(async server => {
-      await once(server, 'listening');
-      const address = server.address();
-      server.close();
-      await once(server, 'close');
-      return typeof address === 'object' ? (address?.port ?? 0) : 0;
-    }),
-  );
 }
