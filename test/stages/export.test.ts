@@ -1,7 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { constants } from 'node:fs';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -21,28 +19,8 @@ const PYTHON = [process.env['EXPORT_PYTHON'], join(ROOT, '.venv', 'bin', 'python
 
 const testWithPython = PYTHON === undefined ? test.skip : test;
 
-const built = await mkdtemp(join(tmpdir(), 'lxmert-data-test-'));
-test.after.always(async () => {
-  await rm(built, { recursive: true });
-});
-
-/** Stores by their lines: many tests need the same, and converting takes longer than what most of them look at. */
-const stores = new Map<string, Promise<string>>();
-
-/** A folder with x.tsv of these lines and its store. */
 async function makeStore(t: ExecutionContext, lines: readonly string[]): Promise<string> {
   const folder = await makeTempFolder(t);
-  const key = lines.join('');
-  const store = stores.get(key) ?? buildStore(lines, String(stores.size));
-  stores.set(key, store);
-  for (const name of ['x.tsv', 'x.safetensors'])
-    await copyFile(join(await store, name), join(folder, name), constants.COPYFILE_FICLONE);
-  return folder;
-}
-
-async function buildStore(lines: readonly string[], name: string): Promise<string> {
-  const folder = join(built, name);
-  await mkdir(folder);
   await convert({ files: [await writeTsv(folder, lines, 'x.tsv')], threads: 1 }, makeContext());
   return folder;
 }

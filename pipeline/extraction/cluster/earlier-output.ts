@@ -7,13 +7,38 @@ import type { ByteSource } from '../../inputs/byte-source.ts';
 import { StoreFile } from '../../store/reader.ts';
 
 /**
- * Whether an output was made of just these rows: by a publication that died before it could record so. The output has
- * been renamed as a whole, so what it says of the rows that it was made of holds. Reads all rows where name and size are
- * those of the output, and nothing otherwise.
+ * Whether the file at `out` was published from the rows of this plan, by a process that died before it recorded the
+ * publication. A file gets its final name only when it is complete, so the source that it names can be trusted. `open`
+ * opens the rows, called `name`: they are hashed if the file names a source of that name and size, and not read otherwise.
  */
-export async function isMadeOf(out: string, source: ByteSource, context: StageContext): Promise<boolean> {
-  const made = await readSource(out, source.name);
-  if (made === undefined || made.size !== source.size) return false;
+export async function isMadeOf(
+  out: string,
+  name: string,
+  open: () => Promise<ByteSource & { readonly close: () => Promise<void> }>,
+  context: StageContext,
+): Promise<boolean> {
+  const made = await readSource(out, name);
+  if (made === undefined) return false;
+  const source = await open();
+  try {
+    return made.size === source.size && (await hashEquals(out, made, source, context));
+  } finally {
+    await source.close();
+  }
+}
+
+interface MadeOf {
+  readonly size: number;
+  /** Undefined for a TSV, which is its own source. */
+  readonly sha256?: string | undefined;
+}
+
+async function hashEquals(
+  out: string,
+  made: MadeOf,
+  source: ByteSource,
+  context: StageContext,
+): Promise<boolean> {
   const message = `${out} is there; comparing it with the rows of this plan`;
   context.emit({ event: 'note', message });
   const hash = createHash('sha256');
@@ -25,11 +50,11 @@ export async function isMadeOf(out: string, source: ByteSource, context: StageCo
   return hash.digest('hex') === (made.sha256 ?? (await digestFile(out, context.signal)).sha256);
 }
 
-/** Size and sha256 of the rows that an output was made of; undefined where there is none, or of other rows for certain. */
-async function readSource(
-  out: string,
-  name: string,
-): Promise<{ readonly size: number; readonly sha256?: string | undefined } | undefined> {
+/**
+ * Returns the size and sha256 of the rows that the file at `out` was made from. Returns undefined if there is no such file,
+ * if it cannot be read as a store, or if its only source is not called `name`.
+ */
+async function readSource(out: string, name: string): Promise<MadeOf | undefined> {
   const found = await stat(out).catch(() => undefined);
   if (found?.isFile() !== true) return undefined;
   if (out.endsWith('.tsv')) return { size: found.size };

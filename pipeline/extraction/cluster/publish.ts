@@ -123,9 +123,8 @@ async function publishAll(
 ): Promise<boolean> {
   const { out } = plan;
   const wanted = plan.file.images;
-  const source = await openSource(plan, missing);
-  const isMade = !force && (await isMadeOf(out, source, context).finally(() => source.close()));
-  if (isMade) {
+  const open = async (): Promise<UnitSource> => await openSource(plan, missing);
+  if (!force && (await isMadeOf(out, sourceNameOf(out), open, context))) {
     await finishPublication(plan, missing, keepRows);
     return true;
   }
@@ -134,7 +133,7 @@ async function publishAll(
   context.emit({ event: 'note', message: `publishing ${wanted} images to ${basename(out)}` });
   try {
     await checkList(plan);
-    const rows = await openSource(plan, missing);
+    const rows = await open();
     try {
       if (!(await publishSource(rows, { out, force, detector, verdicts }, context))) return false;
     } finally {

@@ -1,6 +1,6 @@
 import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { openPlan } from '../../../pipeline/extraction/cluster/plan.ts';
 import { BACKEND, planShared, run, sha256, startWorker } from '../../helpers/cluster.ts';
 
@@ -73,13 +73,18 @@ test('images without a row are tried again after --retry-failed, and the rest is
   t.regex((await run(t, [...plan, '--retry-failed'], 1)).stderr, /every image of this plan has its row/);
 });
 
-test('a publication that was killed after its output had its name is finished by the next one', async t => {
+/** A plan whose publication was killed when its output had its name and nothing had been recorded: no published.json. */
+async function publishUnrecorded(t: ExecutionContext) {
   const shared = await planShared(t, 9, 3);
   const plan = ['extract', '--plan', shared.rows];
   await run(t, [...plan, '--worker', '1/1']);
   await run(t, [...plan, '--publish', '--keep-rows']);
-  // As it is when the output is there and nothing has been recorded: no published.json.
   await rm(join(shared.rows, 'published.json'));
+  return { shared, plan };
+}
+
+test('a publication that was killed after its output had its name is finished by the next one', async t => {
+  const { shared, plan } = await publishUnrecorded(t);
   const before = await stat(shared.out);
   t.like(JSON.parse((await run(t, [...plan, '--status', '--json'])).stdout), { done: 9, published: false });
   t.regex((await run(t, [...plan, '--worker', '1/1'])).stdout, /0 units/);
@@ -96,11 +101,7 @@ test('a publication that was killed after its output had its name is finished by
 });
 
 test('an output of other rows is not taken for that of the plan', async t => {
-  const shared = await planShared(t, 9, 3);
-  const plan = ['extract', '--plan', shared.rows];
-  await run(t, [...plan, '--worker', '1/1']);
-  await run(t, [...plan, '--publish', '--keep-rows']);
-  await rm(join(shared.rows, 'published.json'));
+  const { shared, plan } = await publishUnrecorded(t);
   const unit = join(shared.rows, 'units', 'unit-000001.tsv');
   const rows = await readFile(unit);
   // Another value in the base64 of one row, which is as long.
